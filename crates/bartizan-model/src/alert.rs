@@ -1,0 +1,185 @@
+//! Alerts: what a device raises, and the published table of detectors.
+
+use crate::{AlertId, DomainName, IndicatorClass, UnixMillis};
+
+/// How bad it is for the organization. A threat that was prevented is informational.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Good to know; usually already prevented.
+    Informational,
+    /// Prevalent, or of little effect.
+    Low,
+    /// Someone got in, or is about to.
+    Medium,
+    /// Severe damage is likely.
+    High,
+}
+
+impl Severity {
+    /// Every severity, lowest first.
+    pub const ALL: [Self; 4] = [Self::Informational, Self::Low, Self::Medium, Self::High];
+
+    /// Returns the word for it, as Defender's API spells it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Informational => "Informational",
+            Self::Low => "Low",
+            Self::Medium => "Medium",
+            Self::High => "High",
+        }
+    }
+
+    /// Reads the word back.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|severity| severity.word() == word)
+    }
+}
+
+/// What the attacker was after, as in Defender's enumeration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Category {
+    /// Getting a foot in the door.
+    InitialAccess,
+    /// Talking to what already got in.
+    CommandAndControl,
+}
+
+impl Category {
+    /// Returns the word for it, as Defender's API spells it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::InitialAccess => "InitialAccess",
+            Self::CommandAndControl => "CommandAndControl",
+        }
+    }
+}
+
+/// What found the threat. The table of ids, titles, severities and techniques is public; see
+/// `docs/alerts.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Detector {
+    /// A phishing site was stopped.
+    WebPhishingBlocked,
+    /// A connection to malware infrastructure was stopped.
+    WebMalwareBlocked,
+    /// A connection to mercenary-spyware infrastructure was stopped.
+    WebSpywareBlocked,
+}
+
+impl Detector {
+    /// Every detector, in the order of the public table.
+    pub const ALL: [Self; 3] =
+        [Self::WebPhishingBlocked, Self::WebMalwareBlocked, Self::WebSpywareBlocked];
+
+    /// Returns the detector that reports a block by an indicator of this class.
+    #[must_use]
+    pub fn of_block(class: IndicatorClass) -> Self {
+        match class {
+            IndicatorClass::Phishing => Self::WebPhishingBlocked,
+            IndicatorClass::Malware => Self::WebMalwareBlocked,
+            IndicatorClass::Spyware => Self::WebSpywareBlocked,
+        }
+    }
+
+    /// Returns its stable id.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::WebPhishingBlocked => "web.phishing.blocked",
+            Self::WebMalwareBlocked => "web.malware.blocked",
+            Self::WebSpywareBlocked => "web.spyware.blocked",
+        }
+    }
+
+    /// Reads the id back.
+    #[must_use]
+    pub fn from_id(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|detector| detector.id() == id)
+    }
+
+    /// Returns the title of its alerts.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::WebPhishingBlocked => "Phishing site blocked",
+            Self::WebMalwareBlocked => "Connection to malware infrastructure blocked",
+            Self::WebSpywareBlocked => "Connection to mercenary-spyware infrastructure blocked",
+        }
+    }
+
+    /// Returns the severity its alerts have by default.
+    #[must_use]
+    pub fn severity(self) -> Severity {
+        match self {
+            Self::WebPhishingBlocked => Severity::Informational,
+            Self::WebMalwareBlocked => Severity::Medium,
+            Self::WebSpywareBlocked => Severity::High,
+        }
+    }
+
+    /// Returns the category of its alerts.
+    #[must_use]
+    pub fn category(self) -> Category {
+        match self {
+            Self::WebPhishingBlocked => Category::InitialAccess,
+            Self::WebMalwareBlocked | Self::WebSpywareBlocked => Category::CommandAndControl,
+        }
+    }
+
+    /// Returns the technique's id in MITRE ATT&CK for Mobile.
+    #[must_use]
+    pub fn technique(self) -> &'static str {
+        match self {
+            Self::WebPhishingBlocked => "T1660",
+            Self::WebMalwareBlocked | Self::WebSpywareBlocked => "T1437",
+        }
+    }
+}
+
+/// An alert as a device raises it. Nothing else about the person's traffic leaves the device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    /// Recognizes a repeated upload.
+    pub id: AlertId,
+    /// What found it.
+    pub detector: Detector,
+    /// The host it is about; `None` where policy keeps that on the device.
+    pub host: Option<DomainName>,
+    /// The entry of the indicator file that matched: the host or one of its parents. `None` with `host`.
+    pub matched: Option<DomainName>,
+    /// When it first happened, by the device's clock.
+    pub first_seen: UnixMillis,
+    /// When it last happened, by the device's clock.
+    pub last_seen: UnixMillis,
+    /// How often it happened in between, at least 1.
+    pub count: u32,
+    /// The indicator file that decided.
+    pub indicator_epoch: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_public_table_of_detectors() {
+        let table: Vec<_> = Detector::ALL
+            .into_iter()
+            .map(|d| (d.id(), d.severity().word(), d.category().word(), d.technique()))
+            .collect();
+        assert_eq!(
+            table,
+            [
+                ("web.phishing.blocked", "Informational", "InitialAccess", "T1660"),
+                ("web.malware.blocked", "Medium", "CommandAndControl", "T1437"),
+                ("web.spyware.blocked", "High", "CommandAndControl", "T1437"),
+            ]
+        );
+        for detector in Detector::ALL {
+            assert_eq!(Detector::from_id(detector.id()), Some(detector));
+        }
+    }
+}

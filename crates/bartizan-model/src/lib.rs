@@ -1,0 +1,23 @@
+//! The words everything else is written in.
+//!
+//! No I/O, no serialization, no clock: types that say what a value means, and the published rules
+//! (severities, risk levels) as pure functions. Everything of ours depends on this crate, and it
+//! depends on nothing of ours.
+
+mod alert;
+mod domain;
+mod id;
+mod indicator;
+mod policy;
+mod private;
+mod risk;
+mod time;
+
+pub use alert::{Alert, Category, Detector, Severity};
+pub use domain::{DomainName, DomainNameError, MAX_NAME_LEN};
+pub use id::{AlertId, AlertIdError, DeviceId, DeviceIdError, TenantId};
+pub use indicator::{IndicatorClass, Verdict};
+pub use policy::{Mode, Policy, ProtectionState, WebProtection};
+pub use private::Private;
+pub use risk::{RiskLevel, ThreatLevel, UnresolvedAlerts};
+pub use time::UnixMillis;

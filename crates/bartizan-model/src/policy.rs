@@ -1,0 +1,113 @@
+//! What the organization decided for a device.
+
+/// How much of the device's traffic the engine sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Only packets to the resolvers pass through the tunnel.
+    Dns,
+    /// Nothing does; the device reports its status only.
+    Off,
+}
+
+impl Mode {
+    /// Returns the word for it on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Off => "off",
+        }
+    }
+
+    /// Reads the word back.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Dns, Self::Off].into_iter().find(|mode| mode.word() == word)
+    }
+}
+
+/// What happens to a listed name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebProtection {
+    /// It is stopped, and an alert is raised.
+    Block,
+    /// Nothing is stopped or raised.
+    Off,
+}
+
+impl WebProtection {
+    /// Returns the word for it on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::Off => "off",
+        }
+    }
+
+    /// Reads the word back.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Block, Self::Off].into_iter().find(|action| action.word() == word)
+    }
+}
+
+/// The effective policy of one device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Counts up with every change; a device refuses an older one than it has.
+    pub version: u64,
+    /// How much the engine sees.
+    pub mode: Mode,
+    /// What happens to a listed name.
+    pub web_protection: WebProtection,
+    /// Whether alerts name the host that was blocked, or only say that one was.
+    pub report_blocked_host: bool,
+    /// Seconds between check-ins while the tunnel runs, before jitter. 15 minutes by default.
+    pub checkin_interval_s: u32,
+}
+
+impl Default for Policy {
+    /// What a device does before it has ever seen a policy.
+    fn default() -> Self {
+        Self {
+            version: 0,
+            mode: Mode::Dns,
+            web_protection: WebProtection::Block,
+            report_blocked_host: true,
+            checkin_interval_s: 900,
+        }
+    }
+}
+
+/// Whether the device is protected at this moment, as it says itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProtectionState {
+    /// The tunnel runs and holds an indicator file.
+    On,
+    /// The tunnel runs but something is missing, such as the indicator file: traffic flows.
+    Degraded,
+    /// The tunnel does not run, or policy has turned web protection off.
+    Off,
+}
+
+impl ProtectionState {
+    /// Every state.
+    pub const ALL: [Self; 3] = [Self::On, Self::Degraded, Self::Off];
+
+    /// Returns the word for it on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Degraded => "degraded",
+            Self::Off => "off",
+        }
+    }
+
+    /// Reads the word back.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.word() == word)
+    }
+}
