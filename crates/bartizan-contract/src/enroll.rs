@@ -1,0 +1,147 @@
+//! `POST enroll`: a device becomes known.
+//!
+//! The request carries a DPoP proof by the new key, without an access token.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use crate::keys::Jwk;
+
+/// What a device says to become known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrollRequest {
+    /// An [`EnrollmentToken`] as text.
+    pub enrollment_token: String,
+    /// The device's public key; the same that signed the DPoP proof.
+    pub device_key: Jwk,
+    /// What kind of device it is.
+    pub platform: Platform,
+}
+
+/// What kind of device it is. All as the device says; up to 100 characters each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Platform {
+    /// `iOS`, `iPadOS`, `Linux`.
+    pub os: String,
+    /// Such as `18.1`.
+    pub os_version: String,
+    /// Such as `iPhone17,3`.
+    pub model: String,
+    /// The name its person gave it.
+    pub device_name: String,
+    /// Version of this program.
+    pub app_version: String,
+}
+
+/// What the portal answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrollReply {
+    /// A [`bartizan_model::DeviceId`] as text.
+    pub device_id: String,
+    /// The organization's name, to show to the person.
+    pub tenant_name: String,
+    /// The tenant's signing key. The device compares it with what its token names, and keeps it.
+    pub signing_key: Jwk,
+    /// The portal's time, to correct the device's clock by.
+    pub server_time_ms: u64,
+}
+
+/// Lets one device in, once: a secret, and the beginning of the thumbprint of the tenant's signing key.
+///
+/// Since the token comes from the administrator, the device knows the true key from the first moment,
+/// whoever answers for the portal. Text form: `bze1.SECRET.KEY`, both base64url.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct EnrollmentToken {
+    /// 256 random bits; the portal keeps only their hash.
+    pub secret: [u8; 32],
+    /// The first 128 bits of the signing key's thumbprint (RFC 7638).
+    pub portal_key: [u8; 16],
+}
+
+impl EnrollmentToken {
+    /// Binds a secret to the tenant's signing key.
+    #[must_use]
+    pub fn new(secret: [u8; 32], signing_key: &Jwk) -> Self {
+        Self { secret, portal_key: beginning(signing_key) }
+    }
+
+    /// Tells whether this is the key that the administrator meant.
+    #[must_use]
+    pub fn names(&self, signing_key: &Jwk) -> bool {
+        self.portal_key == beginning(signing_key)
+    }
+}
+
+fn beginning(key: &Jwk) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.iter_mut().zip(key.thumbprint()).for_each(|(to, from)| *to = from);
+    half
+}
+
+/// Shows the token; take care where.
+impl fmt::Display for EnrollmentToken {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [secret, key] =
+            [URL_SAFE_NO_PAD.encode(self.secret), URL_SAFE_NO_PAD.encode(self.portal_key)];
+        write!(out, "{TOKEN_PREFIX}.{secret}.{key}")
+    }
+}
+
+impl fmt::Debug for EnrollmentToken {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("EnrollmentToken(<private>)")
+    }
+}
+
+/// Not an enrollment token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an enrollment token: it starts with {TOKEN_PREFIX}. and has three parts")]
+pub struct EnrollmentTokenError;
+
+impl FromStr for EnrollmentToken {
+    type Err = EnrollmentTokenError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.trim().split('.');
+        let (Some(TOKEN_PREFIX), Some(secret), Some(key), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(EnrollmentTokenError);
+        };
+        let octets = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| EnrollmentTokenError);
+        Ok(Self {
+            secret: octets(secret)?.try_into().map_err(|_| EnrollmentTokenError)?,
+            portal_key: octets(key)?.try_into().map_err(|_| EnrollmentTokenError)?,
+        })
+    }
+}
+
+const TOKEN_PREFIX: &str = "bze1";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_survives_its_text_and_hides_in_logs() {
+        let signing_key =
+            Jwk::from_portal_key(&ed25519_dalek::SigningKey::from_bytes(&[1; 32]).verifying_key());
+        let other_key =
+            Jwk::from_portal_key(&ed25519_dalek::SigningKey::from_bytes(&[2; 32]).verifying_key());
+        let token = EnrollmentToken::new([9; 32], &signing_key);
+        assert_eq!(token.to_string().parse(), Ok(token));
+        assert!(token.names(&signing_key) && !token.names(&other_key));
+        assert_eq!(format!("{token:?}"), "EnrollmentToken(<private>)");
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused() {
+        for text in ["", "bze1", "bze1.a.b", "bze2.AAAA.AAAA", "bze1.AA.AA.AA"] {
+            assert_eq!(text.parse::<EnrollmentToken>(), Err(EnrollmentTokenError), "{text}");
+        }
+    }
+}
