@@ -1,1 +1,19 @@
-//! bartizan-wire
+//! Octets to meaning: one IP packet, one UDP datagram, one DNS message.
+//!
+//! Pure functions and views that borrow what they read; nothing here knows a policy or a clock. Read
+//! [`ip`] first, then [`udp`], then [`dns`]: that is the way of a packet.
+//!
+//! # Invariants
+//! - No input panics, and no work is more than linear in the input times a fixed bound (`fuzz/`).
+//! - A value exists only if the octets were whole and consistent: nothing downstream checks again.
+
+#![forbid(unsafe_code)]
+
+pub mod dns;
+mod error;
+mod fuzz;
+pub mod ip;
+pub mod udp;
+
+pub use error::ParseError;
+pub use fuzz::{fuzz_answer, fuzz_packet, fuzz_query};
