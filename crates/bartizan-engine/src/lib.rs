@@ -1,1 +1,480 @@
-//! bartizan-engine
+//! The sans-IO heart: packets in, packets, questions and alerts out.
+//!
+//! No socket, file, clock or randomness: time and seed are arguments, so the same inputs give the same
+//! outputs. Feed it with `handle_*`, then drain [`Engine::poll_output`] until it says
+//! [`Output::Wait`]. `now` must not run backwards, and counts time asleep.
+//!
+//! # What talks to what
+//! Only the addresses of the device's resolvers are routed into the tunnel, so what arrives is DNS.
+//!
+//! ```text
+//! handle_packet ── UDP 53 ─────────────┐
+//!               └─ TCP 53 ── tcp.rs ───┴─ query ── verdict.rs ─┬─ block answer ──► Packet
+//!                                                              │   sightings.rs ─► Alert
+//!                                                              └─ questions.rs ──► Ask
+//! handle_upstream ── answer ── verdict.rs on its aliases ──────┬─ block answer, as above
+//!                                                              └─ answer ────────► Packet
+//! ```
+//!
+//! The tunnel for all traffic will stand beside this path, in a file for flows and one for what a
+//! flow's first octets say: [`Engine::handle_packet`] is where a packet that is not DNS goes there.
+//!
+//! # Invariants
+//! - No input panics (`fuzz/`), and no table outgrows [`limits`].
+//! - A name is blocked only by an exact hit of the indicator file, and only where policy blocks.
+//! - Without a file, with a full table or after a fault of the resolver, names stay resolvable: what
+//!   is dropped the client asks again.
+//! - Every id in [`Output::Ask`] is in exactly one later [`Output::Forget`].
+
+#![forbid(unsafe_code)]
+
+mod fuzz;
+pub mod limits;
+mod prf;
+mod questions;
+mod sightings;
+mod stats;
+mod tcp;
+mod verdict;
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use bartizan_indicators::IndicatorFile;
+use bartizan_model::{
+    Alert, AlertId, Detector, DomainName, IndicatorClass, Policy, ProtectionState, UnixMillis,
+    Verdict,
+};
+use bartizan_wire::ParseError;
+use bartizan_wire::dns::{self, DnsAnswer, DnsQuery};
+use bartizan_wire::ip::{IpPacket, Protocol};
+use bartizan_wire::udp::{UdpDatagram, encode_udp, udp_overhead};
+
+use crate::prf::Prf;
+use crate::questions::{Client, Question, Questions};
+use crate::sightings::{Sighting, Sightings};
+use crate::tcp::TcpServer;
+
+pub use fuzz::fuzz_engine;
+pub use questions::UpstreamId;
+pub use stats::Stats;
+
+/// What the engine is told once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// The device's resolvers: their addresses are the ones that are routed into the tunnel.
+    pub resolvers: Vec<IpAddr>,
+    /// Of the tunnel; taken as at least [`limits::MIN_MTU`] and at most [`limits::MTU`].
+    pub mtu: u16,
+}
+
+/// The engine of one device.
+pub struct Engine {
+    resolvers: Vec<IpAddr>,
+    mtu: usize,
+    policy: Policy,
+    indicators: Option<IndicatorFile>,
+    questions: Questions,
+    tcp: TcpServer,
+    sightings: Sightings,
+    outputs: VecDeque<Output>,
+    prf: Prf,
+    stats: Stats,
+}
+
+impl Engine {
+    /// Builds an engine with the default policy and no indicator file. The seed must be secret.
+    #[must_use]
+    pub fn new(config: EngineConfig, seed: [u8; 16], now: Instant) -> Self {
+        let mtu = usize::from(config.mtu).clamp(limits::MIN_MTU, limits::MTU);
+        let mut prf = Prf::new(seed);
+        Self {
+            resolvers: config.resolvers,
+            mtu,
+            policy: Policy::default(),
+            indicators: None,
+            questions: Questions::default(),
+            tcp: TcpServer::new(mtu, prf.draw(), now),
+            sightings: Sightings::default(),
+            outputs: VecDeque::new(),
+            prf,
+            stats: Stats::default(),
+        }
+    }
+
+    /// Takes in a packet that the tunnel delivered.
+    pub fn handle_packet(&mut self, packet: &[u8], wall: UnixMillis, now: Instant) {
+        if self.is_not_drained() {
+            return;
+        }
+        let ip = match IpPacket::parse(packet) {
+            Ok(ip) => ip,
+            Err(ParseError::Fragment) => return self.stats.dropped_fragment += 1,
+            Err(ParseError::Malformed { .. }) => return self.stats.dropped_malformed += 1,
+        };
+        let is_dns = ip.ports().is_some_and(|(_, port)| port == tcp::DNS_PORT);
+        if !is_dns || !self.resolvers.contains(&ip.dst()) {
+            return self.stats.dropped_not_dns += 1;
+        }
+        match ip.protocol() {
+            Protocol::Tcp => {
+                self.tcp.handle_packet(packet, now);
+                self.serve_tcp(wall, now);
+            }
+            Protocol::Udp => match UdpDatagram::parse(&ip) {
+                Ok(UdpDatagram { src: client, dst: resolver, payload }) => {
+                    self.handle_query(Client::Udp { client, resolver }, payload, wall, now);
+                }
+                Err(_) => self.stats.dropped_malformed += 1,
+            },
+            Protocol::Other(_) => self.stats.dropped_not_dns += 1,
+        }
+    }
+
+    /// Takes in what became of a question: the message the resolver sent, without the length that TCP
+    /// puts before it, or that there will be none.
+    pub fn handle_upstream(
+        &mut self,
+        id: UpstreamId,
+        answer: Result<&[u8], UpstreamFailed>,
+        wall: UnixMillis,
+        now: Instant,
+    ) {
+        if self.is_not_drained() {
+            return;
+        }
+        let Some(question) = self.questions.take(id) else {
+            return self.stats.unexpected_answer += 1;
+        };
+        match answer {
+            Err(UpstreamFailed) => {
+                self.stats.upstream_failed += 1;
+                self.give_up(id, &question, now);
+            }
+            Ok(octets) if self.relay(&question, octets, wall, now) => {
+                self.outputs.push_back(Output::Forget(id));
+            }
+            // Somebody guesses, or it is late: the right answer may still come.
+            Ok(_) => {
+                self.stats.unexpected_answer += 1;
+                self.questions.put_back(id, question);
+            }
+        }
+    }
+
+    /// Takes a verified indicator file into use, in place of the one before.
+    pub fn handle_indicators(&mut self, file: IndicatorFile) {
+        self.indicators = Some(file);
+    }
+
+    /// Takes a policy into use. Whether it is newer than the one before is for the caller to know.
+    pub fn handle_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
+    /// Returns the next thing to do; to be called until it is [`Output::Wait`].
+    pub fn poll_output(&mut self, wall: UnixMillis, now: Instant) -> Output {
+        loop {
+            if let Some(output) = self.outputs.pop_front() {
+                return output;
+            }
+            if let Some((id, question)) = self.questions.take_expired(now) {
+                self.stats.upstream_timeout += 1;
+                self.give_up(id, &question, now);
+            } else if let Some(sighting) = self.sightings.take_ended(now) {
+                self.raise(sighting, wall);
+            } else if self.tcp.deadline().is_some_and(|due_at| due_at <= now) {
+                self.tcp.poll(now);
+                self.serve_tcp(wall, now);
+            } else {
+                return self.wait();
+            }
+        }
+    }
+
+    /// Returns whether the device is protected at this moment.
+    #[must_use]
+    pub fn protection(&self) -> ProtectionState {
+        match &self.indicators {
+            _ if !verdict::is_blocking(&self.policy) => ProtectionState::Off,
+            Some(_) => ProtectionState::On,
+            None => ProtectionState::Degraded,
+        }
+    }
+
+    /// Returns what happened so far.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Returns the epoch of the indicator file in use.
+    #[must_use]
+    pub fn indicator_epoch(&self) -> Option<u64> {
+        self.indicators.as_ref().map(IndicatorFile::epoch)
+    }
+
+    /// Returns the version of the policy in use.
+    #[must_use]
+    pub fn policy_version(&self) -> u64 {
+        self.policy.version
+    }
+
+    fn handle_query(&mut self, client: Client, octets: &[u8], wall: UnixMillis, now: Instant) {
+        let query = match DnsQuery::parse(octets) {
+            Ok(query) if octets.len() <= limits::QUERY_OCTETS => query,
+            Ok(_) | Err(_) => {
+                self.stats.dropped_malformed += 1;
+                return self.turn_away(&client, now);
+            }
+        };
+        match client {
+            Client::Udp { .. } => self.stats.queries_udp += 1,
+            Client::Tcp { .. } => self.stats.queries_tcp += 1,
+        }
+        match self.threat_in(&query, std::iter::empty()) {
+            Some(threat) => self.block(&client, &query, threat, wall, now),
+            None => self.forward(client, &query, octets, now),
+        }
+    }
+
+    /// Finds what is listed among the name asked for and its aliases, the name first. A request that
+    /// is no standard query, or not for a host name, is none of our business.
+    fn threat_in(
+        &self,
+        query: &DnsQuery<'_>,
+        aliases: impl Iterator<Item = DomainName>,
+    ) -> Option<Threat> {
+        let asked = query.name().filter(|_| query.is_standard())?;
+        let threat_of = |name: &DomainName, is_alias: bool| {
+            let judgement = verdict::judge(&self.policy, self.indicators.as_ref(), name);
+            match (judgement.verdict, judgement.matched) {
+                (Verdict::Block(class), Some(matched)) => Some(Threat {
+                    class,
+                    asked: asked.clone(),
+                    // Any parent of a name is one.
+                    matched: DomainName::parse(matched.as_bytes()).ok()?,
+                    is_alias,
+                }),
+                (Verdict::Allow, _) | (Verdict::Block(_), None) => None,
+            }
+        };
+        threat_of(asked, false)
+            .or_else(|| aliases.into_iter().find_map(|alias| threat_of(&alias, true)))
+    }
+
+    fn block(
+        &mut self,
+        client: &Client,
+        query: &DnsQuery<'_>,
+        threat: Threat,
+        wall: UnixMillis,
+        now: Instant,
+    ) {
+        self.stats.blocked += 1;
+        self.stats.blocked_by_alias += u64::from(threat.is_alias);
+        match query.block_answer(limits::BLOCK_TTL_S, BLOCK_TEXT) {
+            Some(answer) => self.reply(client, &answer, now),
+            None => self.turn_away(client, now),
+        }
+        let seen = Sighting {
+            detector: Detector::of_block(threat.class),
+            host: threat.asked,
+            matched: threat.matched,
+            first_seen: wall,
+            last_seen: wall,
+            count: 1,
+            indicator_epoch: self.indicator_epoch().unwrap_or(0),
+        };
+        for sighting in self.sightings.record(seen, now).into_iter().flatten() {
+            self.raise(sighting, wall);
+        }
+    }
+
+    fn forward(&mut self, client: Client, query: &DnsQuery<'_>, octets: &[u8], now: Instant) {
+        if let Some((id, question)) = self.questions.repeated_by(&client, query) {
+            if now < question.ask_again_at {
+                return self.stats.repeats_ignored += 1;
+            }
+            question.ask_again_at = now + limits::ASK_AGAIN_AFTER;
+            self.outputs.push_back(question.ask(id));
+            return self.stats.forwarded_again += 1;
+        }
+        let question = Question {
+            client,
+            query: octets.into(),
+            dns_id: self.prf.draw_id(),
+            expires_at: now + limits::QUESTION_LIFETIME,
+            ask_again_at: now + limits::ASK_AGAIN_AFTER,
+        };
+        self.stats.forwarded += 1;
+        let (ask, evicted) = self.questions.open(question);
+        if let Some((evicted, question)) = evicted {
+            self.stats.dropped_table_full += 1;
+            self.give_up(evicted, &question, now);
+        }
+        self.outputs.push_back(ask);
+    }
+
+    /// Hands an answer to the client, or a block in its place; says whether it answers the question.
+    fn relay(
+        &mut self,
+        question: &Question,
+        octets: &[u8],
+        wall: UnixMillis,
+        now: Instant,
+    ) -> bool {
+        let (Ok(query), Ok(answer)) = (DnsQuery::parse(&question.query), DnsAnswer::parse(octets))
+        else {
+            return false;
+        };
+        if answer.id() != question.dns_id || !answer.answers(&query) {
+            return false;
+        }
+        if let Some(threat) = self.threat_in(&query, answer.cname_targets()) {
+            self.block(&question.client, &query, threat, wall, now);
+            return true;
+        }
+        let mut reply = octets.to_vec();
+        // A parsed answer has room for an id.
+        let _ = dns::set_id(&mut reply, query.id());
+        let room = match question.client {
+            Client::Udp { client, .. } => {
+                query.max_answer_len().min(self.mtu.saturating_sub(udp_overhead(client.ip())))
+            }
+            Client::Tcp { .. } => usize::from(u16::MAX),
+        };
+        if room < reply.len()
+            && let Some(truncated) = query.truncated_answer(&answer)
+        {
+            self.stats.answered_truncated += 1;
+            reply = truncated;
+        }
+        self.stats.answered += 1;
+        self.reply(&question.client, &reply, now);
+        true
+    }
+
+    fn reply(&mut self, client: &Client, answer: &[u8], now: Instant) {
+        match *client {
+            Client::Udp { client, resolver } => {
+                self.outputs.extend(encode_udp(resolver, client, answer).map(Output::Packet));
+            }
+            Client::Tcp { connection, .. } => self.tcp.answer(connection, answer, now),
+        }
+    }
+
+    fn give_up(&mut self, id: UpstreamId, question: &Question, now: Instant) {
+        self.outputs.push_back(Output::Forget(id));
+        self.turn_away(&question.client, now);
+    }
+
+    /// Leaves a client without an answer: over UDP it asks again by itself.
+    fn turn_away(&mut self, client: &Client, now: Instant) {
+        match client {
+            Client::Udp { .. } => {}
+            Client::Tcp { connection, .. } => self.tcp.reset(*connection, now),
+        }
+    }
+
+    /// Moves what TCP has: packets to the tunnel, queries to their answers. What does not fit among the
+    /// outputs waits in the stack.
+    fn serve_tcp(&mut self, wall: UnixMillis, now: Instant) {
+        self.outputs.extend(std::iter::from_fn(|| self.tcp.take_packet()).map(Output::Packet));
+        while self.outputs.len() < limits::OUTPUTS
+            && let Some(query) = self.tcp.take_query(now)
+        {
+            let client = Client::Tcp { connection: query.connection, resolver: query.resolver };
+            self.handle_query(client, &query.octets, wall, now);
+        }
+    }
+
+    fn raise(&mut self, sighting: Sighting, wall: UnixMillis) {
+        let named = self.policy.report_blocked_host;
+        self.stats.alerts += 1;
+        self.outputs.push_back(Output::Alert(Alert {
+            id: AlertId::new(wall, self.prf.draw_wide()),
+            detector: sighting.detector,
+            host: named.then_some(sighting.host),
+            matched: named.then_some(sighting.matched),
+            first_seen: sighting.first_seen,
+            last_seen: sighting.last_seen,
+            count: sighting.count,
+            indicator_epoch: sighting.indicator_epoch,
+        }));
+    }
+
+    fn wait(&self) -> Output {
+        let reasons = [
+            (self.questions.deadline(), "question expires"),
+            (self.sightings.deadline(), "further blocks are due"),
+            (self.tcp.deadline(), "tcp timer"),
+        ];
+        let next = reasons.into_iter().filter_map(|(at, reason)| Some((at?, reason))).min();
+        let (deadline, reason) = next.map_or((None, "nothing to do"), |(at, why)| (Some(at), why));
+        Output::Wait { deadline, reason }
+    }
+
+    fn is_not_drained(&mut self) -> bool {
+        let full = limits::OUTPUTS <= self.outputs.len();
+        self.stats.dropped_not_drained += u64::from(full);
+        full
+    }
+}
+
+/// What the host is to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Write it to the tunnel.
+    Packet(Vec<u8>),
+    /// Send it to port 53 of the resolver and call [`Engine::handle_upstream`] with what comes back.
+    /// The same id may come again: send again, over the same socket.
+    Ask {
+        /// To be given back.
+        id: UpstreamId,
+        /// Whom to ask: the address that the client chose.
+        resolver: IpAddr,
+        /// How to ask: as the client did.
+        transport: Transport,
+        /// The message, without the length that TCP puts before it.
+        query: Vec<u8>,
+    },
+    /// Nothing waits for this question any more: close its socket.
+    Forget(UpstreamId),
+    /// Put it on disk, then into the queue to the portal.
+    Alert(Alert),
+    /// Nothing before this time, or before the next input.
+    Wait {
+        /// When to poll again.
+        deadline: Option<Instant>,
+        /// What for, for the log.
+        reason: &'static str,
+    },
+}
+
+/// How a question goes to the resolver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// In a datagram.
+    Udp,
+    /// Over a connection, with its length before it (RFC 7766).
+    Tcp,
+}
+
+/// The host could not put a question to the resolver, and has stopped trying.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpstreamFailed;
+
+/// Why a query is stopped.
+struct Threat {
+    class: IndicatorClass,
+    /// What the client asked for.
+    asked: DomainName,
+    /// The entry that lists it or its alias.
+    matched: DomainName,
+    is_alias: bool,
+}
+
+/// Shown by browsers and resolvers' logs beside the code "Blocked".
+const BLOCK_TEXT: &str = "Blocked by your organization";

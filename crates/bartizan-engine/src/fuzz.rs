@@ -1,0 +1,205 @@
+//! Octets as a scenario: what happens to an engine, and when.
+//!
+//! A seed, a property test and the fuzzer can all drive it. Each step is an octet that says what, an
+//! octet that says how much, and that many octets; see [`Step`].
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use bartizan_model::{Policy, UnixMillis, WebProtection};
+use bartizan_wire::udp::encode_udp;
+use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv4Repr, TcpPacket};
+
+use crate::{Engine, Output, UpstreamFailed, UpstreamId, limits};
+
+/// Plays a scenario and returns all that the engine put out. Its resolvers should be 192.0.2.53 and
+/// 2001:db8::53.
+#[doc(hidden)]
+pub fn fuzz_engine(engine: &mut Engine, octets: &[u8], start: Instant) -> Vec<Output> {
+    let mut world = World { engine, start, now: start, asked: Vec::new(), outputs: Vec::new() };
+    let mut rest = octets;
+    while let [kind, len, tail @ ..] = rest {
+        let (octets, next) = tail.split_at(tail.len().min(usize::from(*len)));
+        world.step(Step::from_octet(*kind), octets);
+        rest = next;
+    }
+    world.outputs
+}
+
+/// What may happen. The octets of a step are its argument.
+enum Step {
+    /// A packet as it stands.
+    Packet,
+    /// A datagram to the resolver, over IPv4 or IPv6.
+    Udp { v6: bool },
+    /// A TCP segment to the resolver whose checksum is put right.
+    Tcp,
+    /// A query for one of a few names: which, of which type, with which id.
+    Query,
+    /// The resolver answers the last question, with these octets in place of the first ones.
+    Answer,
+    /// The resolver answers with these octets and nothing else.
+    RawAnswer,
+    /// The host gives up on the last question.
+    Failure,
+    /// Time passes: in units of 100 ms.
+    Pause,
+    /// Policy changes.
+    Policy,
+}
+
+impl Step {
+    fn from_octet(octet: u8) -> Self {
+        match octet % 10 {
+            0 => Self::Packet,
+            1 => Self::Udp { v6: false },
+            2 => Self::Udp { v6: true },
+            3 => Self::Tcp,
+            4 => Self::Answer,
+            5 => Self::RawAnswer,
+            6 => Self::Failure,
+            7 => Self::Pause,
+            8 => Self::Policy,
+            _ => Self::Query,
+        }
+    }
+}
+
+struct World<'a> {
+    engine: &'a mut Engine,
+    start: Instant,
+    now: Instant,
+    /// Questions that were not forgotten.
+    asked: Vec<(UpstreamId, Vec<u8>)>,
+    outputs: Vec<Output>,
+}
+
+impl World<'_> {
+    fn step(&mut self, step: Step, octets: &[u8]) {
+        let (wall, now) = (self.wall(), self.now);
+        let first = octets.first().copied().unwrap_or(0);
+        match step {
+            Step::Packet => self.engine.handle_packet(octets, wall, now),
+            Step::Udp { v6 } => self.datagram(v6, octets),
+            Step::Tcp => self.engine.handle_packet(&tcp_packet(octets), wall, now),
+            Step::Query => self.datagram(first & 1 == 1, &query(octets)),
+            Step::Answer => {
+                if let Some((id, query)) = self.asked.last().cloned() {
+                    let mut answer: Vec<u8> =
+                        octets.iter().chain(query.iter().skip(octets.len())).copied().collect();
+                    if let Some(flags) = answer.get_mut(2) {
+                        *flags |= 0x80;
+                    }
+                    self.engine.handle_upstream(id, Ok(&answer), wall, now);
+                }
+            }
+            Step::RawAnswer => {
+                let id = self.asked.last().map_or(UpstreamId(u64::from(first)), |(id, _)| *id);
+                self.engine.handle_upstream(id, Ok(octets), wall, now);
+            }
+            Step::Failure => {
+                let id = self.asked.last().map_or(UpstreamId(u64::from(first)), |(id, _)| *id);
+                self.engine.handle_upstream(id, Err(UpstreamFailed), wall, now);
+            }
+            Step::Pause => self.now += Duration::from_millis(100) * u32::from(first),
+            Step::Policy => {
+                let web_protection =
+                    if first & 1 == 0 { WebProtection::Block } else { WebProtection::Off };
+                let report_blocked_host = first & 2 == 0;
+                let policy = Policy { web_protection, report_blocked_host, ..Policy::default() };
+                self.engine.handle_policy(policy);
+            }
+        }
+        self.drain();
+    }
+
+    fn datagram(&mut self, v6: bool, payload: &[u8]) {
+        let (client, resolver): (IpAddr, IpAddr) = if v6 {
+            (CLIENT_V6.into(), RESOLVER_V6.into())
+        } else {
+            (CLIENT.into(), RESOLVER.into())
+        };
+        let (client, resolver) = (SocketAddr::new(client, 50_000), SocketAddr::new(resolver, 53));
+        if let Some(packet) = encode_udp(client, resolver, payload) {
+            self.engine.handle_packet(&packet, self.wall(), self.now);
+        }
+    }
+
+    fn drain(&mut self) {
+        for taken in 0.. {
+            assert!(taken < 10_000, "the engine never waits");
+            let output = self.engine.poll_output(self.wall(), self.now);
+            match &output {
+                Output::Ask { id, query, .. } => {
+                    self.asked.retain(|(asked, _)| asked != id);
+                    self.asked.push((*id, query.clone()));
+                }
+                Output::Forget(id) => {
+                    let before = self.asked.len();
+                    self.asked.retain(|(asked, _)| asked != id);
+                    assert!(self.asked.len() < before, "forgotten without being asked");
+                }
+                Output::Packet(packet) => assert!(packet.len() <= limits::MTU),
+                Output::Alert(alert) => assert!(0 < alert.count),
+                Output::Wait { deadline, .. } => {
+                    assert!(deadline.is_none_or(|deadline| self.now < deadline), "would spin");
+                    self.outputs.push(output);
+                    break;
+                }
+            }
+            self.outputs.push(output);
+        }
+        assert!(self.asked.len() <= limits::QUESTIONS, "more questions than the limit");
+    }
+
+    fn wall(&self) -> UnixMillis {
+        let millis = self.now.saturating_duration_since(self.start).as_millis();
+        UnixMillis(1_700_000_000_000 + u64::try_from(millis).unwrap_or(0))
+    }
+}
+
+/// Lists a name to ask for, and its parents, so that an indicator file may hold some of them.
+fn query(octets: &[u8]) -> Vec<u8> {
+    let mut octets = octets.iter().copied();
+    let mut octet = || octets.next().unwrap_or(0);
+    let name: &[u8] = match octet() >> 1 & 3 {
+        0 => b"\x04good\x04test\0",
+        1 => b"\x04evil\x04test\0",
+        2 => b"\x05Login\x04Evil\x04test\0",
+        _ => b"\x0aevil.other\x04test\0",
+    };
+    let qtype = octet() % 66;
+    let mut query = vec![octet(), octet(), 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    query.extend_from_slice(name);
+    query.extend_from_slice(&[0, qtype, 0, 1]);
+    query
+}
+
+/// Wraps a segment into IPv4 towards the resolver.
+fn tcp_packet(segment: &[u8]) -> Vec<u8> {
+    let mut segment = segment.to_vec();
+    // The header has 20 octets, of which four are the ports; let those be right.
+    segment.resize(segment.len().max(20), 0);
+    let mut tcp = TcpPacket::new_unchecked(segment);
+    tcp.set_src_port(50_000);
+    tcp.set_dst_port(53);
+    tcp.fill_checksum(&CLIENT.into(), &RESOLVER.into());
+    let segment = tcp.into_inner();
+    let ip = Ipv4Repr {
+        src_addr: CLIENT,
+        dst_addr: RESOLVER,
+        next_header: IpProtocol::Tcp,
+        payload_len: segment.len(),
+        hop_limit: 64,
+    };
+    let mut packet = vec![0; ip.buffer_len()];
+    packet.extend_from_slice(&segment);
+    ip.emit(&mut Ipv4Packet::new_unchecked(&mut packet), &ChecksumCapabilities::default());
+    packet
+}
+
+const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const RESOLVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 53);
+const CLIENT_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+const RESOLVER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x53);

@@ -1,0 +1,67 @@
+//! Every bound of the engine, and the proof that they add up.
+//!
+//! The budget is that of an iOS packet tunnel: 15 MiB of dirty memory in all (the platform's limit is
+//! 50 MiB). The indicator file is counted beside the engine's own tables: format version 1 lies on the
+//! heap, 9 octets a name and an index, 10 MiB at a million names.
+
+use std::time::Duration;
+
+/// Questions that wait for a resolver. The oldest goes when one more comes; its client asks again.
+pub const QUESTIONS: usize = 256;
+/// Octets of a query; a larger one is dropped as malformed. Real ones have 30 to 200.
+pub const QUERY_OCTETS: usize = 4_096;
+/// How long a question waits. Stub resolvers ask again after 1 to 5 s.
+pub const QUESTION_LIFETIME: Duration = Duration::from_secs(5);
+/// How long a repeated question is held back, so that an impatient client does not multiply it.
+pub const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Pairs of detector and host whose further blocks are being counted. The oldest is reported early
+/// when one more comes.
+pub const SIGHTINGS: usize = 256;
+/// How long further blocks of one host are counted before they are reported.
+pub const SIGHTING_WINDOW: Duration = Duration::from_secs(60);
+
+/// TCP connections at a time; one more is reset.
+pub const TCP_CONNECTIONS: usize = 16;
+/// A query and its two octets of length, as a power of two for the window.
+pub const TCP_RX_OCTETS: usize = 4_096;
+/// Most answers at once; larger ones follow as the client takes them.
+pub const TCP_TX_OCTETS: usize = 16_384;
+/// How long a connection may be silent (RFC 7766 §6.2.3 leaves it to the server).
+pub const TCP_IDLE: Duration = Duration::from_secs(10);
+/// Packets that the TCP stack may produce in one go.
+pub const TCP_BURST: usize = 32;
+
+/// Outputs that wait to be taken, beyond which packets and answers are dropped. It takes a host that
+/// does not drain the engine to get there.
+pub const OUTPUTS: usize = 64;
+/// The largest packet the engine writes, whatever the host says: a jumbo frame's.
+pub const MTU: usize = 9_000;
+/// RFC 8200 §5: the smallest that IPv6 can live with.
+pub const MIN_MTU: usize = 1_280;
+
+/// Seconds that a client may remember a block: long enough for one page, short enough for the
+/// administrator who lifts it.
+pub const BLOCK_TTL_S: u32 = 10;
+
+/// What the tables hold at their fullest.
+pub const ENGINE_OCTETS: usize = QUESTIONS * (QUERY_OCTETS + BOOKKEEPING)
+    + SIGHTINGS * (2 * bartizan_model::MAX_NAME_LEN + BOOKKEEPING)
+    + TCP_CONNECTIONS * (TCP_RX_OCTETS + TCP_TX_OCTETS + LARGEST_MESSAGE + BOOKKEEPING)
+    // The answer in hand, as it came and as it goes.
+    + 2 * LARGEST_MESSAGE
+    // One input may add a burst on top of what waits, and each output is at most a packet.
+    + (OUTPUTS + 2 * TCP_BURST) * MTU;
+/// An indicator file with a million names.
+pub const INDICATOR_OCTETS: usize = 10 << 20;
+
+/// Ids, addresses, times, and the nodes of maps: 512 octets is generous.
+const BOOKKEEPING: usize = 512;
+/// A DNS message and its length over TCP.
+const LARGEST_MESSAGE: usize = 65_537;
+const BUDGET: usize = 15 << 20;
+
+const _: () =
+    assert!(ENGINE_OCTETS + INDICATOR_OCTETS < BUDGET, "over the budget of a packet tunnel");
+const _: () = assert!(QUERY_OCTETS <= MTU, "an output is at most a packet");
+const _: () = assert!(QUERY_OCTETS <= TCP_RX_OCTETS, "a query must fit into the receive buffer");

@@ -1,0 +1,34 @@
+//! Numbers that nobody outside can foresee, from a seed: the engine has no other randomness.
+
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher24;
+
+/// `SipHash` of a counter under the seed. Unforeseeable as long as the seed is secret.
+pub(crate) struct Prf {
+    seed: [u8; 16],
+    drawn: u64,
+}
+
+impl Prf {
+    pub(crate) fn new(seed: [u8; 16]) -> Self {
+        Self { seed, drawn: 0 }
+    }
+
+    pub(crate) fn draw(&mut self) -> u64 {
+        self.drawn += 1;
+        let mut hasher = SipHasher24::new_with_key(&self.seed);
+        hasher.write_u64(self.drawn);
+        hasher.finish()
+    }
+
+    pub(crate) fn draw_wide(&mut self) -> u128 {
+        u128::from(self.draw()) << 64 | u128::from(self.draw())
+    }
+
+    /// Draws a DNS transaction id.
+    #[expect(clippy::cast_possible_truncation, reason = "any 16 of the bits will do")]
+    pub(crate) fn draw_id(&mut self) -> u16 {
+        self.draw() as u16
+    }
+}

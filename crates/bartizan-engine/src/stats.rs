@@ -1,0 +1,42 @@
+//! Plain counters of what happened; the host turns them into metrics and check-ins.
+
+/// What happened since the engine started. Nothing in here tells who asked for what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Queries read from UDP, repeated ones included.
+    pub queries_udp: u64,
+    /// Queries read from TCP.
+    pub queries_tcp: u64,
+    /// Queries that were answered with a block, at once or when a listed alias came back.
+    pub blocked: u64,
+    /// Of these, by an alias in the resolver's answer.
+    pub blocked_by_alias: u64,
+    /// Queries sent on to the resolver.
+    pub forwarded: u64,
+    /// Queries sent on once more because the client asked again.
+    pub forwarded_again: u64,
+    /// Repeated queries that were held back, the first one being under way.
+    pub repeats_ignored: u64,
+    /// Resolver's answers handed to the client.
+    pub answered: u64,
+    /// Of these, cut to an empty answer that sends the client to TCP.
+    pub answered_truncated: u64,
+    /// Questions that the host could not put to the resolver.
+    pub upstream_failed: u64,
+    /// Questions that nobody answered in time.
+    pub upstream_timeout: u64,
+    /// Answers that nothing waits for, or to another question than was asked.
+    pub unexpected_answer: u64,
+    /// Alerts raised, follow-ups included.
+    pub alerts: u64,
+    /// Packets and messages that contradict their format.
+    pub dropped_malformed: u64,
+    /// Fragments of packets.
+    pub dropped_fragment: u64,
+    /// Packets that are not DNS to one of the resolvers.
+    pub dropped_not_dns: u64,
+    /// Questions given up for a younger one.
+    pub dropped_table_full: u64,
+    /// Packets and answers that came before the host had taken what was to be done.
+    pub dropped_not_drained: u64,
+}
