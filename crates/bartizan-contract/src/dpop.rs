@@ -131,11 +131,11 @@ mod tests {
 
     #[test]
     fn a_proof_holds_for_its_request_and_names_its_key() {
-        let proof = verify(&proof(), REQUEST, NOW).unwrap();
-        assert_eq!(proof.key, *key().verifying_key());
-        assert_eq!(proof.thumbprint, Jwk::from_device_key(key().verifying_key()).thumbprint());
+        let held = verify(&proof(), REQUEST, NOW).unwrap();
+        assert_eq!(held.key, *key().verifying_key());
+        assert_eq!(held.thumbprint, Jwk::from_device_key(key().verifying_key()).thumbprint());
         let behind_a_proxy = Request { url: "http://portal.example/device/v1/alerts", ..REQUEST };
-        assert!(verify(&super::tests::proof(), behind_a_proxy, NOW).is_ok());
+        assert!(verify(&proof(), behind_a_proxy, NOW).is_ok());
     }
 
     #[test]

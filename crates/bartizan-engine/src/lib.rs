@@ -28,12 +28,14 @@
 
 #![forbid(unsafe_code)]
 
+mod alert_queue;
 mod fuzz;
 pub mod limits;
 mod prf;
 mod questions;
 mod sightings;
 mod stats;
+pub mod sync;
 mod tcp;
 mod verdict;
 

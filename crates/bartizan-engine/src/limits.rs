@@ -21,6 +21,11 @@ pub const SIGHTINGS: usize = 256;
 /// How long further blocks of one host are counted before they are reported.
 pub const SIGHTING_WINDOW: Duration = Duration::from_secs(60);
 
+/// Alerts that wait for the portal. The oldest goes when one more comes.
+pub const ALERT_QUEUE: usize = 1_000;
+/// Alerts in one upload, as the contract allows.
+pub const ALERT_BATCH: usize = 50;
+
 /// TCP connections at a time; one more is reset.
 pub const TCP_CONNECTIONS: usize = 16;
 /// A query and its two octets of length, as a power of two for the window.
@@ -47,6 +52,7 @@ pub const BLOCK_TTL_S: u32 = 10;
 /// What the tables hold at their fullest.
 pub const ENGINE_OCTETS: usize = QUESTIONS * (QUERY_OCTETS + BOOKKEEPING)
     + SIGHTINGS * (2 * bartizan_model::MAX_NAME_LEN + BOOKKEEPING)
+    + (ALERT_QUEUE + ALERT_BATCH) * (2 * bartizan_model::MAX_NAME_LEN + BOOKKEEPING)
     + TCP_CONNECTIONS * (TCP_RX_OCTETS + TCP_TX_OCTETS + LARGEST_MESSAGE + BOOKKEEPING)
     // The answer in hand, as it came and as it goes.
     + 2 * LARGEST_MESSAGE

@@ -26,9 +26,21 @@ impl Prf {
         u128::from(self.draw()) << 64 | u128::from(self.draw())
     }
 
+    /// Draws a number from 0 up to but not including 1.
+    pub(crate) fn draw_unit(&mut self) -> f64 {
+        // 53 bits: as many as a double holds exactly.
+        (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
     /// Draws a DNS transaction id.
     #[expect(clippy::cast_possible_truncation, reason = "any 16 of the bits will do")]
     pub(crate) fn draw_id(&mut self) -> u16 {
         self.draw() as u16
+    }
+}
+
+impl std::fmt::Debug for Prf {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Prf(<private>)")
     }
 }

@@ -40,3 +40,21 @@ pub struct Stats {
     /// Packets and answers that came before the host had taken what was to be done.
     pub dropped_not_drained: u64,
 }
+
+impl Stats {
+    /// Returns how many queries were read.
+    #[must_use]
+    pub fn queries(&self) -> u64 {
+        self.queries_udp + self.queries_tcp
+    }
+
+    /// Returns how many packets and messages were dropped, for whatever reason.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped_malformed
+            + self.dropped_fragment
+            + self.dropped_not_dns
+            + self.dropped_table_full
+            + self.dropped_not_drained
+    }
+}

@@ -60,6 +60,10 @@ impl Category {
 /// What found the threat. The table of ids, titles, severities and techniques is public; see
 /// `docs/alerts.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(
+    clippy::enum_variant_names,
+    reason = "a variant is its public id; other families have other prefixes"
+)]
 pub enum Detector {
     /// A phishing site was stopped.
     WebPhishingBlocked,

@@ -9,7 +9,7 @@ use crate::UnixMillis;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TenantId(pub i64);
 
-/// An enrolled device: a UUIDv7 that the portal chooses at enrollment.
+/// An enrolled device: a UUID (version 7) that the portal chooses at enrollment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeviceId(pub u128);
 
