@@ -1,0 +1,131 @@
+//! The Linux device program: what differs by system, around [`bartizan_host`].
+//!
+//! DNS mode on Linux takes over the *questions* to the system's resolvers, not the resolvers: a policy
+//! route sends packets to their port 53 into a TUN ([`tun`]), everything else keeps its way. When the
+//! program ends, however it ends, the kernel removes the TUN with the only route into it, and questions
+//! go their old way: protection never takes the network down.
+
+mod http;
+mod resolvers;
+mod tun;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use bartizan_contract::enroll::{EnrollmentToken, Platform};
+use bartizan_host::portal::portal_url;
+use bartizan_host::tunnel::Route;
+use bartizan_host::{Device, Setup, Status};
+pub use http::UreqHttp;
+
+/// How to run a device.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RunArgs {
+    /// The portal's address, such as <https://portal.example>
+    #[arg(long, value_name = "URL")]
+    pub portal: String,
+    /// File with the enrollment token; needed for the first start only
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Folder for the device's key, policy, indicators and waiting alerts
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/bartizan")]
+    pub state: PathBuf,
+    /// Certificates to trust for the portal, as PEM
+    #[arg(long, value_name = "FILE", default_value = "/etc/ssl/certs/ca-certificates.crt")]
+    pub ca: PathBuf,
+    /// Name of the tunnel's interface
+    #[arg(long, value_name = "NAME", default_value = "bartizan0")]
+    pub tun: String,
+    /// A resolver to protect (repeatable); the system's own where none is given
+    #[arg(long, value_name = "IP")]
+    pub resolver: Vec<IpAddr>,
+    /// Interface by which resolvers are reached; that of the route to them where none is given
+    #[arg(long, value_name = "NAME")]
+    pub uplink: Option<String>,
+    /// Stop when the standard input ends: for a parent that must not leave the agent behind
+    #[arg(long, hide = true)]
+    pub stop_at_end_of_input: bool,
+}
+
+/// Runs a device until SIGINT or SIGTERM, or until its tunnel is gone.
+///
+/// # Errors
+/// What keeps it from running, for people to read.
+pub fn run(args: RunArgs) -> anyhow::Result<()> {
+    let portal_url = portal_url(&args.portal)?;
+    let enrollment_token = args.token_file.as_deref().map(read_token).transpose()?;
+    let http = Box::new(UreqHttp::new(&args.ca)?);
+    let resolvers =
+        if args.resolver.is_empty() { resolvers::of_the_system()? } else { args.resolver };
+    let uplink = match (args.uplink, resolvers.first()) {
+        (Some(uplink), _) => Some(uplink),
+        (None, Some(resolver)) => Some(resolvers::uplink(*resolver)?),
+        (None, None) => None,
+    };
+    let signals = signal_hook::iterator::Signals::new([
+        signal_hook::consts::SIGINT,
+        signal_hook::consts::SIGTERM,
+    ]);
+    let mut signals = signals.context("cannot listen for signals")?;
+
+    let (packets, _routes) = tun::open(&args.tun, &resolvers)?;
+    let device = Device::start(Setup {
+        state_dir: args.state,
+        portal_url,
+        enrollment_token,
+        platform: platform(),
+        packets,
+        resolvers,
+        route: Route { resolvers: BTreeMap::new(), uplink },
+        http,
+    })?;
+    let stop = device.stopper();
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for _ in signals.forever() {
+            stop();
+        }
+    })?;
+    if args.stop_at_end_of_input {
+        let stop = device.stopper();
+        std::thread::Builder::new().name("input".into()).spawn(move || {
+            // Whatever ends it, whoever held the other end is gone.
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            stop();
+        })?;
+    }
+    device.wait()
+}
+
+/// Reads how a device is, from its folder.
+///
+/// # Errors
+/// No device has run there.
+pub fn status(state: &Path) -> anyhow::Result<Status> {
+    let path = state.join("status.json");
+    let json =
+        fs::read(&path).with_context(|| format!("no device has run with {}", state.display()))?;
+    serde_json::from_slice(&json).with_context(|| format!("{} is damaged", path.display()))
+}
+
+/// What this machine is.
+#[must_use]
+pub fn platform() -> Platform {
+    let uname = rustix::system::uname();
+    let short = |text: &str| text.chars().take(100).collect::<String>();
+    Platform {
+        os: "Linux".into(),
+        os_version: short(&uname.release().to_string_lossy()),
+        model: short(&uname.machine().to_string_lossy()),
+        device_name: short(&uname.nodename().to_string_lossy()),
+        app_version: env!("CARGO_PKG_VERSION").into(),
+    }
+}
+
+fn read_token(path: &Path) -> anyhow::Result<EnrollmentToken> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    text.parse().with_context(|| format!("{} holds no enrollment token", path.display()))
+}

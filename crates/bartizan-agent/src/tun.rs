@@ -1,0 +1,110 @@
+//! The TUN interface, and the routes that bring questions into it.
+//!
+//! # Invariants
+//! - Only packets to port 53 of the given resolvers come in; the resolvers stay reachable otherwise, as
+//!   the home router that is one of them must.
+//! - [`Routes`] removes its rules when dropped. If the program is killed, the rules that stay point at
+//!   an empty table, which the kernel passes over; the next start removes them.
+
+use std::fs;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use bartizan_host::tunnel::MTU;
+
+/// The rules that are in force; dropping it takes them back.
+#[derive(Debug)]
+pub(crate) struct Routes;
+
+/// Opens the interface and routes the questions to these resolvers into it.
+///
+/// # Errors
+/// No right to do so, or no `ip` command.
+pub(crate) fn open(name: &str, resolvers: &[IpAddr]) -> anyhow::Result<(OwnedFd, Routes)> {
+    let device = tun_rs::DeviceBuilder::new().name(name).mtu(MTU).build_sync().with_context(|| {
+        format!("cannot open the tunnel interface {name}: this needs root or CAP_NET_ADMIN, and /dev/net/tun")
+    })?;
+    let packets = device.as_fd().try_clone_to_owned()?;
+    // The kernel keeps the interface for as long as any copy of the descriptor is open.
+    drop(device);
+
+    let routes = Routes;
+    Routes::remove();
+    ip(&["address", "add", "198.18.0.1/32", "dev", name])?;
+    ip(&["link", "set", name, "up"])?;
+    // Answers come in by this interface from an address that is routed elsewhere: loosen the check.
+    let loose = fs::write(format!("/proc/sys/net/ipv4/conf/{name}/rp_filter"), "2");
+    if let Err(error) = loose {
+        tracing::warn!(error = %error, "cannot loosen rp_filter; answers may be dropped");
+    }
+    for family in families(resolvers) {
+        if family == "-6" {
+            ip(&["-6", "address", "add", "fd62:6172:7469::1/128", "dev", name, "nodad"])?;
+        }
+        ip(&[family, "route", "replace", "default", "dev", name, "table", TABLE])?;
+    }
+    for resolver in resolvers {
+        let (family, to) = match resolver {
+            IpAddr::V4(address) => ("-4", format!("{address}/32")),
+            IpAddr::V6(address) => ("-6", format!("{address}/128")),
+        };
+        for protocol in ["udp", "tcp"] {
+            ip(&[
+                family, "rule", "add", "pref", PREFERENCE, "to", &to, "ipproto", protocol, "dport",
+                "53", "lookup", TABLE,
+            ])?;
+        }
+    }
+    Ok((packets, routes))
+}
+
+impl Routes {
+    fn remove() {
+        for family in ["-4", "-6"] {
+            // Bounded: two rules a resolver, and nobody has hundreds.
+            for _ in 0..256 {
+                if ip(&[family, "rule", "del", "pref", PREFERENCE, "lookup", TABLE]).is_err() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Routes {
+    fn drop(&mut self) {
+        Self::remove();
+    }
+}
+
+fn families(resolvers: &[IpAddr]) -> Vec<&'static str> {
+    let mut families = Vec::new();
+    if resolvers.iter().any(IpAddr::is_ipv4) {
+        families.push("-4");
+    }
+    if resolvers.iter().any(IpAddr::is_ipv6) {
+        families.push("-6");
+    }
+    families
+}
+
+fn ip(arguments: &[&str]) -> anyhow::Result<()> {
+    let output = Command::new("ip")
+        .args(arguments)
+        .output()
+        .context("cannot run `ip`: install the package iproute2")?;
+    if !output.status.success() {
+        bail!(
+            "`ip {}` failed: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(())
+}
+
+/// A table and a place among the rules that nobody else is likely to use.
+const TABLE: &str = "5353";
+const PREFERENCE: &str = "5353";

@@ -1,0 +1,376 @@
+//! The control thread: what the device is, has, and does next.
+//!
+//! Every cause of work is an [`Event`]; after each one the plan ([`Sync`]) says what to do. Alerts go
+//! to disk here before anything else knows of them, and this thread never waits for the network.
+
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+
+use anyhow::Context;
+use bartizan_contract::checkin::{CheckinRequest, Counters};
+use bartizan_contract::enroll::{EnrollmentToken, Platform};
+use bartizan_engine::sync::{Done, Failure, Held, Output, Sync, Task};
+use bartizan_model::{Alert, Policy};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Clock;
+use crate::courier::Courier;
+use crate::portal::{Http, Job, News, Outcome, PortalClient};
+use crate::random;
+use crate::spool::Spool;
+use crate::state::{Identity, StateDir};
+use crate::tunnel::{self, Command, Route, Tunnel};
+
+/// What a device is started with.
+pub struct Setup {
+    /// Where it keeps its files.
+    pub state_dir: PathBuf,
+    /// As [`crate::portal::portal_url`] returns it.
+    pub portal_url: String,
+    /// Needed once.
+    pub enrollment_token: Option<EnrollmentToken>,
+    /// What to tell the portal about the device.
+    pub platform: Platform,
+    /// Gives and takes one IP packet a call.
+    pub packets: OwnedFd,
+    /// The addresses, as applications know them, whose questions come through `packets`.
+    pub resolvers: Vec<IpAddr>,
+    /// Where the resolvers really are.
+    pub route: Route,
+    /// Speaks HTTP.
+    pub http: Box<dyn Http>,
+}
+
+/// How the device is; what `status.json` holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// `on`, `degraded` or `off`.
+    pub protection: String,
+    /// Absent until enrolled.
+    pub device_id: Option<String>,
+    /// The organization; absent until enrolled.
+    pub tenant: Option<String>,
+    /// Version of the policy in use.
+    pub policy_version: u64,
+    /// Epoch of the indicator file in use.
+    pub indicator_epoch: Option<u64>,
+    /// How many names it lists.
+    pub indicator_entries: u64,
+    /// Alerts that the portal has not confirmed.
+    pub alerts_waiting: usize,
+    /// When the portal last answered; Unix milliseconds, 0 for never.
+    pub last_contact_ms: u64,
+    /// What is wrong, if anything.
+    pub problem: Option<String>,
+    /// Since the program started.
+    pub counters: Counters,
+}
+
+/// A running device.
+pub struct Device {
+    events: Sender<Event>,
+    control: JoinHandle<anyhow::Result<()>>,
+}
+
+/// Everything that can happen.
+enum Event {
+    Tunnel(tunnel::Event),
+    Courier(Outcome),
+    Stop,
+}
+
+impl Device {
+    /// Starts the device's threads.
+    ///
+    /// # Errors
+    /// Its files cannot be used, or a thread cannot be started.
+    pub fn start(setup: Setup) -> anyhow::Result<Self> {
+        let clock = Clock::new();
+        let state = StateDir::open(&setup.state_dir)?;
+        let (sender, events) = channel();
+
+        let to_control = sender.clone();
+        let tunnel = Tunnel::start(
+            setup.packets,
+            setup.resolvers,
+            setup.route,
+            clock.clone(),
+            move |event| {
+                // Nobody listens any more only while everything ends.
+                let _ = to_control.send(Event::Tunnel(event));
+            },
+        )
+        .context("cannot start the tunnel")?;
+
+        let identity = state.identity()?;
+        if let Some(identity) = &identity
+            && identity.portal_url != setup.portal_url
+        {
+            anyhow::bail!(
+                "this device is enrolled with {}; to move it, remove {} and enroll again",
+                identity.portal_url,
+                setup.state_dir.display()
+            );
+        }
+        let policy =
+            identity.as_ref().and_then(|identity| state.policy(identity)).unwrap_or_default();
+        let indicators = identity.as_ref().and_then(|identity| state.indicators(identity));
+        let spool = Spool::new(state.alerts());
+        let held = Held {
+            enrolled: identity.is_some(),
+            policy_version: policy.version,
+            checkin_interval_s: policy.checkin_interval_s,
+            indicator_epoch: indicators.as_ref().map(|file| file.epoch()),
+        };
+
+        let client = PortalClient {
+            http: setup.http,
+            clock: clock.clone(),
+            state: state.clone(),
+            url: setup.portal_url,
+            enrollment_token: setup.enrollment_token,
+            platform: setup.platform.clone(),
+            identity: identity.clone(),
+            access_token: None,
+            policy_version: held.policy_version,
+            indicator_epoch: held.indicator_epoch.unwrap_or(0),
+        };
+        let to_control = sender.clone();
+        let courier = Courier::start(client, move |outcome| {
+            let _ = to_control.send(Event::Courier(outcome));
+        })
+        .context("cannot start the courier")?;
+
+        let mut control = Control {
+            sync: Sync::new(held, random::octets(), clock.now()),
+            clock,
+            state,
+            spool,
+            tunnel,
+            courier,
+            platform: setup.platform,
+            identity,
+            policy: policy.clone(),
+            indicator_epoch: held.indicator_epoch,
+            indicator_entries: indicators.as_ref().map_or(0, |file| file.entries()),
+            last_contact_ms: 0,
+            problem: None,
+            shown: None,
+        };
+        control.tunnel.tell(Command::Policy(policy));
+        if let Some(file) = indicators {
+            control.tunnel.tell(Command::Indicators(file));
+        }
+        for alert in control.spool.waiting().context("cannot read the waiting alerts")? {
+            control.queue(alert);
+        }
+        let control = std::thread::Builder::new()
+            .name("control".into())
+            .spawn(move || control.run(&events))?;
+        Ok(Self { events: sender, control })
+    }
+
+    /// Asks the device to stop; [`Device::wait`] returns once it has.
+    pub fn stop(&self) {
+        // A device that has ended needs no asking.
+        let _ = self.events.send(Event::Stop);
+    }
+
+    /// Waits until the device has stopped.
+    ///
+    /// # Errors
+    /// The tunnel failed: its interface is gone.
+    pub fn wait(self) -> anyhow::Result<()> {
+        self.control
+            .join()
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("the control thread failed; see the log")))
+    }
+
+    /// Returns something that asks the device to stop, for a signal handler.
+    pub fn stopper(&self) -> impl Fn() + Send + use<> {
+        let events = self.events.clone();
+        move || drop(events.send(Event::Stop))
+    }
+}
+
+struct Control {
+    sync: Sync,
+    clock: Clock,
+    state: StateDir,
+    spool: Spool,
+    tunnel: Tunnel,
+    courier: Courier,
+    platform: Platform,
+    identity: Option<Identity>,
+    policy: Policy,
+    indicator_epoch: Option<u64>,
+    indicator_entries: u64,
+    last_contact_ms: u64,
+    problem: Option<String>,
+    shown: Option<Status>,
+}
+
+impl Control {
+    fn run(mut self, events: &Receiver<Event>) -> anyhow::Result<()> {
+        loop {
+            let now = self.clock.now();
+            let deadline = match self.sync.poll_output(now) {
+                Output::Start(task) => {
+                    let job = self.job(task);
+                    self.courier.send(job);
+                    continue;
+                }
+                Output::Wait(deadline, _) => deadline,
+            };
+            self.show();
+            // Counters move without events; people look at them.
+            let pause = deadline.map_or(SHOW_EVERY, |deadline| {
+                deadline.saturating_duration_since(now).min(SHOW_EVERY)
+            });
+            match events.recv_timeout(pause) {
+                Ok(Event::Tunnel(tunnel::Event::Alert(alert))) => self.alert(alert),
+                Ok(Event::Tunnel(tunnel::Event::Protection)) => {
+                    self.sync.handle_status_change(self.clock.now())
+                }
+                Ok(Event::Tunnel(tunnel::Event::Ended(ended))) => {
+                    self.show();
+                    return ended.context("the tunnel has ended");
+                }
+                Ok(Event::Courier(outcome)) => self.told(outcome),
+                Ok(Event::Stop) => self.tunnel.tell(Command::Stop),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+        }
+    }
+
+    /// On disk first, then queued: from here on it is not lost.
+    fn alert(&mut self, alert: Alert) {
+        tracing::info!(alert.id = %alert.id, detector = alert.detector.id(), "alert raised");
+        if let Err(error) = self.spool.put(&alert) {
+            // It is still queued in memory: better sent than dropped.
+            tracing::error!(error = %error, "cannot put an alert on disk");
+            self.problem = Some(format!("alerts cannot be kept on disk: {error}"));
+        }
+        self.queue(alert);
+    }
+
+    fn queue(&mut self, alert: Alert) {
+        if let Some(victim) = self.sync.handle_alert(alert) {
+            self.spool.remove(victim);
+        }
+    }
+
+    fn job(&self, task: Task) -> Job {
+        match task {
+            Task::Enroll => Job::Enroll,
+            Task::Token => Job::Token,
+            Task::Alerts(alerts) => Job::Alerts(alerts),
+            Task::Policy => Job::Policy,
+            Task::Indicators => Job::Indicators,
+            Task::Checkin => {
+                let status = self.status();
+                Job::Checkin(CheckinRequest {
+                    sent_at_ms: self.clock.wall().0,
+                    mode: self.policy.mode.word().into(),
+                    protection: status.protection,
+                    os_version: self.platform.os_version.clone(),
+                    app_version: self.platform.app_version.clone(),
+                    policy_version: status.policy_version,
+                    indicator_epoch: status.indicator_epoch,
+                    counters: status.counters,
+                })
+            }
+        }
+    }
+
+    fn told(&mut self, outcome: Outcome) {
+        let now = self.clock.now();
+        self.problem = outcome.problem;
+        match outcome.news {
+            Some(News::Identity(identity)) => {
+                tracing::info!(device.id = %identity.device, "enrolled");
+                self.identity = Some(*identity);
+            }
+            Some(News::Policy(policy)) => {
+                tracing::info!(policy.version = policy.version, "policy in use");
+                self.policy = policy.clone();
+                self.tunnel.tell(Command::Policy(policy));
+            }
+            Some(News::Indicators(file)) => {
+                tracing::info!(
+                    indicators.epoch = file.epoch(),
+                    indicators.entries = file.entries(),
+                    "indicators in use"
+                );
+                self.indicator_epoch = Some(file.epoch());
+                self.indicator_entries = file.entries();
+                self.tunnel.tell(Command::Indicators(file));
+            }
+            None => {}
+        }
+        match outcome.result {
+            Ok(done) => {
+                self.last_contact_ms = self.clock.wall().0;
+                if let Done::Alerts(settled) = &done {
+                    for id in settled {
+                        self.spool.remove(*id);
+                    }
+                }
+                self.sync.handle_done(&done, now);
+            }
+            Err(failure) => {
+                let problem = self.problem.as_deref().unwrap_or_default();
+                match failure {
+                    Failure::Refused => {
+                        tracing::error!(problem, "the portal does not let this device in")
+                    }
+                    Failure::Unusable => tracing::warn!(problem, "cannot use what the portal sent"),
+                    Failure::Unreachable | Failure::Busy(_) => {
+                        tracing::warn!(problem, "portal not reached")
+                    }
+                    Failure::TokenExpired => tracing::debug!(problem, "access token not accepted"),
+                }
+                self.sync.handle_failure(failure, now);
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        let engine = self.tunnel.snapshot();
+        Status {
+            protection: engine.protection.word().into(),
+            device_id: self.identity.as_ref().map(|identity| identity.device.to_string()),
+            tenant: self.identity.as_ref().map(|identity| identity.tenant_name.clone()),
+            policy_version: self.policy.version,
+            indicator_epoch: self.indicator_epoch,
+            indicator_entries: self.indicator_entries,
+            alerts_waiting: self.sync.alerts_waiting(),
+            last_contact_ms: self.last_contact_ms,
+            problem: self.problem.clone(),
+            counters: Counters {
+                queries: engine.stats.queries(),
+                blocked: engine.stats.blocked,
+                dropped: engine.stats.dropped(),
+                alerts_lost: self.sync.alerts_lost(),
+            },
+        }
+    }
+
+    fn show(&mut self) {
+        let status = self.status();
+        if self.shown.as_ref() == Some(&status) {
+            return;
+        }
+        match self.state.show_status(&status) {
+            Ok(()) => self.shown = Some(status),
+            Err(error) => tracing::warn!(error = %error, "cannot show the status"),
+        }
+    }
+}
+
+/// Long enough to cost nothing, short enough for a person who looks.
+const SHOW_EVERY: std::time::Duration = std::time::Duration::from_secs(10);

@@ -1,0 +1,24 @@
+//! The shell around the engine: it does what the engine only decides.
+//!
+//! Three threads, no shared state but channels and one snapshot:
+//!
+//! - **tunnel** ([`tunnel`]) reads packets, drives [`bartizan_engine::Engine`] and asks the resolvers;
+//! - **control** ([`control`]) drives [`bartizan_engine::sync::Sync`], owns the files ([`state`]) and
+//!   puts alerts on disk ([`spool`]) before they are queued;
+//! - **courier** ([`courier`]) does one blocking conversation with the portal at a time ([`portal`]).
+//!
+//! Works over any file descriptor that gives and takes one IP packet a call: a Linux TUN, an iOS utun,
+//! or one end of a socket pair. What differs by system, such as opening the TUN and speaking HTTP, is
+//! given from outside ([`Setup`]).
+
+pub mod clock;
+pub mod control;
+mod courier;
+pub mod portal;
+mod random;
+pub mod spool;
+pub mod state;
+pub mod tunnel;
+mod upstream;
+
+pub use control::{Device, Setup, Status};

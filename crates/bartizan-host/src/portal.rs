@@ -1,0 +1,425 @@
+//! The contract, spoken from the device's side: keys, proofs, messages. One blocking call at a time.
+//!
+//! # Invariants
+//! - What the portal sends is verified before it is kept, and kept before it is used.
+//! - A reply is read up to a bound; a portal that says too much is taken for unreachable.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use bartizan_contract::alerts::{AlertAck, AlertBatch, AlertReport};
+use bartizan_contract::checkin::{CheckinReply, CheckinRequest};
+use bartizan_contract::dpop::{self, Request};
+use bartizan_contract::enroll::{EnrollReply, EnrollRequest, EnrollmentToken, Platform};
+use bartizan_contract::indicators::{Manifest, ManifestReply};
+use bartizan_contract::keys::Jwk;
+use bartizan_contract::policy::PolicyReply;
+use bartizan_contract::problem::{Problem, code};
+use bartizan_contract::token::{self, TokenReply, TokenRequest};
+use bartizan_contract::{path, signed};
+use bartizan_engine::sync::{Done, Failure};
+use bartizan_indicators::IndicatorFile;
+use bartizan_model::{Alert, AlertId, Policy, UnixMillis};
+use p256::ecdsa::SigningKey;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use crate::clock::Clock;
+use crate::random;
+use crate::state::{Identity, StateDir, verify_policy};
+
+/// Speaks HTTP; what a system has for it differs.
+pub trait Http: Send {
+    /// Sends a request and waits for the answer, at most half a minute.
+    ///
+    /// # Errors
+    /// No answer, for people to read.
+    fn send(&mut self, request: HttpRequest) -> Result<HttpResponse, String>;
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub struct HttpRequest {
+    /// `GET` or `POST`.
+    pub method: &'static str,
+    /// Whole.
+    pub url: String,
+    /// Names in lower case.
+    pub headers: Vec<(&'static str, String)>,
+    /// Empty for `GET`.
+    pub body: Vec<u8>,
+    /// The most octets of a body to accept.
+    pub max_reply: u64,
+}
+
+/// An answer, whatever its status.
+#[derive(Clone, Debug)]
+pub struct HttpResponse {
+    /// Three digits.
+    pub status: u16,
+    /// From `Retry-After`, where it is a number of seconds.
+    pub retry_after: Option<Duration>,
+    /// Whole.
+    pub body: Vec<u8>,
+}
+
+/// A conversation to have, with all it needs.
+#[derive(Debug)]
+pub(crate) enum Job {
+    Enroll,
+    Token,
+    Alerts(Vec<Alert>),
+    Checkin(CheckinRequest),
+    Policy,
+    Indicators,
+}
+
+/// How it went.
+pub(crate) struct Outcome {
+    pub(crate) result: Result<Done, Failure>,
+    /// To be used from now on; on disk already.
+    pub(crate) news: Option<News>,
+    /// For people: what is wrong, if anything.
+    pub(crate) problem: Option<String>,
+}
+
+pub(crate) enum News {
+    Identity(Box<Identity>),
+    Policy(Policy),
+    Indicators(IndicatorFile),
+}
+
+/// The device's side of the contract.
+pub(crate) struct PortalClient {
+    pub(crate) http: Box<dyn Http>,
+    pub(crate) clock: Clock,
+    pub(crate) state: StateDir,
+    pub(crate) url: String,
+    pub(crate) enrollment_token: Option<EnrollmentToken>,
+    pub(crate) platform: Platform,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) access_token: Option<String>,
+    pub(crate) policy_version: u64,
+    pub(crate) indicator_epoch: u64,
+}
+
+/// A failure, and what to tell people about it.
+struct Trouble {
+    failure: Failure,
+    detail: String,
+}
+
+type Called<T> = Result<T, Trouble>;
+
+impl PortalClient {
+    pub(crate) fn perform(&mut self, job: Job) -> Outcome {
+        let outcome = match job {
+            Job::Enroll => self.enroll(),
+            Job::Token => self.token().map(|done| (done, None)),
+            Job::Alerts(alerts) => self.alerts(&alerts).map(|done| (done, None)),
+            Job::Checkin(request) => self.checkin(&request).map(|done| (done, None)),
+            Job::Policy => self.policy(),
+            Job::Indicators => self.indicators(),
+        };
+        match outcome {
+            Ok((done, news)) => Outcome { result: Ok(done), news, problem: None },
+            Err(Trouble { failure, detail }) => {
+                Outcome { result: Err(failure), news: None, problem: Some(detail) }
+            }
+        }
+    }
+
+    fn enroll(&mut self) -> Called<(Done, Option<News>)> {
+        let Some(token) = self.enrollment_token else {
+            return Err(refused("not enrolled, and there is no enrollment token"));
+        };
+        let key = new_device_key();
+        let request = EnrollRequest {
+            enrollment_token: token.to_string(),
+            device_key: Jwk::from_device_key(key.verifying_key()),
+            platform: self.platform.clone(),
+        };
+        let reply: EnrollReply = self.call("POST", path::ENROLL, Some(&request), &key, None)?;
+        self.clock.correct(UnixMillis(reply.server_time_ms));
+        if !token.names(&reply.signing_key) {
+            return Err(refused(
+                "this portal's key is not the one that the enrollment token names",
+            ));
+        }
+        let read = || -> anyhow::Result<Identity> {
+            Ok(Identity {
+                device: reply.device_id.parse()?,
+                key,
+                portal_key: reply.signing_key.portal_key()?,
+                portal_url: self.url.clone(),
+                tenant_name: reply.tenant_name.clone(),
+            })
+        };
+        let identity = read().map_err(|error| unusable(&error))?;
+        self.state.keep_identity(&identity).map_err(|error| refused(&format!("{error:#}")))?;
+        self.identity = Some(identity.clone());
+        Ok((Done::Enrolled, Some(News::Identity(Box::new(identity)))))
+    }
+
+    fn token(&mut self) -> Called<Done> {
+        let identity = self.identity()?;
+        let request =
+            TokenRequest::new(token::assertion(identity.device, &identity.key, self.clock.wall()));
+        let reply: TokenReply =
+            self.call("POST", path::TOKEN, Some(&request), &identity.key, None)?;
+        self.clock.correct(UnixMillis(reply.server_time_ms));
+        self.access_token = Some(reply.access_token);
+        Ok(Done::Token(Duration::from_secs(reply.expires_in)))
+    }
+
+    fn alerts(&mut self, alerts: &[Alert]) -> Called<Done> {
+        let batch = AlertBatch { alerts: alerts.iter().map(AlertReport::from).collect() };
+        let ack: AlertAck = self.call_as_device("POST", path::ALERTS, Some(&batch))?;
+        for refusal in &ack.refused {
+            tracing::error!(
+                alert.id = refusal.id,
+                detail = refusal.detail,
+                "the portal will never take this alert"
+            );
+        }
+        let settled = ack.durable.iter().chain(ack.refused.iter().map(|refusal| &refusal.id));
+        let settled: Vec<AlertId> = settled.filter_map(|id| id.parse().ok()).collect();
+        Ok(Done::Alerts(settled))
+    }
+
+    fn checkin(&mut self, request: &CheckinRequest) -> Called<Done> {
+        let reply: CheckinReply = self.call_as_device("POST", path::CHECKIN, Some(request))?;
+        self.clock.correct(UnixMillis(reply.server_time_ms));
+        Ok(Done::CheckedIn {
+            policy_version: reply.policy_version,
+            indicator_epoch: reply.indicator_epoch,
+        })
+    }
+
+    fn policy(&mut self) -> Called<(Done, Option<News>)> {
+        let reply: PolicyReply = self.call_as_device("GET", path::POLICY, None::<&()>)?;
+        let identity = self.identity()?;
+        let policy = verify_policy(&reply.policy, &identity).map_err(|error| unusable(&error))?;
+        if policy.version < self.policy_version {
+            return Err(unusable(&anyhow::anyhow!("policy is older than the one in use")));
+        }
+        self.state.keep_policy(&reply.policy).map_err(|error| unusable(&error))?;
+        self.policy_version = policy.version;
+        let done =
+            Done::Policy { version: policy.version, checkin_interval_s: policy.checkin_interval_s };
+        Ok((done, Some(News::Policy(policy))))
+    }
+
+    fn indicators(&mut self) -> Called<(Done, Option<News>)> {
+        let reply: ManifestReply = self.call_as_device("GET", path::MANIFEST, None::<&()>)?;
+        let identity = self.identity()?;
+        let manifest: Manifest = signed::open(&reply.manifest, &identity.portal_key)
+            .map_err(|error| unusable(&error.into()))?;
+        if MAX_INDICATOR_FILE < manifest.base.size_bytes {
+            return Err(unusable(&anyhow::anyhow!("indicator file is larger than a device holds")));
+        }
+        let octets = self.download(&manifest)?;
+        let used = || -> anyhow::Result<IndicatorFile> {
+            let digest: String =
+                Sha256::digest(&octets).iter().map(|octet| format!("{octet:02x}")).collect();
+            anyhow::ensure!(
+                digest == manifest.base.sha256,
+                "indicator file is not the one in the manifest"
+            );
+            let file = IndicatorFile::open(
+                octets.clone().into(),
+                &identity.portal_key,
+                self.indicator_epoch,
+            )?;
+            anyhow::ensure!(
+                file.epoch() == manifest.epoch,
+                "indicator file is of another epoch than the manifest"
+            );
+            self.state.keep_indicators(&octets)?;
+            Ok(file)
+        };
+        let file = used().map_err(|error| unusable(&error))?;
+        self.indicator_epoch = file.epoch();
+        Ok((Done::Indicators { epoch: file.epoch() }, Some(News::Indicators(file))))
+    }
+
+    fn download(&mut self, manifest: &Manifest) -> Called<Vec<u8>> {
+        let path = format!("{}{}", path::INDICATOR_FILE, manifest.base.sha256);
+        let identity = self.identity()?;
+        let token = self.access_token.clone();
+        self.send(
+            "GET",
+            &path,
+            Vec::new(),
+            &identity.key,
+            token.as_deref(),
+            manifest.base.size_bytes,
+        )
+    }
+
+    fn call_as_device<R: DeserializeOwned>(
+        &mut self,
+        method: &'static str,
+        path: &str,
+        message: Option<&impl Serialize>,
+    ) -> Called<R> {
+        let identity = self.identity()?;
+        let token = self.access_token.clone();
+        self.call(method, path, message, &identity.key, token.as_deref())
+    }
+
+    fn call<R: DeserializeOwned>(
+        &mut self,
+        method: &'static str,
+        path: &str,
+        message: Option<&impl Serialize>,
+        key: &SigningKey,
+        token: Option<&str>,
+    ) -> Called<R> {
+        let body =
+            message.map(serde_json::to_vec).transpose().map_err(|error| unreachable(&error))?;
+        let reply = self.send(method, path, body.unwrap_or_default(), key, token, MAX_REPLY)?;
+        serde_json::from_slice(&reply)
+            .map_err(|error| unreachable(&format!("the portal's answer makes no sense: {error}")))
+    }
+
+    fn send(
+        &mut self,
+        method: &'static str,
+        path: &str,
+        body: Vec<u8>,
+        key: &SigningKey,
+        token: Option<&str>,
+        max_reply: u64,
+    ) -> Called<Vec<u8>> {
+        let url = format!("{}{path}", self.url);
+        let request = Request { method, url: &url, access_token: token };
+        let proof = dpop::prove(request, key, self.clock.wall(), random::octets());
+        let mut headers = vec![("dpop", proof)];
+        if let Some(token) = token {
+            headers.push(("authorization", format!("DPoP {token}")));
+        }
+        if !body.is_empty() {
+            headers.push(("content-type", "application/json".into()));
+        }
+        let response = self
+            .http
+            .send(HttpRequest { method, url, headers, body, max_reply })
+            .map_err(|error| unreachable(&error))?;
+        if (200..300).contains(&response.status) {
+            Ok(response.body)
+        } else {
+            Err(self.trouble(&response))
+        }
+    }
+
+    /// Reads an answer that is not a success.
+    fn trouble(&self, response: &HttpResponse) -> Trouble {
+        let problem = serde_json::from_slice::<Problem>(&response.body).ok();
+        let detail = problem.as_ref().map_or_else(
+            || format!("the portal answered with status {}", response.status),
+            |problem| problem.detail.clone(),
+        );
+        let failure = match (problem.as_ref().map(|problem| problem.code.as_str()), response.status)
+        {
+            (Some(code::TOKEN_EXPIRED | code::TOKEN_INVALID), _) => Failure::TokenExpired,
+            (
+                Some(
+                    code::DEVICE_UNKNOWN
+                    | code::ENROLLMENT_TOKEN_UNKNOWN
+                    | code::ENROLLMENT_TOKEN_USED
+                    | code::ENROLLMENT_TOKEN_EXPIRED,
+                ),
+                _,
+            ) => Failure::Refused,
+            (Some(code::NOT_FOUND), _) => Failure::Unusable,
+            (_, 429 | 503) => response.retry_after.map_or(Failure::Unreachable, Failure::Busy),
+            _ => Failure::Unreachable,
+        };
+        if let Some(problem) = problem
+            && problem.code == code::CLOCK_SKEW
+        {
+            self.clock.correct(UnixMillis(problem.server_time_ms));
+        }
+        Trouble { failure, detail }
+    }
+
+    fn identity(&self) -> Called<Identity> {
+        self.identity.clone().ok_or_else(|| refused("not enrolled"))
+    }
+}
+
+/// Tries until the octets are a valid scalar, which nearly all are.
+fn new_device_key() -> SigningKey {
+    loop {
+        if let Ok(key) = SigningKey::from_slice(&random::octets::<32>()) {
+            return key;
+        }
+    }
+}
+
+/// Checks a portal's address as a person writes it, and brings it to the form used here.
+///
+/// # Errors
+/// Not an address, or one that would send proofs and alerts in clear text over a network.
+pub fn portal_url(text: &str) -> anyhow::Result<String> {
+    let url = text.trim().trim_end_matches('/');
+    let (scheme, rest) =
+        url.split_once("://").context("the portal's address starts with https://")?;
+    anyhow::ensure!(!rest.is_empty() && !rest.contains('/'), "the portal's address has no path");
+    let host = rest
+        .rsplit_once(':')
+        .map_or(rest, |(host, port)| if port.ends_with(']') { rest } else { host });
+    match scheme {
+        "https" => Ok(url.to_owned()),
+        "http" if ["localhost", "127.0.0.1", "[::1]"].contains(&host) => Ok(url.to_owned()),
+        _ => anyhow::bail!(
+            "the portal's address starts with https:// (http:// only on this machine)"
+        ),
+    }
+}
+
+fn unreachable(detail: &impl ToString) -> Trouble {
+    Trouble { failure: Failure::Unreachable, detail: detail.to_string() }
+}
+
+fn unusable(error: &anyhow::Error) -> Trouble {
+    Trouble { failure: Failure::Unusable, detail: format!("{error:#}") }
+}
+
+fn refused(detail: &str) -> Trouble {
+    Trouble { failure: Failure::Refused, detail: detail.to_owned() }
+}
+
+/// Replies are small but for files.
+const MAX_REPLY: u64 = 256 * 1024;
+/// As much as the budget of `bartizan_engine::limits` sets aside for version 1 of the file.
+const MAX_INDICATOR_FILE: u64 = 10 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_portal_is_spoken_to_over_tls_but_on_this_machine() {
+        for good in [
+            "https://portal.example",
+            "http://127.0.0.1:8080",
+            "http://localhost:1",
+            "http://[::1]:80",
+        ] {
+            assert_eq!(portal_url(&format!(" {good}/ ")).unwrap(), good);
+        }
+        for bad in [
+            "portal.example",
+            "http://portal.example",
+            "http://192.0.2.1:80",
+            "https://",
+            "https://a/b",
+            "ftp://a",
+        ] {
+            assert!(portal_url(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What a device keeps on its disk.
+//!
+//! | File | What |
+//! |---|---|
+//! | `identity.json` | device id, private key, portal, the tenant's signing key; mode 0600 |
+//! | `policy.jws` | the policy in use, as the portal signed it |
+//! | `indicators.bin` | the indicator file in use, as the portal signed it |
+//! | `alerts/` | alerts the portal has not taken yet ([`crate::spool`]) |
+//! | `status.json` | how the device is, for people and programs to read |
+//!
+//! # Invariants
+//! - A file is replaced whole or not at all: written beside, flushed, renamed.
+//! - What is read back is verified again; a file that fails is as good as absent, and said so.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use bartizan_contract::keys::Jwk;
+use bartizan_contract::policy::PolicyDocument;
+use bartizan_contract::signed;
+use bartizan_indicators::IndicatorFile;
+use bartizan_model::{DeviceId, Policy};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::VerifyingKey;
+use p256::ecdsa::SigningKey;
+use serde::{Deserialize, Serialize};
+
+/// The folder.
+#[derive(Clone, Debug)]
+pub struct StateDir {
+    root: PathBuf,
+}
+
+/// Who the device is, once it has enrolled.
+#[derive(Clone)]
+pub struct Identity {
+    /// As the portal named it.
+    pub device: DeviceId,
+    /// Never leaves the device.
+    pub key: SigningKey,
+    /// Signs what the device obeys.
+    pub portal_key: VerifyingKey,
+    /// Where the portal is: scheme, host and port.
+    pub portal_url: String,
+    /// To show to the person.
+    pub tenant_name: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct IdentityFile {
+    device_id: String,
+    private_key: String,
+    signing_key: Jwk,
+    portal_url: String,
+    tenant_name: String,
+}
+
+impl StateDir {
+    /// Opens the folder, making it if need be.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn open(root: &Path) -> anyhow::Result<Self> {
+        fs::create_dir_all(root.join("alerts"))
+            .with_context(|| format!("cannot make {}", root.display()))?;
+        Ok(Self { root: root.to_owned() })
+    }
+
+    /// Reads who the device is.
+    ///
+    /// # Errors
+    /// There is an identity, but it cannot be read: better to stop than to enroll a second time.
+    pub fn identity(&self) -> anyhow::Result<Option<Identity>> {
+        let path = self.root.join("identity.json");
+        let json = match fs::read(&path) {
+            Ok(json) => json,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+            }
+        };
+        let read = || -> anyhow::Result<Identity> {
+            let file: IdentityFile = serde_json::from_slice(&json)?;
+            Ok(Identity {
+                device: file.device_id.parse()?,
+                key: SigningKey::from_slice(&URL_SAFE_NO_PAD.decode(&file.private_key)?)?,
+                portal_key: file.signing_key.portal_key()?,
+                portal_url: file.portal_url,
+                tenant_name: file.tenant_name,
+            })
+        };
+        let damaged = || {
+            format!("{} is damaged; remove it and enroll again with a new token", path.display())
+        };
+        read().with_context(damaged).map(Some)
+    }
+
+    /// Keeps who the device is.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub fn keep_identity(&self, identity: &Identity) -> anyhow::Result<()> {
+        let file = IdentityFile {
+            device_id: identity.device.to_string(),
+            private_key: URL_SAFE_NO_PAD.encode(identity.key.to_bytes()),
+            signing_key: Jwk::from_portal_key(&identity.portal_key),
+            portal_url: identity.portal_url.clone(),
+            tenant_name: identity.tenant_name.clone(),
+        };
+        self.replace("identity.json", &serde_json::to_vec_pretty(&file)?)
+    }
+
+    /// Reads the policy in use, verified; `None` if there is none that can be used.
+    #[must_use]
+    pub fn policy(&self, identity: &Identity) -> Option<Policy> {
+        let sealed = fs::read_to_string(self.root.join("policy.jws")).ok()?;
+        verify_policy(&sealed, identity)
+            .inspect_err(|error| tracing::warn!(error = %error, "kept policy not usable"))
+            .ok()
+    }
+
+    /// Keeps a policy that was verified.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub fn keep_policy(&self, sealed: &str) -> anyhow::Result<()> {
+        self.replace("policy.jws", sealed.as_bytes())
+    }
+
+    /// Reads the indicator file in use, verified; `None` if there is none that can be used.
+    #[must_use]
+    pub fn indicators(&self, identity: &Identity) -> Option<IndicatorFile> {
+        let octets = fs::read(self.root.join("indicators.bin")).ok()?;
+        IndicatorFile::open(octets.into(), &identity.portal_key, 0)
+            .inspect_err(|error| tracing::warn!(error = %error, "kept indicator file not usable"))
+            .ok()
+    }
+
+    /// Keeps an indicator file that was verified.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub fn keep_indicators(&self, octets: &[u8]) -> anyhow::Result<()> {
+        self.replace("indicators.bin", octets)
+    }
+
+    /// Shows how the device is. Whole or not at all, but not flushed: nothing depends on it.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub fn show_status(&self, status: &impl Serialize) -> anyhow::Result<()> {
+        let beside = self.root.join("status.json.new");
+        fs::write(&beside, serde_json::to_vec_pretty(status)?)?;
+        fs::rename(&beside, self.root.join("status.json")).context("cannot show the status")
+    }
+
+    /// Returns where alerts wait.
+    #[must_use]
+    pub fn alerts(&self) -> PathBuf {
+        self.root.join("alerts")
+    }
+
+    fn replace(&self, name: &str, octets: &[u8]) -> anyhow::Result<()> {
+        replace(&self.root, name, octets)
+            .with_context(|| format!("cannot write {}", self.root.join(name).display()))
+    }
+}
+
+/// Checks a sealed policy: signed by the tenant, for this device, and understood.
+///
+/// # Errors
+/// Why it is not to be used.
+pub fn verify_policy(sealed: &str, identity: &Identity) -> anyhow::Result<Policy> {
+    let document: PolicyDocument = signed::open(sealed, &identity.portal_key)?;
+    if document.device_id != identity.device.to_string() {
+        bail!("policy is for another device");
+    }
+    document.policy().context("policy asks for something this version does not know")
+}
+
+/// Replaces a file whole or not at all, and returns once that is on disk.
+pub(crate) fn replace(folder: &Path, name: &str, octets: &[u8]) -> io::Result<()> {
+    let beside = folder.join(format!("{name}.new"));
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(octets)?;
+    file.sync_all()?;
+    fs::rename(&beside, folder.join(name))?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_survives_and_a_damaged_one_is_not_taken_for_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::open(folder.path()).unwrap();
+        assert!(state.identity().unwrap().is_none());
+        state.keep_identity(&identity()).unwrap();
+        let read = state.identity().unwrap().unwrap();
+        assert_eq!((read.device, read.key), (identity().device, identity().key));
+
+        fs::write(folder.path().join("identity.json"), "{").unwrap();
+        let error = state.identity().err().unwrap().to_string();
+        assert!(
+            error.ends_with("is damaged; remove it and enroll again with a new token"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_policy_for_another_device_or_by_another_key_is_not_used() {
+        let sealed = |device: DeviceId, key: u8| {
+            let document = PolicyDocument::new(device.to_string(), &Policy::default());
+            signed::seal(&document, &ed25519_dalek::SigningKey::from_bytes(&[key; 32]))
+        };
+        assert_eq!(verify_policy(&sealed(DeviceId(1), 2), &identity()).unwrap(), Policy::default());
+        let error = verify_policy(&sealed(DeviceId(2), 2), &identity()).unwrap_err();
+        assert_eq!(error.to_string(), "policy is for another device");
+        let error = verify_policy(&sealed(DeviceId(1), 3), &identity()).unwrap_err();
+        assert_eq!(error.to_string(), "signature is wrong");
+    }
+
+    fn identity() -> Identity {
+        Identity {
+            device: DeviceId(1),
+            key: SigningKey::from_slice(&[1; 32]).unwrap(),
+            portal_key: ed25519_dalek::SigningKey::from_bytes(&[2; 32]).verifying_key(),
+            portal_url: "https://portal.example".into(),
+            tenant_name: "Example".into(),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The tunnel thread: packets in, packets and questions out. The only loop that drives the engine.
+//!
+//! # Invariants
+//! - After every input all outputs are drained before the next (the engine's contract).
+//! - One bad packet, a full queue or a failing socket never ends the loop; only [`Command::Stop`] or a
+//!   tunnel that is gone does, and then the system routes around it.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::IpAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bartizan_engine::{Engine, EngineConfig, Output, Stats, UpstreamFailed};
+use bartizan_indicators::IndicatorFile;
+use bartizan_model::{Alert, Policy, ProtectionState};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use crate::clock::Clock;
+use crate::random;
+pub use crate::upstream::Route;
+use crate::upstream::Upstream;
+
+/// What the tunnel is to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Use this file from now on.
+    Indicators(IndicatorFile),
+    /// Use this policy from now on.
+    Policy(Policy),
+    /// End.
+    Stop,
+}
+
+/// How the engine is, as of its last turn.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) protection: ProtectionState,
+    pub(crate) stats: Stats,
+}
+
+/// What comes out of the tunnel thread.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// To be put on disk, then queued.
+    Alert(Alert),
+    /// The protection state is another than it was; see the snapshot.
+    Protection,
+    /// The tunnel has ended: stopped, or its interface is gone.
+    Ended(io::Result<()>),
+}
+
+/// The tunnel thread, from outside.
+pub(crate) struct Tunnel {
+    commands: Sender<Command>,
+    waker: Arc<Waker>,
+    snapshot: Arc<Mutex<Snapshot>>,
+}
+
+impl Tunnel {
+    /// Starts the thread over a descriptor that gives and takes one IP packet a call.
+    pub(crate) fn start(
+        packets: OwnedFd,
+        resolvers: Vec<IpAddr>,
+        route: Route,
+        clock: Clock,
+        events: impl Fn(Event) + Send + 'static,
+    ) -> io::Result<Self> {
+        let packets = File::from(packets);
+        rustix::io::ioctl_fionbio(&packets, true)?;
+        let poll = Poll::new()?;
+        poll.registry().register(&mut SourceFd(&packets.as_raw_fd()), TUN, Interest::READABLE)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let (sender, commands) = channel();
+        let engine =
+            Engine::new(EngineConfig { resolvers, mtu: MTU }, random::octets(), clock.now());
+        let snapshot = Arc::new(Mutex::new(snapshot_of(&engine)));
+        let mut turning = Turning {
+            packets,
+            engine,
+            upstream: Upstream::new(route, FIRST_UPSTREAM),
+            clock,
+            snapshot: Arc::clone(&snapshot),
+            poll,
+        };
+        std::thread::Builder::new().name("tunnel".into()).spawn(move || {
+            let ended = turning.run(&commands, &events);
+            events(Event::Ended(ended));
+        })?;
+        Ok(Self { commands: sender, waker, snapshot })
+    }
+
+    /// Tells the thread to do something; a thread that has ended does not hear it.
+    pub(crate) fn tell(&self, command: Command) {
+        if self.commands.send(command).is_ok()
+            && let Err(error) = self.waker.wake()
+        {
+            tracing::warn!(error = %error, "cannot wake the tunnel");
+        }
+    }
+
+    /// Returns how the engine was after its last turn.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+}
+
+struct Turning {
+    packets: File,
+    engine: Engine,
+    upstream: Upstream,
+    clock: Clock,
+    snapshot: Arc<Mutex<Snapshot>>,
+    poll: Poll,
+}
+
+impl Turning {
+    fn run(&mut self, commands: &Receiver<Command>, events: &impl Fn(Event)) -> io::Result<()> {
+        let mut ready = Events::with_capacity(256);
+        let mut more_packets = false;
+        loop {
+            let timeout = self.drain(events);
+            self.show(events);
+            // Packets left over from the last turn wait in the kernel: look, but do not sleep.
+            let timeout = if more_packets { Some(Duration::ZERO) } else { timeout };
+            match self.poll.poll(&mut ready, timeout) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
+            let mut readable = more_packets;
+            for event in &ready {
+                match event.token() {
+                    TUN => readable = true,
+                    WAKER => {
+                        if self.obey(commands) {
+                            return Ok(());
+                        }
+                    }
+                    token => self.answered(token, events),
+                }
+            }
+            more_packets = readable && self.read_packets(events)?;
+        }
+    }
+
+    /// Does what the engine wants; returns how long it can wait.
+    fn drain(&mut self, events: &impl Fn(Event)) -> Option<Duration> {
+        loop {
+            let (wall, now) = (self.clock.wall(), self.clock.now());
+            match self.engine.poll_output(wall, now) {
+                // A full queue drops, as a network does; writing into a tunnel knows no waiting.
+                Output::Packet(packet) => drop((&self.packets).write(&packet)),
+                Output::Ask { id, resolver, transport, query } => {
+                    if let Err(error) =
+                        self.upstream.ask(id, resolver, transport, &query, self.poll.registry())
+                    {
+                        tracing::debug!(error = %error, "cannot ask a resolver");
+                        self.engine.handle_upstream(id, Err(UpstreamFailed), wall, now);
+                    }
+                }
+                Output::Forget(id) => self.upstream.forget(id),
+                Output::Alert(alert) => events(Event::Alert(alert)),
+                Output::Wait { deadline, .. } => {
+                    return deadline.map(|deadline| deadline.saturating_duration_since(now));
+                }
+            }
+        }
+    }
+
+    /// Reads what is there, up to a bound; returns whether there may be more.
+    fn read_packets(&mut self, events: &impl Fn(Event)) -> io::Result<bool> {
+        let mut buffer = [0; 65_535];
+        for _ in 0..PACKETS_A_TURN {
+            match (&self.packets).read(&mut buffer) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(length) => {
+                    let packet = buffer.get(..length).unwrap_or_default();
+                    self.engine.handle_packet(packet, self.clock.wall(), self.clock.now());
+                    let _ = self.drain(events);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes answers from a resolver's socket until it has none.
+    fn answered(&mut self, token: Token, events: &impl Fn(Event)) {
+        // A forger may send many; the engine closes the socket with the right one.
+        for _ in 0..ANSWERS_A_TURN {
+            let Some((id, answer)) = self.upstream.ready(token) else { return };
+            let answer = answer.as_deref().map_err(|failed| *failed);
+            self.engine.handle_upstream(id, answer, self.clock.wall(), self.clock.now());
+            let _ = self.drain(events);
+        }
+    }
+
+    /// Returns whether to stop.
+    fn obey(&mut self, commands: &Receiver<Command>) -> bool {
+        loop {
+            match commands.try_recv() {
+                Ok(Command::Indicators(file)) => self.engine.handle_indicators(file),
+                Ok(Command::Policy(policy)) => self.engine.handle_policy(policy),
+                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return true,
+                Err(TryRecvError::Empty) => return false,
+            }
+        }
+    }
+
+    fn show(&self, events: &impl Fn(Event)) {
+        let current = snapshot_of(&self.engine);
+        let mut shown = self.snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let changed = shown.protection != current.protection;
+        *shown = current;
+        drop(shown);
+        if changed {
+            events(Event::Protection);
+        }
+    }
+}
+
+fn snapshot_of(engine: &Engine) -> Snapshot {
+    Snapshot { protection: engine.protection(), stats: engine.stats().clone() }
+}
+
+/// The largest packet the tunnel sends: that of Ethernet, which every network takes.
+pub const MTU: u16 = 1_500;
+const TUN: Token = Token(0);
+const WAKER: Token = Token(1);
+const FIRST_UPSTREAM: usize = 2;
+/// So that answers and commands are not kept waiting by a flood.
+const PACKETS_A_TURN: usize = 256;
+const ANSWERS_A_TURN: usize = 16;

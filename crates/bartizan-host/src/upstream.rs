@@ -1,0 +1,174 @@
+//! Questions to the resolvers, each on a socket of its own.
+//!
+//! A socket a question costs two system calls more than a shared one, and gives each question a source
+//! port that the kernel chose at random, which an off-path forger has to guess (RFC 5452 §9.2).
+//!
+//! # Invariants
+//! - As many sockets as the engine has questions pending; it says [`Upstream::forget`] for each.
+//! - Sockets leave by the uplink, never into the tunnel that they serve.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr};
+
+use bartizan_engine::{Transport, UpstreamFailed, UpstreamId};
+use mio::net::{TcpStream, UdpSocket};
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Where the resolvers really are, and by which way to reach them.
+#[derive(Clone, Debug, Default)]
+pub struct Route {
+    /// Resolver as applications know it, to where it is asked. One that is missing is asked at port 53.
+    pub resolvers: BTreeMap<IpAddr, SocketAddr>,
+    /// The interface to leave by, so that a question does not come back through the tunnel.
+    pub uplink: Option<String>,
+}
+
+/// The open questions.
+pub(crate) struct Upstream {
+    route: Route,
+    open: BTreeMap<Token, (UpstreamId, Socketed)>,
+    next: usize,
+}
+
+enum Socketed {
+    Udp(UdpSocket),
+    Tcp { stream: TcpStream, unsent: Vec<u8>, received: Vec<u8> },
+}
+
+/// An answer, or that there will be none.
+pub(crate) type Answer = (UpstreamId, Result<Vec<u8>, UpstreamFailed>);
+
+impl Upstream {
+    pub(crate) fn new(route: Route, first_token: usize) -> Self {
+        Self { route, open: BTreeMap::new(), next: first_token }
+    }
+
+    /// Asks; the answer comes through [`Upstream::ready`].
+    pub(crate) fn ask(
+        &mut self,
+        id: UpstreamId,
+        resolver: IpAddr,
+        transport: Transport,
+        query: &[u8],
+        registry: &Registry,
+    ) -> io::Result<()> {
+        let at = self
+            .route
+            .resolvers
+            .get(&resolver)
+            .copied()
+            .unwrap_or_else(|| SocketAddr::new(resolver, DNS_PORT));
+        let token = Token(self.next);
+        self.next += 1;
+        let socket = self.socket(at, transport)?;
+        let socketed = match transport {
+            Transport::Udp => {
+                socket.connect(&at.into())?;
+                let mut socket = UdpSocket::from_std(socket.into());
+                registry.register(&mut socket, token, Interest::READABLE)?;
+                socket.send(query)?;
+                Socketed::Udp(socket)
+            }
+            Transport::Tcp => {
+                match socket.connect(&at.into()) {
+                    Ok(()) => {}
+                    Err(error)
+                        if error.raw_os_error()
+                            == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
+                    Err(error) => return Err(error),
+                }
+                let mut stream = TcpStream::from_std(socket.into());
+                registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+                let length = u16::try_from(query.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+                let mut unsent = length.to_be_bytes().to_vec();
+                unsent.extend_from_slice(query);
+                Socketed::Tcp { stream, unsent, received: Vec::new() }
+            }
+        };
+        self.open.insert(token, (id, socketed));
+        Ok(())
+    }
+
+    /// Closes what the engine no longer waits for.
+    pub(crate) fn forget(&mut self, id: UpstreamId) {
+        self.open.retain(|_, (open, _)| *open != id);
+    }
+
+    /// Moves a socket on that the kernel says is ready.
+    pub(crate) fn ready(&mut self, token: Token) -> Option<Answer> {
+        let (id, socketed) = self.open.get_mut(&token)?;
+        let id = *id;
+        match socketed.advance() {
+            // A datagram may be forged: the engine judges, and says `forget` once it is content.
+            Ok(Some(answer)) => Some((id, Ok(answer))),
+            Ok(None) => None,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            Err(_) => {
+                self.open.remove(&token);
+                Some((id, Err(UpstreamFailed)))
+            }
+        }
+    }
+
+    fn socket(&self, at: SocketAddr, transport: Transport) -> io::Result<Socket> {
+        let (kind, protocol) = match transport {
+            Transport::Udp => (Type::DGRAM, Protocol::UDP),
+            Transport::Tcp => (Type::STREAM, Protocol::TCP),
+        };
+        let socket = Socket::new(Domain::for_address(at), kind, Some(protocol))?;
+        socket.set_nonblocking(true)?;
+        if let Some(uplink) = &self.route.uplink {
+            socket.bind_device(Some(uplink.as_bytes()))?;
+        }
+        Ok(socket)
+    }
+}
+
+impl Socketed {
+    fn advance(&mut self) -> io::Result<Option<Vec<u8>>> {
+        match self {
+            Self::Udp(socket) => {
+                let mut buffer = vec![0; usize::from(u16::MAX)];
+                let length = socket.recv(&mut buffer)?;
+                buffer.truncate(length);
+                Ok(Some(buffer))
+            }
+            Self::Tcp { stream, unsent, received } => {
+                while !unsent.is_empty() {
+                    match stream.write(unsent) {
+                        Ok(sent) => drop(unsent.drain(..sent)),
+                        // Not connected yet, or the window is full: the kernel will say.
+                        Err(error)
+                            if matches!(
+                                error.kind(),
+                                io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected
+                            ) =>
+                        {
+                            return Ok(None);
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+                let mut buffer = [0; 4_096];
+                loop {
+                    if let Some((length, message)) = received.split_first_chunk::<2>()
+                        && usize::from(u16::from_be_bytes(*length)) <= message.len()
+                    {
+                        let length = usize::from(u16::from_be_bytes(*length));
+                        return Ok(Some(message.get(..length).unwrap_or_default().to_vec()));
+                    }
+                    match stream.read(&mut buffer)? {
+                        0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                        length => {
+                            received.extend_from_slice(buffer.get(..length).unwrap_or_default())
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+const DNS_PORT: u16 = 53;
