@@ -1,1 +1,432 @@
-//! feed
+//! Reading a threat feed: whatever the form, host names come out.
+//!
+//! Four forms are told apart by their contents: plain host lists, `hosts` files, and tables separated
+//! by tabs, commas or semicolons whose header names a column `host`, `domain` or `url`. Of a URL the
+//! host counts. Names are brought to A-labels by UTS 46 (`idna`). Reads line by line, so memory does
+//! not grow with the feed.
+//!
+//! # What it does not do
+//! - Decompress or fetch: it is given octets.
+//! - Judge entries: that a name must not be blocked is for [`crate::guard`] to say.
+//!
+//! # Invariants
+//! - A bad line is counted and, if among the first, named with its number; it never ends the reading.
+//! - A web page, or anything of which fewer than nine lines in ten can be read, is not a feed at all.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, BufRead};
+use std::net::IpAddr;
+
+use bartizan_model::DomainName;
+
+/// How the entries stand in the feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeedFormat {
+    /// One name or URL a line.
+    Plain,
+    /// An address, then names, as in `/etc/hosts`.
+    Hosts,
+    /// Fields with a header.
+    Table {
+        /// Between two fields.
+        separator: u8,
+        /// Which field holds the host or URL, from 0.
+        column: usize,
+    },
+}
+
+impl fmt::Display for FeedFormat {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain => out.write_str("host list"),
+            Self::Hosts => out.write_str("hosts file"),
+            Self::Table { separator: b'\t', .. } => out.write_str("TSV"),
+            Self::Table { .. } => out.write_str("CSV"),
+        }
+    }
+}
+
+/// What was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedReport {
+    /// As detected.
+    pub format: FeedFormat,
+    /// Lines that should hold an entry: neither empty, nor a comment, nor the header.
+    pub lines: u64,
+    /// Names handed out.
+    pub names: u64,
+    /// Lines whose entry is an IP address, which this version does not list.
+    pub addresses: u64,
+    /// Lines that could not be read.
+    pub bad_lines: u64,
+    /// The first few of them.
+    pub first_bad: Vec<BadLine>,
+}
+
+/// A line that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadLine {
+    /// From 1.
+    pub number: u64,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// Why this is not a feed.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    /// It could not be read to its end, or its compression is damaged.
+    #[error("cannot be read to its end: {0}")]
+    Unreadable(#[from] io::Error),
+    /// An HTML or XML page, such as an error page or a sign-in form.
+    #[error("is a web page, not a feed")]
+    WebPage,
+    /// No entries.
+    #[error("holds no entries")]
+    Empty,
+    /// Most likely some other kind of file.
+    #[error(
+        "is not a feed: {bad} of {lines} lines are not host names, the first on line {first}: {reason}"
+    )]
+    TooManyBadLines {
+        /// How many could not be read.
+        bad: u64,
+        /// Of how many.
+        lines: u64,
+        /// Number of the first.
+        first: u64,
+        /// Why that one.
+        reason: &'static str,
+    },
+}
+
+/// Reads a feed and hands each name to `each`.
+///
+/// # Errors
+/// Why this is not a feed. Names may have been handed out before that became clear; forget them.
+pub fn read(
+    mut input: impl BufRead,
+    mut each: impl FnMut(DomainName),
+) -> Result<FeedReport, FeedError> {
+    let mut reading = Reading::default();
+    let mut line = Vec::new();
+    let mut number = 0;
+    let mut format = None;
+    while next_line(&mut input, &mut line)? {
+        number += 1;
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_start_matches('\u{feff}').trim();
+        if text.is_empty() || text.starts_with(['#', '!']) {
+            continue;
+        }
+        let Some(known) = format else {
+            if text.starts_with('<') {
+                return Err(FeedError::WebPage);
+            }
+            let detected = detect(text);
+            format = Some(detected);
+            if !matches!(detected, FeedFormat::Table { .. }) {
+                reading.line(number, detected, text, &mut each);
+            }
+            continue;
+        };
+        reading.line(number, known, text, &mut each);
+    }
+    reading.finish(format.ok_or(FeedError::Empty)?)
+}
+
+#[derive(Default)]
+struct Reading {
+    lines: u64,
+    names: u64,
+    addresses: u64,
+    bad_lines: u64,
+    first_bad: VecDeque<BadLine>,
+}
+
+impl Reading {
+    fn line(
+        &mut self,
+        number: u64,
+        format: FeedFormat,
+        text: &str,
+        each: &mut impl FnMut(DomainName),
+    ) {
+        self.lines += 1;
+        let mut found = 0;
+        let outcome = entries(format, text, &mut |name| {
+            found += 1;
+            each(name);
+        });
+        self.names += found;
+        match outcome {
+            Ok(()) => {}
+            Err(BadEntry::Address) => self.addresses += 1,
+            Err(BadEntry::Because(reason)) => {
+                self.bad_lines += 1;
+                if self.first_bad.len() < SHOWN_BAD_LINES {
+                    self.first_bad.push_back(BadLine { number, reason });
+                }
+            }
+        }
+    }
+
+    fn finish(self, format: FeedFormat) -> Result<FeedReport, FeedError> {
+        if let Some(first) = self.first_bad.front()
+            && self.lines < self.bad_lines.saturating_mul(10)
+        {
+            return Err(FeedError::TooManyBadLines {
+                bad: self.bad_lines,
+                lines: self.lines,
+                first: first.number,
+                reason: first.reason,
+            });
+        }
+        if self.names == 0 && self.addresses == 0 {
+            return Err(FeedError::Empty);
+        }
+        Ok(FeedReport {
+            format,
+            lines: self.lines,
+            names: self.names,
+            addresses: self.addresses,
+            bad_lines: self.bad_lines,
+            first_bad: self.first_bad.into(),
+        })
+    }
+}
+
+enum BadEntry {
+    Address,
+    Because(&'static str),
+}
+
+/// Reads the first line that says something.
+fn detect(text: &str) -> FeedFormat {
+    for separator in *b"\t,;" {
+        let column = text.split(char::from(separator)).position(|field| {
+            HOST_COLUMNS.contains(&field.trim().trim_matches('"').to_ascii_lowercase().as_str())
+        });
+        if let Some(column) = column {
+            return FeedFormat::Table { separator, column };
+        }
+    }
+    let mut words = text.split_ascii_whitespace();
+    let starts_with_address = words.next().is_some_and(|word| word.parse::<IpAddr>().is_ok());
+    if starts_with_address && words.next().is_some() {
+        FeedFormat::Hosts
+    } else {
+        FeedFormat::Plain
+    }
+}
+
+fn entries(
+    format: FeedFormat,
+    text: &str,
+    each: &mut impl FnMut(DomainName),
+) -> Result<(), BadEntry> {
+    match format {
+        FeedFormat::Plain => {
+            let text = text.split(" #").next().unwrap_or(text).trim_end();
+            each(host_of(text)?);
+        }
+        FeedFormat::Hosts => {
+            let text = text.split('#').next().unwrap_or(text);
+            let mut words = text.split_ascii_whitespace();
+            if words.next().is_none_or(|word| word.parse::<IpAddr>().is_err()) {
+                return Err(BadEntry::Because("does not start with an address"));
+            }
+            let mut any = false;
+            for word in words {
+                any = true;
+                if !OWN_NAMES.contains(&word) {
+                    each(host_of(word)?);
+                }
+            }
+            if !any {
+                return Err(BadEntry::Because("has an address but no name"));
+            }
+        }
+        FeedFormat::Table { separator, column } => {
+            let mut record = csv::ReaderBuilder::new()
+                .has_headers(false)
+                .flexible(true)
+                .delimiter(separator)
+                .from_reader(text.as_bytes());
+            // Most fields are not quoted, and a CSV reader a line is slow.
+            if !text.contains('"') {
+                let field = text.split(char::from(separator)).nth(column);
+                each(host_of(field.ok_or(BadEntry::Because("has too few fields"))?.trim())?);
+                return Ok(());
+            }
+            let record = record.records().next().and_then(Result::ok);
+            let record = record.ok_or(BadEntry::Because("is not a row of the table"))?;
+            each(host_of(
+                record.get(column).ok_or(BadEntry::Because("has too few fields"))?.trim(),
+            )?);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a name, a wildcard or a URL.
+fn host_of(entry: &str) -> Result<DomainName, BadEntry> {
+    let rest = entry.split_once("://").map_or(entry, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or(rest);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    if host.starts_with('[') || host.parse::<IpAddr>().is_ok() {
+        return Err(BadEntry::Address);
+    }
+    let host = host.split_once(':').map_or(host, |(host, _)| host);
+    let host = host.strip_prefix("*.").or_else(|| host.strip_prefix('.')).unwrap_or(host);
+    if host.is_empty() {
+        return Err(BadEntry::Because("has no host"));
+    }
+    if host.bytes().any(|octet| octet.is_ascii_whitespace()) {
+        return Err(BadEntry::Because("is not one host name"));
+    }
+    if host.parse::<std::net::Ipv4Addr>().is_ok() {
+        return Err(BadEntry::Address);
+    }
+    let is_a_label = host.is_ascii();
+    let name = if is_a_label {
+        DomainName::parse(host.as_bytes())
+    } else {
+        let ascii = idna::domain_to_ascii(host)
+            .map_err(|_| BadEntry::Because("is not a valid international name"))?;
+        DomainName::parse(ascii.as_bytes())
+    };
+    name.map_err(|_| BadEntry::Because("is not a host name"))
+}
+
+/// Reads up to the next line feed; of a longer line than any entry needs only the beginning is kept.
+fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    let mut any = false;
+    loop {
+        let available = input.fill_buf()?;
+        if available.is_empty() {
+            return Ok(any);
+        }
+        any = true;
+        let (part, ends) = match available.iter().position(|octet| *octet == b'\n') {
+            Some(at) => (available.get(..at).unwrap_or_default(), true),
+            None => (available, false),
+        };
+        let room = MAX_LINE.saturating_sub(line.len()).min(part.len());
+        line.extend_from_slice(part.get(..room).unwrap_or_default());
+        let used = part.len() + usize::from(ends);
+        input.consume(used);
+        if ends {
+            return Ok(true);
+        }
+    }
+}
+
+/// Reads any octets, for the fuzzer and its replay.
+#[doc(hidden)]
+pub fn fuzz_read(octets: &[u8]) {
+    let _ = read(octets, |_| {});
+}
+
+const HOST_COLUMNS: [&str; 3] = ["host", "domain", "url"];
+/// What a `hosts` file says about its own machine.
+const OWN_NAMES: [&str; 5] =
+    ["localhost", "localhost.localdomain", "broadcasthost", "local", "0.0.0.0"];
+const SHOWN_BAD_LINES: usize = 5;
+/// A URL of the web has at most a few thousand octets.
+const MAX_LINE: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_form_of_feed_is_recognized() {
+        check("evil.test\nBAD.test.\n", FeedFormat::Plain, &["evil.test", "bad.test"]);
+        check(
+            "\u{feff}# list\n\nhttps://u:p@evil.test:8443/a?b\n*.bad.test # note\n",
+            FeedFormat::Plain,
+            &["evil.test", "bad.test"],
+        );
+        check("b\u{fc}cher.test\n", FeedFormat::Plain, &["xn--bcher-kva.test"]);
+        check(
+            "127.0.0.1 localhost\n0.0.0.0 evil.test bad.test # note\r\n",
+            FeedFormat::Hosts,
+            &["evil.test", "bad.test"],
+        );
+        check(
+            "host\tgrade\nevil.test\tA\nbad.test\tB\n",
+            FeedFormat::Table { separator: b'\t', column: 0 },
+            &["evil.test", "bad.test"],
+        );
+        check(
+            "id,URL\n1,\"http://evil.test/a,b\"\n2,http://bad.test\n",
+            FeedFormat::Table { separator: b',', column: 1 },
+            &["evil.test", "bad.test"],
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_feed_says_why() {
+        refused("<!DOCTYPE html>\n<p>Sign in</p>", "is a web page, not a feed");
+        refused("\n  <html>", "is a web page, not a feed");
+        refused("", "holds no entries");
+        refused("# nothing yet\n", "holds no entries");
+        refused("host\tgrade\n", "holds no entries");
+        refused(
+            "one fine day\nevil.test\n",
+            "is not a feed: 1 of 2 lines are not host names, the first on line 1: is not one host name",
+        );
+        refused(
+            "\0\u{1}\u{2}\n",
+            "is not a feed: 1 of 1 lines are not host names, the first on line 1: is not a host name",
+        );
+    }
+
+    #[test]
+    fn few_bad_lines_are_counted_and_named() {
+        let mut feed: String = (0..30).map(|n| format!("evil{n}.test\n")).collect();
+        feed.push_str("no good\n192.0.2.1\n[2001:db8::1]\n");
+        let report = read(feed.as_bytes(), |_| {}).unwrap();
+        assert_eq!(
+            (report.lines, report.names, report.addresses, report.bad_lines),
+            (33, 30, 2, 1)
+        );
+        assert_eq!(report.first_bad, [BadLine { number: 31, reason: "is not one host name" }]);
+    }
+
+    #[test]
+    fn a_line_without_end_is_one_bad_line() {
+        let mut feed = "evil.test\n".repeat(20).into_bytes();
+        feed.extend(std::iter::repeat_n(b'x', 1 << 20));
+        let report = read(feed.as_slice(), |_| {}).unwrap();
+        assert_eq!((report.lines, report.bad_lines), (21, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn no_input_panics(octets in prop::collection::vec(any::<u8>(), 0..400)) {
+            fuzz_read(&octets);
+        }
+    }
+
+    #[track_caller]
+    fn check(feed: &str, format: FeedFormat, expected: &[&str]) {
+        let mut names = Vec::new();
+        let report = read(feed.as_bytes(), |name| names.push(name.to_string())).unwrap();
+        assert_eq!(
+            (report.format, names.as_slice()),
+            (format, expected.iter().map(ToString::to_string).collect::<Vec<_>>().as_slice())
+        );
+    }
+
+    #[track_caller]
+    fn refused(feed: &str, expected: &str) {
+        let error = read(feed.as_bytes(), |_| {}).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+}
