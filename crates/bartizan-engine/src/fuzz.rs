@@ -7,9 +7,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bartizan_model::{Policy, UnixMillis, WebProtection};
+use bartizan_wire::ip::{IpPacket, Protocol};
 use bartizan_wire::udp::encode_udp;
 use smoltcp::phy::ChecksumCapabilities;
-use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv4Repr, TcpPacket};
+use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv4Repr, TcpPacket, TcpSeqNumber};
 
 use crate::{Engine, Output, UpstreamFailed, UpstreamId, limits};
 
@@ -17,7 +18,14 @@ use crate::{Engine, Output, UpstreamFailed, UpstreamId, limits};
 /// 2001:db8::53.
 #[doc(hidden)]
 pub fn fuzz_engine(engine: &mut Engine, octets: &[u8], start: Instant) -> Vec<Output> {
-    let mut world = World { engine, start, now: start, asked: Vec::new(), outputs: Vec::new() };
+    let mut world = World {
+        engine,
+        start,
+        now: start,
+        asked: Vec::new(),
+        acknowledges: TcpSeqNumber(0),
+        outputs: Vec::new(),
+    };
     let mut rest = octets;
     while let [kind, len, tail @ ..] = rest {
         let (octets, next) = tail.split_at(tail.len().min(usize::from(*len)));
@@ -33,11 +41,11 @@ enum Step {
     Packet,
     /// A datagram to the resolver, over IPv4 or IPv6.
     Udp { v6: bool },
-    /// A TCP segment to the resolver whose checksum is put right.
-    Tcp,
+    /// A TCP segment to the resolver whose checksum is put right, and on demand what it acknowledges.
+    Tcp { acks: bool },
     /// A query for one of a few names: which, of which type, with which id.
     Query,
-    /// The resolver answers the last question, with these octets in place of the first ones.
+    /// The resolver answers the last question: how many records, and what they are.
     Answer,
     /// The resolver answers with these octets and nothing else.
     RawAnswer,
@@ -51,17 +59,18 @@ enum Step {
 
 impl Step {
     fn from_octet(octet: u8) -> Self {
-        match octet % 10 {
+        match octet % 11 {
             0 => Self::Packet,
             1 => Self::Udp { v6: false },
             2 => Self::Udp { v6: true },
-            3 => Self::Tcp,
+            3 => Self::Tcp { acks: true },
             4 => Self::Answer,
             5 => Self::RawAnswer,
             6 => Self::Failure,
             7 => Self::Pause,
             8 => Self::Policy,
-            _ => Self::Query,
+            9 => Self::Query,
+            _ => Self::Tcp { acks: false },
         }
     }
 }
@@ -72,6 +81,8 @@ struct World<'a> {
     now: Instant,
     /// Questions that were not forgotten.
     asked: Vec<(UpstreamId, Vec<u8>)>,
+    /// What a client that got everything acknowledges.
+    acknowledges: TcpSeqNumber,
     outputs: Vec<Output>,
 }
 
@@ -82,24 +93,27 @@ impl World<'_> {
         match step {
             Step::Packet => self.engine.handle_packet(octets, wall, now),
             Step::Udp { v6 } => self.datagram(v6, octets),
-            Step::Tcp => self.engine.handle_packet(&tcp_packet(octets), wall, now),
+            Step::Tcp { acks } => {
+                let packet = tcp_packet(octets, acks.then_some(self.acknowledges));
+                self.engine.handle_packet(&packet, wall, now);
+            }
             Step::Query => self.datagram(first & 1 == 1, &query(octets)),
             Step::Answer => {
-                if let Some((id, query)) = self.asked.last().cloned() {
-                    let mut answer: Vec<u8> =
-                        octets.iter().chain(query.iter().skip(octets.len())).copied().collect();
-                    if let Some(flags) = answer.get_mut(2) {
+                if let Some((id, mut answer)) = self.asked.last().cloned() {
+                    if let Some([_, _, flags, _, _, _, _, count]) = answer.first_chunk_mut() {
                         *flags |= 0x80;
+                        *count = first;
                     }
+                    answer.extend(octets.iter().skip(1));
                     self.engine.handle_upstream(id, Ok(&answer), wall, now);
                 }
             }
             Step::RawAnswer => {
-                let id = self.asked.last().map_or(UpstreamId(u64::from(first)), |(id, _)| *id);
+                let id = self.asked.last().map_or_else(|| UpstreamId(first.into()), |(id, _)| *id);
                 self.engine.handle_upstream(id, Ok(octets), wall, now);
             }
             Step::Failure => {
-                let id = self.asked.last().map_or(UpstreamId(u64::from(first)), |(id, _)| *id);
+                let id = self.asked.last().map_or_else(|| UpstreamId(first.into()), |(id, _)| *id);
                 self.engine.handle_upstream(id, Err(UpstreamFailed), wall, now);
             }
             Step::Pause => self.now += Duration::from_millis(100) * u32::from(first),
@@ -140,7 +154,10 @@ impl World<'_> {
                     self.asked.retain(|(asked, _)| asked != id);
                     assert!(self.asked.len() < before, "forgotten without being asked");
                 }
-                Output::Packet(packet) => assert!(packet.len() <= limits::MTU),
+                Output::Packet(packet) => {
+                    assert!(packet.len() <= limits::MTU);
+                    self.acknowledge(packet);
+                }
                 Output::Alert(alert) => assert!(0 < alert.count),
                 Output::Wait { deadline, .. } => {
                     assert!(deadline.is_none_or(|deadline| self.now < deadline), "would spin");
@@ -153,13 +170,19 @@ impl World<'_> {
         assert!(self.asked.len() <= limits::QUESTIONS, "more questions than the limit");
     }
 
+    fn acknowledge(&mut self, packet: &[u8]) {
+        let packet = IpPacket::parse(packet).ok().filter(|ip| ip.protocol() == Protocol::Tcp);
+        let Some(Ok(tcp)) = packet.map(|ip| TcpPacket::new_checked(ip.payload())) else { return };
+        self.acknowledges = tcp.seq_number() + tcp.segment_len();
+    }
+
     fn wall(&self) -> UnixMillis {
         let millis = self.now.saturating_duration_since(self.start).as_millis();
         UnixMillis(1_700_000_000_000 + u64::try_from(millis).unwrap_or(0))
     }
 }
 
-/// Lists a name to ask for, and its parents, so that an indicator file may hold some of them.
+/// Builds a query for one of a few names, so that an indicator file may hold some of them.
 fn query(octets: &[u8]) -> Vec<u8> {
     let mut octets = octets.iter().copied();
     let mut octet = || octets.next().unwrap_or(0);
@@ -177,13 +200,16 @@ fn query(octets: &[u8]) -> Vec<u8> {
 }
 
 /// Wraps a segment into IPv4 towards the resolver.
-fn tcp_packet(segment: &[u8]) -> Vec<u8> {
+fn tcp_packet(segment: &[u8], acknowledges: Option<TcpSeqNumber>) -> Vec<u8> {
     let mut segment = segment.to_vec();
     // The header has 20 octets, of which four are the ports; let those be right.
     segment.resize(segment.len().max(20), 0);
     let mut tcp = TcpPacket::new_unchecked(segment);
     tcp.set_src_port(50_000);
     tcp.set_dst_port(53);
+    if let Some(number) = acknowledges {
+        tcp.set_ack_number(number);
+    }
     tcp.fill_checksum(&CLIENT.into(), &RESOLVER.into());
     let segment = tcp.into_inner();
     let ip = Ipv4Repr {

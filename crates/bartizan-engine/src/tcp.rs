@@ -85,25 +85,15 @@ impl TcpServer {
         for (slot, connection) in self.connections.iter_mut().enumerate() {
             let socket = self.sockets.get_mut::<Socket<'_>>(connection.handle);
             let Phase::Idle = connection.phase else { continue };
-            match Framing::of(socket) {
-                Framing::Partial => {}
-                Framing::TooLong => {
-                    socket.abort();
-                    self.due_at = Some(now);
-                }
-                Framing::Whole { octets } => {
-                    let Some(resolver) = socket.local_endpoint() else { continue };
-                    connection.phase = Phase::Waiting;
-                    // The window has opened again, which the client has to hear.
-                    self.due_at = Some(now);
-                    let id = ConnectionId { slot, generation: connection.generation };
-                    return Some(TcpQuery {
-                        connection: id,
-                        resolver: resolver.addr.into(),
-                        octets,
-                    });
-                }
-            }
+            let (Some(octets), Some(resolver)) = (take_message(socket), socket.local_endpoint())
+            else {
+                continue;
+            };
+            connection.phase = Phase::Waiting;
+            // The window has opened again, which the client has to hear.
+            self.due_at = Some(now);
+            let id = ConnectionId { slot, generation: connection.generation };
+            return Some(TcpQuery { connection: id, resolver: resolver.addr.into(), octets });
         }
         None
     }
@@ -218,8 +208,8 @@ impl Connection {
                 0 < taken
             }
             // Nothing more can come: what the client began to write stays a part.
-            Phase::Idle if socket.state() == State::CloseWait => match Framing::peek(socket) {
-                Some(len) if len <= socket.recv_queue() => false,
+            Phase::Idle if socket.state() == State::CloseWait => match peek_message_len(socket) {
+                Some(len) if len <= socket.recv_queue() || limits::QUERY_OCTETS < len => false,
                 Some(_) | None => {
                     socket.close();
                     true
@@ -230,36 +220,28 @@ impl Connection {
     }
 }
 
-/// What stands at the front of a receive buffer.
-enum Framing {
-    Partial,
-    TooLong,
-    Whole { octets: Vec<u8> },
+/// Takes the first message out of the receive buffer, if it is whole. One that can never be whole is
+/// taken as empty, which is no query either.
+fn take_message(socket: &mut Socket<'static>) -> Option<Vec<u8>> {
+    let len = peek_message_len(socket)?;
+    if limits::QUERY_OCTETS < len {
+        return Some(Vec::new());
+    }
+    if socket.recv_queue() < len {
+        return None;
+    }
+    let mut octets = vec![0; len];
+    // There are as many, as was just seen.
+    let _ = socket.recv_slice(&mut octets);
+    octets.drain(..LEN_OCTETS);
+    Some(octets)
 }
 
-impl Framing {
-    /// Takes the first message out, if it is whole.
-    fn of(socket: &mut Socket<'static>) -> Self {
-        let Some(len) = Self::peek(socket) else { return Self::Partial };
-        if limits::QUERY_OCTETS < len {
-            return Self::TooLong;
-        }
-        if socket.recv_queue() < len {
-            return Self::Partial;
-        }
-        let mut octets = vec![0; len];
-        // There are as many, as was just seen.
-        let _ = socket.recv_slice(&mut octets);
-        octets.drain(..LEN_OCTETS);
-        Self::Whole { octets }
-    }
-
-    /// Returns how long the first message is together with its length, once that is there.
-    fn peek(socket: &mut Socket<'static>) -> Option<usize> {
-        let mut len = [0; LEN_OCTETS];
-        let peeked = socket.peek_slice(&mut len).ok()?;
-        (peeked == LEN_OCTETS).then(|| usize::from(u16::from_be_bytes(len)) + LEN_OCTETS)
-    }
+/// Returns how long the first message is together with its length, once that is there.
+fn peek_message_len(socket: &mut Socket<'static>) -> Option<usize> {
+    let mut len = [0; LEN_OCTETS];
+    let peeked = socket.peek_slice(&mut len).ok()?;
+    (peeked == LEN_OCTETS).then(|| usize::from(u16::from_be_bytes(len)) + LEN_OCTETS)
 }
 
 fn listener() -> Socket<'static> {

@@ -1,0 +1,14 @@
+//! The whole engine through its public face, in a world whose time and network are ours.
+
+#[cfg(test)]
+mod alerts;
+#[cfg(test)]
+mod chaos;
+#[cfg(test)]
+mod purity;
+#[cfg(test)]
+mod tcp;
+#[cfg(test)]
+mod udp;
+#[cfg(test)]
+mod world;

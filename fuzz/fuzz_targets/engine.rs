@@ -1,0 +1,37 @@
+//! A scenario played to a whole engine that holds an indicator file.
+#![no_main]
+
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use bartizan_engine::{Engine, EngineConfig, fuzz_engine};
+use bartizan_indicators::IndicatorFile;
+use bartizan_indicators::build::{Stamp, build};
+use bartizan_model::{DomainName, IndicatorClass, UnixMillis};
+use ed25519_dalek::SigningKey;
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
+    let config = EngineConfig {
+        resolvers: vec!["192.0.2.53".parse().unwrap(), "2001:db8::53".parse().unwrap()],
+        mtu: 1_500,
+    };
+    let mut engine = Engine::new(config, [42; 16], *START);
+    engine.handle_indicators(indicators());
+    fuzz_engine(&mut engine, octets, *START);
+});
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::from_bytes(&[7; 32]));
+static FILE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let names = [
+        (DomainName::parse(b"evil.test").unwrap(), IndicatorClass::Phishing),
+        (DomainName::parse(b"c2.test").unwrap(), IndicatorClass::Malware),
+        (DomainName::parse(b"spy.test").unwrap(), IndicatorClass::Spyware),
+    ];
+    let stamp = Stamp { epoch: 5, built_at: UnixMillis(0), hash_key: [9; 16] };
+    build(&names.into(), stamp, &KEY).unwrap()
+});
+
+fn indicators() -> IndicatorFile {
+    IndicatorFile::open(FILE.clone().into(), &KEY.verifying_key(), 0).unwrap()
+}
