@@ -17,6 +17,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use domain::base::iana::exterr::ExtendedErrorCode;
 use domain::base::iana::{Class, Opcode, Rcode, Rtype};
 use domain::base::message_builder::AdditionalBuilder;
+use domain::base::name::ToLabelIter;
 use domain::base::opt::exterr::ExtendedError;
 use domain::base::{
     Message, MessageBuilder, Name, ParsedName, Question, Serial, StaticCompressor, Ttl,
@@ -245,7 +246,17 @@ struct Edns {
 }
 
 fn sole_question(message: &Message<[u8]>) -> Result<Question<ParsedName<&[u8]>>, ParseError> {
-    message.sole_question().map_err(|_| ParseError::malformed("Question"))
+    let mut section = message.question();
+    let (1, Some(Ok(question))) = (message.header_counts().qdcount(), section.next()) else {
+        return Err(ParseError::malformed("Question"));
+    };
+    // RFC 1035 §4.1.4: a pointer is to a prior name, and before the first one there is the header only.
+    // Taken as a name, the header would change it together with the id.
+    let spelled_out = HEADER_LEN + usize::from(question.qname().compose_len()) + TYPE_AND_CLASS_LEN;
+    if section.pos() != spelled_out {
+        return Err(ParseError::malformed("QNAME"));
+    }
+    Ok(question)
 }
 
 fn host_name(name: &ParsedName<&[u8]>) -> Option<DomainName> {
@@ -265,6 +276,10 @@ fn host_name(name: &ParsedName<&[u8]>) -> Option<DomainName> {
     DomainName::parse(text.get(..len)?).ok()
 }
 
+/// RFC 1035 §4.1.1.
+const HEADER_LEN: usize = 12;
+/// RFC 1035 §4.1.2.
+const TYPE_AND_CLASS_LEN: usize = 4;
 /// RFC 1035 §2.3.4.
 const MIN_UDP_SIZE: usize = 512;
 /// What "DNS flag day 2020" settled on: no fragments on any path.

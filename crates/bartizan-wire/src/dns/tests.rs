@@ -54,6 +54,21 @@ fn what_is_no_query_is_malformed() {
 }
 
 #[test]
+fn a_name_that_points_into_the_header_is_malformed() {
+    // The id and the flags as a label "a" and the root, or the root alone.
+    let mut octets = raw_query(b"\xc0\x00");
+    octets[..3].copy_from_slice(b"\x01a\0");
+    check_malformed(&octets, "QNAME");
+    octets[13] = 3;
+    check_malformed(&octets, "QNAME");
+    octets[2] = 0x80;
+    assert_eq!(DnsAnswer::parse(&octets).err(), Some(ParseError::malformed("QNAME")));
+    let mut partly = raw_query(b"\x01b\xc0\x00");
+    partly[..3].copy_from_slice(b"\x01a\0");
+    check_malformed(&partly, "QNAME");
+}
+
+#[test]
 fn a_blocked_address_is_the_unspecified_one() {
     check_block(1, "0.0.0.0");
     check_block(28, "::");
