@@ -1,0 +1,87 @@
+//! Debian packages that a task needs.
+//!
+//! As root, or with a sudo that asks nothing, they are installed and that is said; otherwise the task
+//! stops with one sentence that names the package and the command.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::{Done, run, say};
+
+/// Makes sure that programs are there: each with the package that brings it.
+pub(crate) fn need(programs: &[(&str, &str)]) -> Done {
+    let mut missing: Vec<&str> = Vec::new();
+    for (program, package) in programs {
+        if find(program).is_none() && !missing.contains(package) {
+            missing.push(package);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let sudo: &[&str] = if is_root() {
+        &[]
+    } else if sudo_asks_nothing() {
+        &["sudo", "-n"]
+    } else {
+        return Err(format!(
+            "{0} is missing; install it with `sudo apt-get install -y {0}`",
+            missing.join(" ")
+        ));
+    };
+    say(&format!("installing the Debian packages {}", missing.join(", ")));
+    apt(sudo, &["update", "-qq"])?;
+    let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    arguments.extend(&missing);
+    apt(sudo, &arguments)
+}
+
+/// Returns where a program is, if it is there.
+pub(crate) fn find(program: &str) -> Option<std::path::PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let fixed = ["/usr/sbin", "/sbin"].map(std::path::PathBuf::from);
+    std::env::split_paths(&path)
+        .chain(fixed)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
+
+/// Tells whether this is root.
+pub(crate) fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+}
+
+/// Tells whether network namespaces with a TUN can be made here; else why not.
+pub(crate) fn namespaces() -> Done {
+    if !is_root() {
+        return Err("network namespaces need root".to_owned());
+    }
+    if !Path::new("/dev/net/tun").exists() {
+        return Err("there is no /dev/net/tun".to_owned());
+    }
+    let name = format!("bartizan-{}-probe", std::process::id());
+    let made = quiet(Command::new("ip").args(["netns", "add", &name]));
+    if made {
+        quiet(Command::new("ip").args(["netns", "del", &name]));
+        Ok(())
+    } else {
+        Err("network namespaces cannot be made here".to_owned())
+    }
+}
+
+fn sudo_asks_nothing() -> bool {
+    find("sudo").is_some() && quiet(Command::new("sudo").args(["-n", "true"]))
+}
+
+fn apt(sudo: &[&str], arguments: &[&str]) -> Done {
+    let mut words = sudo.to_vec();
+    words.extend(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+    words.extend(arguments);
+    let Some((program, rest)) = words.split_first() else { return Ok(()) };
+    run(Command::new(program).args(rest).stdin(Stdio::null()).stdout(Stdio::null()))
+}
+
+fn quiet(command: &mut Command) -> bool {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}

@@ -1,0 +1,163 @@
+//! `cargo xtask test`: every check, timed; the tests last, so that their summary closes the output.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::{Done, cargo, packages, root, say, shown, target, tidy};
+
+pub(crate) fn run(arguments: &[String]) -> Done {
+    let fast = arguments.iter().any(|argument| argument == "--fast");
+    if let Some(unknown) =
+        arguments.iter().find(|argument| !["--fast", "--all"].contains(&argument.as_str()))
+    {
+        return Err(format!("`{unknown}` is not an option of test; there are --fast and --all"));
+    }
+    packages::need(&[("cc", "build-essential")])?;
+    step("tidy", tidy::run)?;
+    step("assets", crate::assets::build)?;
+    step("format", || cargo(&["fmt", "--all", "--", "--check"]))?;
+    step("lint", || {
+        cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ])
+    })?;
+    step("docs", docs)?;
+    step("deny", deny)?;
+    let skipped =
+        if fast { vec![("slow", "--fast leaves them out".to_owned())] } else { real_things()? };
+    step("test", || tests(&skipped))
+}
+
+/// Installs what the slow tests drive, and names those that cannot run here.
+fn real_things() -> Result<Vec<(&'static str, String)>, String> {
+    packages::need(&[
+        ("curl", "curl"),
+        ("ip", "iproute2"),
+        ("dig", "bind9-dnsutils"),
+        ("chromium", "chromium"),
+        ("chromedriver", "chromium-driver"),
+    ])?;
+    let mut skipped = Vec::new();
+    if let Err(reason) = packages::namespaces() {
+        skipped.push(("slow::netns", reason));
+    }
+    Ok(skipped)
+}
+
+fn tests(skipped: &[(&str, String)]) -> Done {
+    for (group, reason) in skipped {
+        say(&format!("skipped: tests in `{group}`, because {reason}"));
+    }
+    let mut nextest = Command::new("cargo");
+    nextest.args(["nextest", "run", "--workspace", "--all-features", "--locked"]);
+    if !skipped.is_empty() {
+        let groups: Vec<_> =
+            skipped.iter().map(|(group, _)| format!("not test(/^{group}::/)")).collect();
+        nextest.args(["--filterset", &groups.join(" and ")]);
+    }
+    data(&mut nextest);
+    if installed("nextest") {
+        return crate::run(&mut nextest);
+    }
+    let mut plain = Command::new("cargo");
+    plain.args([
+        "test",
+        "--workspace",
+        "--all-features",
+        "--locked",
+        "--no-fail-fast",
+        "--",
+        "--test-threads",
+        "2",
+    ]);
+    for (group, _) in skipped {
+        plain.args(["--skip", &format!("{group}::")]);
+    }
+    data(&mut plain);
+    summed(&mut plain)
+}
+
+/// Tells the tests where the feeds of real size are, if they are there; tests that want them say so.
+fn data(command: &mut Command) {
+    let folder = root().join("../shared/data");
+    if folder.is_dir() {
+        command.env("BARTIZAN_TEST_DATA", folder);
+    }
+    command.env("BARTIZAN_SCREENSHOTS", target().join("screenshots"));
+}
+
+/// Runs `cargo test`, which has a summary for each program, and adds them up.
+fn summed(command: &mut Command) -> Done {
+    let shown = shown(command);
+    let output = command
+        .current_dir(root())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("cannot run `{shown}`: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (mut passed, mut failed, mut left_out) = (0_u64, 0_u64, 0_u64);
+    for line in text.lines() {
+        if let Some(result) = line.strip_prefix("test result:") {
+            let count = |word: &str| {
+                result
+                    .split([';', '.'])
+                    .find_map(|part| part.trim().strip_suffix(word)?.trim().parse().ok())
+                    .unwrap_or(0)
+            };
+            passed += count("passed");
+            failed += count("failed");
+            left_out += count("ignored") + count("filtered out");
+        } else {
+            say(line);
+        }
+    }
+    say(&format!("{passed} passed, {failed} failed, {left_out} skipped"));
+    if output.status.success() { Ok(()) } else { Err(format!("`{shown}` failed")) }
+}
+
+fn docs() -> Done {
+    let mut command = Command::new("cargo");
+    command.args([
+        "doc",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+        "--all-features",
+        "--locked",
+        "--quiet",
+    ]);
+    crate::run(command.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn deny() -> Done {
+    if !installed("deny") {
+        say("cargo-deny is not installed: licenses and advisories are not checked");
+        return Ok(());
+    }
+    cargo(&["deny", "--offline", "check", "bans", "licenses", "sources"])
+}
+
+fn installed(subcommand: &str) -> bool {
+    let cargo_home = std::env::var_os("CARGO_HOME").map(std::path::PathBuf::from);
+    let home = cargo_home.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cargo")));
+    let name = format!("cargo-{subcommand}");
+    packages::find(&name).is_some()
+        || home.is_some_and(|home| home.join("bin").join(name).is_file())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a build tool says how long its steps take")]
+fn step(name: &str, work: impl FnOnce() -> Done) -> Done {
+    say(&format!("==> {name}"));
+    let start = Instant::now();
+    let done = work();
+    say(&format!("<== {name}: {:.1} s", start.elapsed().as_secs_f64()));
+    done
+}
