@@ -2,7 +2,8 @@
 //!
 //! The budget is that of an iOS packet tunnel: 15 MiB of dirty memory in all (the platform's limit is
 //! 50 MiB). The indicator file is counted beside the engine's own tables: format version 1 lies on the
-//! heap, 9 octets a name and an index, 10 MiB at a million names.
+//! heap, 9 octets a name and an index, 10 MiB at a million names. While one replaces another both are
+//! there for a moment, which the budget does not cover.
 
 use std::time::Duration;
 

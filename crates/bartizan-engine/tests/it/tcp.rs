@@ -109,6 +109,19 @@ fn an_answer_larger_than_any_buffer_arrives_whole() {
 }
 
 #[test]
+fn a_large_answer_waits_for_the_client_only() {
+    let mut world = World::new();
+    let mut client = Client::connect(&mut world, CLIENT, RESOLVER, 65_535);
+    client.socket().set_ack_delay(None);
+    client.ask(&mut world, &query(7, "good.test", Rtype::TXT, None));
+    let (ask, before) = (world.ask(), world.now);
+    world.answer(ask.id, &answer(&ask.query, &[], 40_000));
+    while client.carry(&mut world) {}
+    assert!(40_000 < client.read.len(), "{} octets", client.read.len());
+    assert_eq!(world.now, before);
+}
+
+#[test]
 fn a_client_that_has_said_all_it_had_to_say_still_gets_its_answer() {
     let mut world = World::new();
     let mut client = Client::connect(&mut world, CLIENT, RESOLVER, 65_535);
