@@ -9,7 +9,7 @@
 //!
 //! # Invariants
 //! - [`DnsQuery::name`] is what resolvers and clients take it for: a label with an odd octet, a dot
-//!   among them, makes it no name at all, never another one.
+//!   among them, makes it the parent that lies beyond that label, never another name.
 //! - Compression pointers only go backwards and at most 255 times a name (`domain` sees to it).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -62,7 +62,8 @@ impl<'a> DnsQuery<'a> {
         self.message.header().id()
     }
 
-    /// Returns the name asked for; `None` if it is no host name.
+    /// Returns the name asked for, or the longest parent of it that is a host name; `None` if there is
+    /// neither.
     #[must_use]
     pub fn name(&self) -> Option<&DomainName> {
         self.name.as_ref()
@@ -259,13 +260,16 @@ fn sole_question(message: &Message<[u8]>) -> Result<Question<ParsedName<&[u8]>>,
     Ok(question)
 }
 
+/// Returns the name, or the longest parent of it that is a host name: what lies under a listed name must
+/// not escape by an odd label.
 fn host_name(name: &ParsedName<&[u8]>) -> Option<DomainName> {
     let mut text = [0_u8; 256];
     let mut len = 0;
     for label in name.iter().filter(|label| !label.is_root()) {
         // A dot inside of a label would pass for the border of two.
-        if label.as_ref().contains(&b'.') {
-            return None;
+        if DomainName::parse(label.as_ref()).is_err() || label.as_ref().contains(&b'.') {
+            len = 0;
+            continue;
         }
         let place = text.get_mut(len..)?.get_mut(..label.len() + 1)?;
         let (dot, rest) = place.split_last_mut()?;

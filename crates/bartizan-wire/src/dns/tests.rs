@@ -18,12 +18,12 @@ fn a_query_says_what_is_asked() {
 }
 
 #[test]
-fn a_name_that_is_no_host_name_is_none_and_never_another_one() {
+fn an_odd_label_leaves_the_parent_beyond_it_and_never_another_name() {
     check_name(&raw_query(b"\0"), None);
-    check_name(&raw_query(b"\x03a b\x04test\0"), None);
+    check_name(&raw_query(b"\x03a b\x04test\0"), Some("test"));
     check_name(&raw_query(b"\x09evil.test\0"), None);
     check_name(&raw_query(b"\x01a\x09evil.test\0"), None);
-    check_name(&raw_query(b"\x02\xc3\xbc\x04test\0"), None);
+    check_name(&raw_query(b"\x01a\x02\xc3\xbc\x01b\x04test\0"), Some("b.test"));
 }
 
 #[test]
