@@ -249,22 +249,18 @@ fn entries(
             }
         }
         FeedFormat::Table { separator, column } => {
-            let mut record = csv::ReaderBuilder::new()
-                .has_headers(false)
-                .flexible(true)
-                .delimiter(separator)
-                .from_reader(text.as_bytes());
-            // Most fields are not quoted, and a CSV reader a line is slow.
-            if !text.contains('"') {
-                let field = text.split(char::from(separator)).nth(column);
-                each(host_of(field.ok_or(BadEntry::Because("has too few fields"))?.trim())?);
-                return Ok(());
-            }
-            let record = record.records().next().and_then(Result::ok);
-            let record = record.ok_or(BadEntry::Because("is not a row of the table"))?;
-            each(host_of(
-                record.get(column).ok_or(BadEntry::Because("has too few fields"))?.trim(),
-            )?);
+            // Most rows quote nothing, and a CSV reader a row is slow.
+            let host = if text.contains('"') {
+                let mut reader = csv::ReaderBuilder::new();
+                reader.has_headers(false).flexible(true).delimiter(separator);
+                let record =
+                    reader.from_reader(text.as_bytes()).into_records().next().and_then(Result::ok);
+                let record = record.ok_or(BadEntry::Because("is not a row of the table"))?;
+                record.get(column).map(str::to_owned)
+            } else {
+                text.split(char::from(separator)).nth(column).map(str::to_owned)
+            };
+            each(host_of(host.ok_or(BadEntry::Because("has too few fields"))?.trim())?);
         }
     }
     Ok(())
