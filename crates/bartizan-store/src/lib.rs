@@ -1,1 +1,151 @@
-//! bartizan-store
+//! All SQL of the portal, and tenancy enforced by type.
+//!
+//! [`Store`] is the one door. Every function on a tenant's rows takes a [`TenantScope`], which only this
+//! crate can make: from a verified session, device or enrollment token, or by [`Store::tenant`] for the
+//! command line. Every statement on such rows names `tenant_id` (test `every_statement_names_the_tenant`).
+//!
+//! Embedded SQLite: one writer thread with group commit, a few reader threads (`sqlite`). A function
+//! that writes returns when its change is on disk.
+//!
+//! # What it does not do
+//! - Read clocks: `now` is an argument.
+//! - Know HTTP, hash passwords or sign: it keeps what it is given.
+//!
+//! # Units
+//! Columns that end in `_at_ms` are Unix milliseconds; in Rust they are [`UnixMillis`].
+
+mod alert;
+mod column;
+mod device;
+mod enrollment;
+mod indicator;
+mod member;
+mod migrate;
+mod scope;
+mod session;
+mod sqlite;
+mod tenant;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bartizan_model::{Private, UnixMillis};
+
+pub use alert::{
+    AlertCursor, AlertDetail, AlertFilter, AlertKey, AlertKeyError, AlertRow, AlertStatus, Ingested,
+};
+pub use device::{
+    CheckinState, Counters, DeviceCounts, DeviceCredential, DeviceCursor, DeviceReport, DeviceRow,
+};
+pub use enrollment::{EnrollError, Enrolled, NewDevice};
+pub use indicator::IndicatorFileRow;
+pub use member::{MemberCredential, MemberId, MemberRow, NewMember};
+pub use scope::TenantScope;
+pub use session::{NewSession, SessionRow};
+pub use tenant::TenantRow;
+
+use sqlite::Sqlite;
+
+/// The portal's database. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct Store {
+    sqlite: Arc<Sqlite>,
+}
+
+impl Store {
+    /// Opens the database, creates it if it is absent, and brings its schema up to date.
+    ///
+    /// Blocks while it does; call it before serving.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or was written by a later version.
+    pub fn open(path: &Path, now: UnixMillis) -> Result<Self, StoreError> {
+        Ok(Self { sqlite: Arc::new(Sqlite::open(path, now)?) })
+    }
+
+    /// Finishes what is under way and closes the writer. Later calls are [`StoreError::Closed`].
+    pub async fn close(&self) {
+        self.sqlite.close().await;
+    }
+
+    /// Writes to the disk and reads back; what a readiness check asks.
+    ///
+    /// # Errors
+    /// Why it is not ready.
+    pub async fn check(&self, now: UnixMillis) -> Result<(), StoreError> {
+        let at = column::ms(now);
+        self.sqlite
+            .write(move |db| {
+                db.prepare_cached("UPDATE installation SET checked_at_ms = ?1 WHERE id = 1")?
+                    .execute([at])?;
+                Ok(())
+            })
+            .await?;
+        self.sqlite
+            .read(move |db| {
+                let read: i64 = db
+                    .prepare_cached("SELECT checked_at_ms FROM installation WHERE id = 1")?
+                    .query_row([], |row| row.get(0))?;
+                // Another check may have come between, with a later time.
+                if read < at {
+                    Err(StoreError::Damaged { column: "checked_at_ms" })
+                } else {
+                    Ok(())
+                }
+            })
+            .await
+    }
+
+    /// Returns the key that access tokens are authenticated with; made when the database was.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn access_token_key(&self) -> Result<Private<[u8; 32]>, StoreError> {
+        self.sqlite
+            .read(|db| {
+                let key = db
+                    .prepare_cached("SELECT access_token_key FROM installation WHERE id = 1")?
+                    .query_row([], |row| row.get(0))?;
+                Ok(Private(key))
+            })
+            .await
+    }
+}
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such thing, or it is another tenant's.
+    #[error("{what} not found")]
+    NotFound {
+        /// In a word.
+        what: &'static str,
+    },
+    /// It is there already, or has changed since.
+    #[error("{what} is there already")]
+    Conflict {
+        /// In a word.
+        what: &'static str,
+    },
+    /// Too much is waiting; try again later.
+    #[error("too many jobs are waiting")]
+    Busy,
+    /// The store was closed.
+    #[error("store is closed")]
+    Closed,
+    /// A column holds what this version did not write.
+    #[error("{column} holds an unknown value")]
+    Damaged {
+        /// Its name.
+        column: &'static str,
+    },
+    /// The database failed.
+    #[error("database failed")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Unavailable(Box::new(error))
+    }
+}

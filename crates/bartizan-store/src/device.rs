@@ -1,0 +1,377 @@
+//! Devices: what they are, how they are, and who may speak for one.
+
+use bartizan_model::{
+    DeviceId, Mode, ProtectionState, Severity, TenantId, UnixMillis, UnresolvedAlerts,
+};
+use rusqlite::{Connection, Row, params};
+
+use crate::column::{count, found, int, ms, time, word};
+use crate::{Store, StoreError, TenantScope, tenant};
+
+/// What a device's word is checked against.
+#[derive(Clone, Debug)]
+pub struct DeviceCredential {
+    /// Whose it is.
+    pub scope: TenantScope,
+    /// The device.
+    pub id: DeviceId,
+    /// Public key as JSON.
+    pub jwk: String,
+    /// The key's name (RFC 7638).
+    pub key_thumbprint: [u8; 32],
+}
+
+/// How a device says it is.
+#[derive(Clone, Debug)]
+pub struct DeviceReport {
+    /// How much the engine sees.
+    pub mode: Mode,
+    /// Whether it is protected.
+    pub protection: ProtectionState,
+    /// Such as `18.1`.
+    pub os_version: String,
+    /// Version of the program.
+    pub app_version: String,
+    /// Of the policy in use; 0 if none was fetched yet.
+    pub policy_version: u64,
+    /// Of the indicator file in use.
+    pub indicator_epoch: Option<u64>,
+    /// What the engine counted.
+    pub counters: Counters,
+}
+
+/// What the engine counted since the program started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Questions that applications asked.
+    pub queries: u64,
+    /// Of these, answered with a block.
+    pub blocked: u64,
+    /// Packets dropped.
+    pub dropped: u64,
+    /// Alerts that had to be given up.
+    pub alerts_lost: u64,
+}
+
+/// What there is for a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckinState {
+    /// The newest policy.
+    pub policy_version: u64,
+    /// The newest indicator file.
+    pub indicator_epoch: Option<u64>,
+}
+
+/// A device with its status and its unresolved alerts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceRow {
+    /// The device.
+    pub id: DeviceId,
+    /// `iOS`, `Linux`.
+    pub os: String,
+    /// Such as `18.1`.
+    pub os_version: String,
+    /// Such as `iPhone17,3`.
+    pub model: String,
+    /// The name its person gave it.
+    pub device_name: String,
+    /// Version of the program.
+    pub app_version: String,
+    /// When it was let in.
+    pub enrolled_at: UnixMillis,
+    /// When it was last heard of.
+    pub last_seen_at: UnixMillis,
+    /// How much the engine sees; absent before the first check-in.
+    pub mode: Option<Mode>,
+    /// Whether it is protected; absent before the first check-in.
+    pub protection: Option<ProtectionState>,
+    /// Of the policy in use; 0 if none was fetched yet.
+    pub policy_version: u64,
+    /// Of the indicator file in use.
+    pub indicator_epoch: Option<u64>,
+    /// What the engine counted.
+    pub counters: Counters,
+    /// What its risk follows from.
+    pub unresolved: UnresolvedAlerts,
+}
+
+/// Where a page of devices ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceCursor {
+    /// Of the last device of the page.
+    pub last_seen_at: UnixMillis,
+    /// Of the last device of the page.
+    pub id: DeviceId,
+}
+
+impl DeviceRow {
+    /// Returns the cursor of the page that follows this device.
+    #[must_use]
+    pub fn cursor(&self) -> DeviceCursor {
+        DeviceCursor { last_seen_at: self.last_seen_at, id: self.id }
+    }
+}
+
+/// How many devices there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceCounts {
+    /// In all.
+    pub total: u64,
+    /// Heard of since the time asked about.
+    pub active: u64,
+    /// Of these, protected as they say.
+    pub protected: u64,
+}
+
+impl Store {
+    /// Finds a device by the id it names itself with.
+    ///
+    /// # Errors
+    /// There is no such device.
+    pub async fn device_by_id(&self, device: DeviceId) -> Result<DeviceCredential, StoreError> {
+        self.sqlite
+            .read(move |db| {
+                let row = db
+                    .prepare_cached(
+                        "SELECT d.tenant_id, d.jwk, d.key_thumbprint
+                         FROM locator AS l
+                         JOIN device AS d ON d.tenant_id = l.tenant_id AND d.device_id = l.key
+                         WHERE l.kind = 'device' AND l.key = ?1",
+                    )?
+                    .query_row([device.0.to_be_bytes()], |row| credential(row, device));
+                found(row, "device")
+            })
+            .await
+    }
+
+    /// Finds a device of a tenant, both named in an access token that the caller has verified.
+    ///
+    /// # Errors
+    /// The tenant has no such device.
+    pub async fn device_of_token(
+        &self,
+        tenant: TenantId,
+        device: DeviceId,
+    ) -> Result<DeviceCredential, StoreError> {
+        self.sqlite
+            .read(move |db| {
+                let row = db
+                    .prepare_cached(
+                        "SELECT tenant_id, jwk, key_thumbprint FROM device
+                         WHERE tenant_id = ?1 AND device_id = ?2",
+                    )?
+                    .query_row(params![tenant.0, device.0.to_be_bytes()], |row| {
+                        credential(row, device)
+                    });
+                found(row, "device")
+            })
+            .await
+    }
+
+    /// Notes how a device is, and returns what there is for it.
+    ///
+    /// # Errors
+    /// The tenant has no such device.
+    pub async fn check_in(
+        &self,
+        scope: TenantScope,
+        device: DeviceId,
+        report: DeviceReport,
+        now: UnixMillis,
+    ) -> Result<CheckinState, StoreError> {
+        self.sqlite.write(move |db| check_in(db, scope, device, &report, now)).await
+    }
+
+    /// Lists devices, last heard of first, from after the cursor on.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn devices(
+        &self,
+        scope: TenantScope,
+        after: Option<DeviceCursor>,
+        limit: u32,
+    ) -> Result<Vec<DeviceRow>, StoreError> {
+        // Beyond every row, so that the first page needs no statement of its own.
+        let (at, id) = after.map_or((i64::MAX, [0xff; 16]), |after| {
+            (ms(after.last_seen_at), after.id.0.to_be_bytes())
+        });
+        self.sqlite
+            .read(move |db| {
+                let mut statement = db.prepare_cached(concat!(
+                    device_columns!(),
+                    "WHERE s.tenant_id = ?1 AND (s.last_seen_at_ms, s.device_id) < (?2, ?3)
+                     ORDER BY s.last_seen_at_ms DESC, s.device_id DESC LIMIT ?4"
+                ))?;
+                let mut rows = statement.query(params![scope.id(), at, id, limit])?;
+                let mut devices = Vec::new();
+                while let Some(row) = rows.next()? {
+                    devices.push(read(row)?);
+                }
+                Ok(devices)
+            })
+            .await
+    }
+
+    /// Returns one device.
+    ///
+    /// # Errors
+    /// The tenant has no such device.
+    pub async fn device(
+        &self,
+        scope: TenantScope,
+        device: DeviceId,
+    ) -> Result<DeviceRow, StoreError> {
+        self.sqlite.read(move |db| one(db, scope, device)).await
+    }
+
+    /// Counts the tenant's devices.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn device_counts(
+        &self,
+        scope: TenantScope,
+        active_since: UnixMillis,
+    ) -> Result<DeviceCounts, StoreError> {
+        self.sqlite
+            .read(move |db| {
+                let counts = db
+                    .prepare_cached(
+                        "SELECT count(*), count(*) FILTER (WHERE ?2 <= last_seen_at_ms),
+                                count(*) FILTER (WHERE ?2 <= last_seen_at_ms AND protection = 'on')
+                         FROM device_status WHERE tenant_id = ?1",
+                    )?
+                    .query_row(params![scope.id(), ms(active_since)], |row| {
+                        Ok(DeviceCounts {
+                            total: count(row.get(0)?),
+                            active: count(row.get(1)?),
+                            protected: count(row.get(2)?),
+                        })
+                    })?;
+                Ok(counts)
+            })
+            .await
+    }
+}
+
+fn check_in(
+    db: &Connection,
+    scope: TenantScope,
+    device: DeviceId,
+    report: &DeviceReport,
+    now: UnixMillis,
+) -> Result<CheckinState, StoreError> {
+    let changed = db
+        .prepare_cached(
+            "UPDATE device_status SET last_seen_at_ms = max(last_seen_at_ms, ?3), mode = ?4,
+                 protection = ?5, os_version = ?6, app_version = ?7, policy_version = ?8,
+                 indicator_epoch = ?9, queries = ?10, blocked = ?11, dropped = ?12, alerts_lost = ?13
+             WHERE tenant_id = ?1 AND device_id = ?2",
+        )?
+        .execute(params![
+            scope.id(),
+            device.0.to_be_bytes(),
+            ms(now),
+            report.mode.word(),
+            report.protection.word(),
+            report.os_version,
+            report.app_version,
+            int(report.policy_version),
+            report.indicator_epoch.map(int),
+            int(report.counters.queries),
+            int(report.counters.blocked),
+            int(report.counters.dropped),
+            int(report.counters.alerts_lost),
+        ])?;
+    if changed == 0 {
+        return Err(StoreError::NotFound { what: "device" });
+    }
+    let epoch: Option<i64> = db
+        .prepare_cached("SELECT max(epoch) FROM indicator_file WHERE tenant_id = ?1")?
+        .query_row([scope.id()], |row| row.get(0))?;
+    Ok(CheckinState {
+        policy_version: tenant::policy_version(db, scope)?,
+        indicator_epoch: epoch.map(count),
+    })
+}
+
+pub(crate) fn one(
+    db: &Connection,
+    scope: TenantScope,
+    device: DeviceId,
+) -> Result<DeviceRow, StoreError> {
+    let mut statement = db.prepare_cached(concat!(
+        device_columns!(),
+        "WHERE s.tenant_id = ?1 AND s.device_id = ?2"
+    ))?;
+    let mut rows = statement.query(params![scope.id(), device.0.to_be_bytes()])?;
+    rows.next()?.map_or(Err(StoreError::NotFound { what: "device" }), read)
+}
+
+fn credential(row: &Row<'_>, id: DeviceId) -> rusqlite::Result<DeviceCredential> {
+    Ok(DeviceCredential {
+        scope: TenantScope::new(row.get(0)?),
+        id,
+        jwk: row.get(1)?,
+        key_thumbprint: row.get(2)?,
+    })
+}
+
+/// Reads the columns of [`device_columns`].
+fn read(row: &Row<'_>) -> Result<DeviceRow, StoreError> {
+    let mode: Option<String> = row.get(8)?;
+    let protection: Option<String> = row.get(9)?;
+    let mut unresolved = UnresolvedAlerts::default();
+    for (severity, column) in Severity::ALL.into_iter().zip(16..) {
+        unresolved.add(severity, count(row.get::<usize, i64>(column)?));
+    }
+    Ok(DeviceRow {
+        id: DeviceId(u128::from_be_bytes(row.get(0)?)),
+        os: row.get(1)?,
+        os_version: row.get(2)?,
+        model: row.get(3)?,
+        device_name: row.get(4)?,
+        app_version: row.get(5)?,
+        enrolled_at: time(row.get(6)?),
+        last_seen_at: time(row.get(7)?),
+        mode: mode.map(|text| word("mode", &text, Mode::from_word)).transpose()?,
+        protection: protection
+            .map(|text| word("protection", &text, ProtectionState::from_word))
+            .transpose()?,
+        policy_version: count(row.get(10)?),
+        indicator_epoch: row.get::<_, Option<i64>>(11)?.map(count),
+        counters: Counters {
+            queries: count(row.get(12)?),
+            blocked: count(row.get(13)?),
+            dropped: count(row.get(14)?),
+            alerts_lost: count(row.get(15)?),
+        },
+        unresolved,
+    })
+}
+
+/// What [`read`] reads. The last four stand in the order of [`Severity::ALL`].
+macro_rules! device_columns {
+    () => {
+        "SELECT d.device_id, d.os, s.os_version, d.model, d.device_name, s.app_version,
+                d.enrolled_at_ms, s.last_seen_at_ms, s.mode, s.protection, s.policy_version,
+                s.indicator_epoch, s.queries, s.blocked, s.dropped, s.alerts_lost,
+                (SELECT count(*) FROM alert AS a WHERE a.tenant_id = s.tenant_id
+                     AND a.device_id = s.device_id AND a.severity = 'Informational'
+                     AND a.status <> 'Resolved'),
+                (SELECT count(*) FROM alert AS a WHERE a.tenant_id = s.tenant_id
+                     AND a.device_id = s.device_id AND a.severity = 'Low'
+                     AND a.status <> 'Resolved'),
+                (SELECT count(*) FROM alert AS a WHERE a.tenant_id = s.tenant_id
+                     AND a.device_id = s.device_id AND a.severity = 'Medium'
+                     AND a.status <> 'Resolved'),
+                (SELECT count(*) FROM alert AS a WHERE a.tenant_id = s.tenant_id
+                     AND a.device_id = s.device_id AND a.severity = 'High'
+                     AND a.status <> 'Resolved')
+         FROM device_status AS s
+         JOIN device AS d ON d.tenant_id = s.tenant_id AND d.device_id = s.device_id
+         "
+    };
+}
+use device_columns;

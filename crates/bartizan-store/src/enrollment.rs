@@ -1,0 +1,185 @@
+//! Enrollment: a token lets one device in, once.
+
+use bartizan_model::{DeviceId, Private, UnixMillis};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::column::{ms, time};
+use crate::{Store, StoreError, TenantScope, tenant};
+
+/// A device that asks to be let in. All but the id is what it says about itself.
+#[derive(Clone, Debug)]
+pub struct NewDevice {
+    /// Chosen by the portal, unless this very key was let in by this very token before.
+    pub id: DeviceId,
+    /// Public key as JSON.
+    pub jwk: String,
+    /// The key's name (RFC 7638).
+    pub key_thumbprint: [u8; 32],
+    /// `iOS`, `Linux`.
+    pub os: String,
+    /// Such as `18.1`.
+    pub os_version: String,
+    /// Such as `iPhone17,3`.
+    pub model: String,
+    /// The name its person gave it.
+    pub device_name: String,
+    /// Version of the program.
+    pub app_version: String,
+}
+
+/// A device that was let in.
+#[derive(Clone, Debug)]
+pub struct Enrolled {
+    /// Whose it is.
+    pub scope: TenantScope,
+    /// Its id.
+    pub device: DeviceId,
+    /// The organization's name.
+    pub tenant_name: String,
+    /// Seed of the key that signs what the device obeys.
+    pub signing_key: Private<[u8; 32]>,
+}
+
+/// Why a device was not let in.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrollError {
+    /// No such token was given out.
+    #[error("enrollment token is unknown")]
+    Unknown,
+    /// It has let another device in.
+    #[error("enrollment token was used")]
+    Used,
+    /// Its time is over.
+    #[error("enrollment token has expired")]
+    Expired,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Store {
+    /// Remembers a token that was given out, by the SHA-256 of its secret.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn create_enrollment_token(
+        &self,
+        scope: TenantScope,
+        token_hash: [u8; 32],
+        expires_at: UnixMillis,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        self.sqlite
+            .write(move |db| {
+                db.prepare_cached(
+                    "INSERT INTO enrollment_token (tenant_id, token_hash, created_at_ms, expires_at_ms)
+                     VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute(params![scope.id(), token_hash, ms(now), ms(expires_at)])?;
+                db.prepare_cached(
+                    "INSERT INTO locator (kind, key, tenant_id) VALUES ('enrollment', ?1, ?2)",
+                )?
+                .execute(params![token_hash, scope.id()])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Lets a device in and uses the token up, in one step. The same key with the same token gets the same
+    /// answer again, so that a device whose answer was lost is not locked out.
+    ///
+    /// # Errors
+    /// Why it was not let in.
+    pub async fn enroll(
+        &self,
+        token_hash: [u8; 32],
+        device: NewDevice,
+        now: UnixMillis,
+    ) -> Result<Enrolled, EnrollError> {
+        // A refusal is an answer and not a failure of the job, hence the nested result.
+        self.sqlite
+            .write(move |db| match enroll(db, token_hash, &device, now) {
+                Err(EnrollError::Store(error)) => Err(error),
+                answer => Ok(answer),
+            })
+            .await?
+    }
+}
+
+fn enroll(
+    db: &Connection,
+    token_hash: [u8; 32],
+    device: &NewDevice,
+    now: UnixMillis,
+) -> Result<Enrolled, EnrollError> {
+    let token = db
+        .prepare_cached(
+            "SELECT e.tenant_id, e.expires_at_ms, e.used_by, d.key_thumbprint
+             FROM locator AS l
+             JOIN enrollment_token AS e ON e.tenant_id = l.tenant_id AND e.token_hash = l.key
+             LEFT JOIN device AS d ON d.tenant_id = e.tenant_id AND d.device_id = e.used_by
+             WHERE l.kind = 'enrollment' AND l.key = ?1",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_row([token_hash], |row| {
+                    let used_by: Option<[u8; 16]> = row.get(2)?;
+                    let used_by_key: Option<[u8; 32]> = row.get(3)?;
+                    let scope = TenantScope::new(row.get(0)?);
+                    Ok((scope, time(row.get(1)?), used_by.zip(used_by_key)))
+                })
+                .optional()
+        })
+        .map_err(StoreError::from)?;
+    let (scope, expires_at, used) = token.ok_or(EnrollError::Unknown)?;
+    let id = match used {
+        Some((id, key)) if key == device.key_thumbprint => DeviceId(u128::from_be_bytes(id)),
+        Some(_) => return Err(EnrollError::Used),
+        None if expires_at <= now => return Err(EnrollError::Expired),
+        None => {
+            insert(db, scope, token_hash, device, now).map_err(StoreError::from)?;
+            device.id
+        }
+    };
+    let tenant = tenant::tenant_row(db, scope)?;
+    Ok(Enrolled { scope, device: id, tenant_name: tenant.name, signing_key: tenant.signing_key })
+}
+
+fn insert(
+    db: &Connection,
+    scope: TenantScope,
+    token_hash: [u8; 32],
+    device: &NewDevice,
+    now: UnixMillis,
+) -> rusqlite::Result<()> {
+    let id = device.id.0.to_be_bytes();
+    db.prepare_cached(
+        "INSERT INTO device (tenant_id, device_id, jwk, key_thumbprint, os, model, device_name,
+                             enrolled_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        scope.id(),
+        id,
+        device.jwk,
+        device.key_thumbprint,
+        device.os,
+        device.model,
+        device.device_name,
+        ms(now),
+    ])?;
+    db.prepare_cached(
+        "INSERT INTO device_status (tenant_id, device_id, last_seen_at_ms, os_version, app_version,
+                                    policy_version, queries, blocked, dropped, alerts_lost)
+         VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, 0, 0, 0)",
+    )?
+    .execute(params![scope.id(), id, ms(now), device.os_version, device.app_version])?;
+    db.prepare_cached("INSERT INTO locator (kind, key, tenant_id) VALUES ('device', ?1, ?2)")?
+        .execute(params![id, scope.id()])?;
+    db.prepare_cached(
+        "UPDATE enrollment_token SET used_at_ms = ?3, used_by = ?4
+         WHERE tenant_id = ?1 AND token_hash = ?2",
+    )?
+    .execute(params![scope.id(), token_hash, ms(now), id])?;
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! Members of an organization: who may look at the console.
+
+use bartizan_model::{Private, UnixMillis};
+use rusqlite::{Connection, params};
+
+use crate::column::{found, fresh_id, ms, time};
+use crate::session::end_sessions;
+use crate::{Store, StoreError, TenantScope};
+
+/// A member: a `UUIDv7`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MemberId(pub u128);
+
+impl MemberId {
+    pub(crate) fn column(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    pub(crate) fn of_column(column: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(column))
+    }
+}
+
+/// Who is to be let in, with a password that holds until they choose their own.
+#[derive(Clone, Debug)]
+pub struct NewMember {
+    /// Any case; compared without it.
+    pub email: String,
+    /// Argon2id, as a PHC string.
+    pub password_hash: Private<String>,
+    /// When that password ceases to be good.
+    pub one_time_expires_at: UnixMillis,
+}
+
+/// What signing in is checked against.
+#[derive(Clone, Debug)]
+pub struct MemberCredential {
+    /// Whose rows the member may see.
+    pub scope: TenantScope,
+    /// The member.
+    pub id: MemberId,
+    /// Argon2id, as a PHC string.
+    pub password_hash: Private<String>,
+    /// Set while the password is a one-time one.
+    pub one_time_expires_at: Option<UnixMillis>,
+}
+
+/// A member, as shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberRow {
+    /// The member.
+    pub id: MemberId,
+    /// In lower case.
+    pub email: String,
+    /// As people know them.
+    pub name: String,
+    /// Set while the password is a one-time one.
+    pub one_time_expires_at: Option<UnixMillis>,
+    /// When they were added.
+    pub created_at: UnixMillis,
+}
+
+impl Store {
+    /// Adds a member with a one-time password, or gives an existing one such a password and ends their
+    /// sessions.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn invite_member(
+        &self,
+        scope: TenantScope,
+        member: NewMember,
+        now: UnixMillis,
+    ) -> Result<MemberId, StoreError> {
+        self.sqlite
+            .write(move |db| {
+                let email = folded(&member.email);
+                // Until they say otherwise, people are known by what stands before the @.
+                let name = email.split('@').next().unwrap_or_default().to_owned();
+                let id: [u8; 16] = db
+                    .prepare_cached(
+                        "INSERT INTO member (tenant_id, member_id, email, name, password_hash,
+                                             one_time_expires_at_ms, created_at_ms)
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                         ON CONFLICT (tenant_id, email) DO UPDATE SET
+                             password_hash = excluded.password_hash,
+                             one_time_expires_at_ms = excluded.one_time_expires_at_ms
+                         RETURNING member_id",
+                    )?
+                    .query_row(
+                        params![
+                            scope.id(),
+                            fresh_id(now)?,
+                            email,
+                            name,
+                            member.password_hash.0,
+                            ms(member.one_time_expires_at),
+                            ms(now),
+                        ],
+                        |row| row.get(0),
+                    )?;
+                db.prepare_cached(
+                    "INSERT INTO locator (kind, key, tenant_id) VALUES ('member', ?1, ?2)
+                     ON CONFLICT DO NOTHING",
+                )?
+                .execute(params![email.as_bytes(), scope.id()])?;
+                let id = MemberId::of_column(id);
+                end_sessions(db, scope, id)?;
+                Ok(id)
+            })
+            .await
+    }
+
+    /// Finds who may be signing in: one credential for each tenant that knows the address.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn members_by_email(&self, email: &str) -> Result<Vec<MemberCredential>, StoreError> {
+        let email = folded(email);
+        self.sqlite
+            .read(move |db| {
+                let mut statement = db.prepare_cached(
+                    "SELECT m.tenant_id, m.member_id, m.password_hash, m.one_time_expires_at_ms
+                     FROM locator AS l JOIN member AS m
+                         ON m.tenant_id = l.tenant_id AND m.email = ?2
+                     WHERE l.kind = 'member' AND l.key = ?1",
+                )?;
+                let rows = statement.query_map(params![email.as_bytes(), email], |row| {
+                    Ok(MemberCredential {
+                        scope: TenantScope::new(row.get(0)?),
+                        id: MemberId::of_column(row.get(1)?),
+                        password_hash: Private(row.get(2)?),
+                        one_time_expires_at: row.get::<_, Option<i64>>(3)?.map(time),
+                    })
+                })?;
+                Ok(rows.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+
+    /// Returns the members of the tenant, by address.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn members(&self, scope: TenantScope) -> Result<Vec<MemberRow>, StoreError> {
+        self.sqlite
+            .read(move |db| {
+                let mut statement = db.prepare_cached(
+                    "SELECT member_id, email, name, one_time_expires_at_ms, created_at_ms
+                     FROM member WHERE tenant_id = ?1 ORDER BY email",
+                )?;
+                let rows = statement.query_map([scope.id()], |row| {
+                    Ok(MemberRow {
+                        id: MemberId::of_column(row.get(0)?),
+                        email: row.get(1)?,
+                        name: row.get(2)?,
+                        one_time_expires_at: row.get::<_, Option<i64>>(3)?.map(time),
+                        created_at: time(row.get(4)?),
+                    })
+                })?;
+                Ok(rows.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+
+    /// Returns a member's password hash, to check the old password against.
+    ///
+    /// # Errors
+    /// There is no such member.
+    pub async fn password_hash(
+        &self,
+        scope: TenantScope,
+        member: MemberId,
+    ) -> Result<Private<String>, StoreError> {
+        self.sqlite
+            .read(move |db| {
+                let row = db
+                    .prepare_cached(
+                        "SELECT password_hash FROM member WHERE tenant_id = ?1 AND member_id = ?2",
+                    )?
+                    .query_row(params![scope.id(), member.column()], |row| row.get(0));
+                found(row, "member").map(Private)
+            })
+            .await
+    }
+
+    /// Sets the password a member chose, and ends all their sessions.
+    ///
+    /// # Errors
+    /// There is no such member.
+    pub async fn set_password(
+        &self,
+        scope: TenantScope,
+        member: MemberId,
+        password_hash: Private<String>,
+    ) -> Result<(), StoreError> {
+        self.sqlite.write(move |db| set_password(db, scope, member, &password_hash)).await
+    }
+}
+
+fn set_password(
+    db: &Connection,
+    scope: TenantScope,
+    member: MemberId,
+    password_hash: &Private<String>,
+) -> Result<(), StoreError> {
+    let changed = db
+        .prepare_cached(
+            "UPDATE member SET password_hash = ?3, one_time_expires_at_ms = NULL
+             WHERE tenant_id = ?1 AND member_id = ?2",
+        )?
+        .execute(params![scope.id(), member.column(), password_hash.0])?;
+    if changed == 0 {
+        return Err(StoreError::NotFound { what: "member" });
+    }
+    end_sessions(db, scope, member)
+}
+
+/// ASCII only: what SQLite's `lower` does, and all that mail systems agree on.
+fn folded(email: &str) -> String {
+    email.trim().to_ascii_lowercase()
+}

@@ -1,0 +1,191 @@
+//! Sessions of the console: reference tokens, of which only the hash is kept.
+
+use std::time::Duration;
+
+use bartizan_model::UnixMillis;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::column::{ms, time};
+use crate::{MemberId, Store, StoreError, TenantScope};
+
+/// A session to be.
+#[derive(Clone, Copy, Debug)]
+pub struct NewSession {
+    /// Who signed in.
+    pub member: MemberId,
+    /// SHA-256 of the token.
+    pub token_hash: [u8; 32],
+    /// When it ends, whatever happens.
+    pub expires_at: UnixMillis,
+}
+
+/// A session that stands, with whom it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRow {
+    /// Whose rows the member may see.
+    pub scope: TenantScope,
+    /// The tenant's name.
+    pub tenant_name: String,
+    /// The member.
+    pub member: MemberId,
+    /// Their address.
+    pub email: String,
+    /// As people know them.
+    pub member_name: String,
+    /// Whether the password is a one-time one, which must be replaced first.
+    pub must_set_password: bool,
+    /// When it was last used.
+    pub last_seen_at: UnixMillis,
+    /// When it ends, whatever happens.
+    pub expires_at: UnixMillis,
+}
+
+impl Store {
+    /// Begins a session, and forgets those of the tenant that are over.
+    ///
+    /// # Errors
+    /// There is no such member.
+    pub async fn create_session(
+        &self,
+        scope: TenantScope,
+        session: NewSession,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        self.sqlite
+            .write(move |db| {
+                sweep(db, scope, now)?;
+                db.prepare_cached(
+                    "INSERT INTO session (tenant_id, token_hash, member_id, created_at_ms,
+                                          last_seen_at_ms, expires_at_ms)
+                     VALUES (?1, ?2, ?3, ?4, ?4, ?5)",
+                )?
+                .execute(params![
+                    scope.id(),
+                    session.token_hash,
+                    session.member.column(),
+                    ms(now),
+                    ms(session.expires_at),
+                ])?;
+                db.prepare_cached(
+                    "INSERT INTO locator (kind, key, tenant_id) VALUES ('session', ?1, ?2)",
+                )?
+                .execute(params![session.token_hash, scope.id()])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Finds the session with this token, if it has neither expired nor been idle for too long.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn session(
+        &self,
+        token_hash: [u8; 32],
+        idle_limit: Duration,
+        now: UnixMillis,
+    ) -> Result<Option<SessionRow>, StoreError> {
+        let idle_limit_ms = i64::try_from(idle_limit.as_millis()).unwrap_or(i64::MAX);
+        let idle_since = ms(now).saturating_sub(idle_limit_ms);
+        self.sqlite
+            .read(move |db| {
+                let row = db
+                    .prepare_cached(
+                        "SELECT s.tenant_id, t.name, s.member_id, m.email, m.name,
+                                m.one_time_expires_at_ms IS NOT NULL, s.last_seen_at_ms, s.expires_at_ms
+                         FROM locator AS l
+                         JOIN session AS s ON s.tenant_id = l.tenant_id AND s.token_hash = l.key
+                         JOIN member AS m ON m.tenant_id = s.tenant_id AND m.member_id = s.member_id
+                         JOIN tenant AS t ON t.tenant_id = s.tenant_id
+                         WHERE l.kind = 'session' AND l.key = ?1
+                             AND ?2 < s.expires_at_ms AND ?3 < s.last_seen_at_ms",
+                    )?
+                    .query_row(params![token_hash, ms(now), idle_since], |row| {
+                        Ok(SessionRow {
+                            scope: TenantScope::new(row.get(0)?),
+                            tenant_name: row.get(1)?,
+                            member: MemberId::of_column(row.get(2)?),
+                            email: row.get(3)?,
+                            member_name: row.get(4)?,
+                            must_set_password: row.get(5)?,
+                            last_seen_at: time(row.get(6)?),
+                            expires_at: time(row.get(7)?),
+                        })
+                    })
+                    .optional()?;
+                Ok(row)
+            })
+            .await
+    }
+
+    /// Notes that the session is in use.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn touch_session(
+        &self,
+        scope: TenantScope,
+        token_hash: [u8; 32],
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        self.sqlite
+            .write(move |db| {
+                db.prepare_cached(
+                    "UPDATE session SET last_seen_at_ms = max(last_seen_at_ms, ?3)
+                     WHERE tenant_id = ?1 AND token_hash = ?2",
+                )?
+                .execute(params![scope.id(), token_hash, ms(now)])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Ends a session; one that is over already is no error.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn end_session(
+        &self,
+        scope: TenantScope,
+        token_hash: [u8; 32],
+    ) -> Result<(), StoreError> {
+        self.sqlite
+            .write(move |db| {
+                db.prepare_cached("DELETE FROM session WHERE tenant_id = ?1 AND token_hash = ?2")?
+                    .execute(params![scope.id(), token_hash])?;
+                db.prepare_cached(
+                    "DELETE FROM locator WHERE kind = 'session' AND key = ?2 AND tenant_id = ?1",
+                )?
+                .execute(params![scope.id(), token_hash])?;
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// Ends all sessions of a member.
+pub(crate) fn end_sessions(
+    db: &Connection,
+    scope: TenantScope,
+    member: MemberId,
+) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "DELETE FROM locator WHERE kind = 'session' AND tenant_id = ?1 AND key IN
+             (SELECT token_hash FROM session WHERE tenant_id = ?1 AND member_id = ?2)",
+    )?
+    .execute(params![scope.id(), member.column()])?;
+    db.prepare_cached("DELETE FROM session WHERE tenant_id = ?1 AND member_id = ?2")?
+        .execute(params![scope.id(), member.column()])?;
+    Ok(())
+}
+
+fn sweep(db: &Connection, scope: TenantScope, now: UnixMillis) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "DELETE FROM locator WHERE kind = 'session' AND tenant_id = ?1 AND key IN
+             (SELECT token_hash FROM session WHERE tenant_id = ?1 AND expires_at_ms <= ?2)",
+    )?
+    .execute(params![scope.id(), ms(now)])?;
+    db.prepare_cached("DELETE FROM session WHERE tenant_id = ?1 AND expires_at_ms <= ?2")?
+        .execute(params![scope.id(), ms(now)])?;
+    Ok(())
+}

@@ -1,0 +1,14 @@
+//! The store as its callers see it, each test on a database of its own.
+
+#[cfg(test)]
+mod alerts;
+#[cfg(test)]
+mod enrollment;
+#[cfg(test)]
+mod schema;
+#[cfg(test)]
+mod tenancy;
+#[cfg(test)]
+mod world;
+#[cfg(test)]
+mod writer;

@@ -1,0 +1,80 @@
+//! The schema and the statements, checked by their text.
+
+use std::fs;
+
+use bartizan_store::Store;
+use rusqlite::Connection;
+
+use crate::world::{NOW, World};
+
+/// Tables that stand outside the tenants, and why is in the migration.
+const OUTSIDE: [&str; 3] = ["installation", "locator", "refinery_schema_history"];
+
+#[tokio::test]
+async fn the_tenant_leads_every_key_and_index() {
+    let world = World::new().await;
+    let db = Connection::open(world.file()).unwrap();
+    let tables = strings(&db, "SELECT name FROM sqlite_schema WHERE type = 'table'");
+    assert!(10 < tables.len());
+    for table in tables.iter().filter(|table| !OUTSIDE.contains(&table.as_str())) {
+        let key = format!("SELECT name FROM pragma_table_info('{table}') WHERE pk = 1");
+        assert_eq!(strings(&db, &key), ["tenant_id"], "key of {table}");
+        let parents =
+            format!("SELECT \"from\" FROM pragma_foreign_key_list('{table}') WHERE seq = 0");
+        assert!(strings(&db, &parents).iter().all(|column| column == "tenant_id"), "{table}");
+        let strict = format!("SELECT name FROM pragma_table_list('{table}') WHERE strict = 1");
+        assert_eq!(strings(&db, &strict), [table.as_str()], "{table} is strict");
+        for index in strings(&db, &format!("SELECT name FROM pragma_index_list('{table}')")) {
+            let first = format!("SELECT name FROM pragma_index_info('{index}') WHERE seqno = 0");
+            assert_eq!(strings(&db, &first), ["tenant_id"], "index {index}");
+        }
+    }
+}
+
+/// Every string of the sources that begins as a statement does.
+#[test]
+fn every_statement_names_the_tenant() {
+    let mut statements = 0;
+    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap() {
+        let path = entry.unwrap().path();
+        let source = fs::read_to_string(&path).unwrap();
+        for text in source.split('"').skip(1).step_by(2) {
+            let first = text.split_whitespace().next().unwrap_or_default();
+            if !["SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "REPLACE"].contains(&first) {
+                continue;
+            }
+            statements += 1;
+            let outside = text.contains("installation");
+            assert!(outside || text.contains("tenant_id"), "{}: {text}", path.display());
+        }
+    }
+    assert!(30 < statements, "{statements} statements found");
+}
+
+/// A file that was migrated step by step equals one that was made at once; opening again changes nothing.
+#[tokio::test]
+async fn opening_again_migrates_nothing() {
+    let world = World::new().await;
+    let schema = "SELECT coalesce(sql, '') FROM sqlite_schema ORDER BY name";
+    let before = strings(&Connection::open(world.file()).unwrap(), schema);
+    world.store.close().await;
+    drop(Store::open(&world.file(), NOW).unwrap());
+    let db = Connection::open(world.file()).unwrap();
+    assert_eq!(strings(&db, schema), before);
+    assert_eq!(strings(&db, "SELECT name FROM refinery_schema_history"), ["base"]);
+}
+
+#[tokio::test]
+async fn a_schema_that_is_not_ours_is_refused() {
+    let world = World::new().await;
+    world.store.close().await;
+    let db = Connection::open(world.file()).unwrap();
+    db.execute("UPDATE refinery_schema_history SET checksum = '1'", []).unwrap();
+    assert!(Store::open(&world.file(), NOW).is_err());
+}
+
+fn strings(db: &Connection, query: &str) -> Vec<String> {
+    let mut statement = db.prepare(query).unwrap();
+    let rows = statement.query_map([], |row| row.get(0)).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
+}

@@ -1,0 +1,148 @@
+//! One tenant never sees another's rows: every function, called by GLOBEX for what is ACME's.
+
+use std::time::Duration;
+
+use bartizan_model::{Mode, Policy, Private, ProtectionState, UnixMillis, UnresolvedAlerts};
+use bartizan_store::{
+    AlertFilter, AlertStatus, Counters, DeviceCounts, DeviceReport, IndicatorFileRow, NewSession,
+    StoreError,
+};
+
+use crate::world::{DAY, NOW, World, alert};
+
+#[tokio::test]
+async fn reading_shows_nothing_of_another_tenant() {
+    let world = World::new().await;
+    world.ingest(alert(1, "evil.test", 0), 0).await;
+    let key = world.list(AlertFilter::default()).await.remove(0).key;
+    let (store, acme, globex) = (&world.store, world.acme, world.globex);
+    store.add_indicator_file(acme.scope, file(1)).await.unwrap();
+    let acme_policy = Policy { mode: Mode::Off, ..Policy::default() };
+    assert_eq!(store.set_policy(acme.scope, acme_policy, NOW).await.unwrap(), 2);
+
+    let filter = AlertFilter { device: Some(acme.device), ..AlertFilter::default() };
+    assert_eq!(store.alerts(globex.scope, filter, None, 9).await.unwrap(), []);
+    assert_eq!(store.alerts(globex.scope, AlertFilter::default(), None, 9).await.unwrap(), []);
+    not_found(store.alert(globex.scope, key).await);
+    not_found(store.device(globex.scope, acme.device).await);
+    let devices = store.devices(globex.scope, None, 9).await.unwrap();
+    assert_eq!(devices.iter().map(|device| device.id).collect::<Vec<_>>(), [globex.device]);
+    assert_eq!(store.unresolved_alerts(globex.scope).await.unwrap(), UnresolvedAlerts::default());
+    assert_eq!(
+        store.device_counts(globex.scope, UnixMillis(0)).await.unwrap(),
+        DeviceCounts { total: 1, active: 1, protected: 0 }
+    );
+    assert_eq!(store.newest_indicator_file(globex.scope).await.unwrap(), None);
+    not_found(store.indicator_file(globex.scope, &file(1).sha256).await);
+    assert_eq!(store.policy(globex.scope).await.unwrap().version, 1);
+    assert_eq!(store.tenant_row(globex.scope).await.unwrap().name, "GLOBEX");
+    not_found(store.device_of_token(globex.tenant, acme.device).await);
+    not_found(store.password_hash(globex.scope, acme.member).await);
+    let members = store.members(globex.scope).await.unwrap();
+    assert_eq!(members.iter().map(|member| member.id).collect::<Vec<_>>(), [globex.member]);
+}
+
+#[tokio::test]
+async fn writing_changes_nothing_of_another_tenant() {
+    let world = World::new().await;
+    world.ingest(alert(1, "evil.test", 0), 0).await;
+    let row = world.list(AlertFilter::default()).await.remove(0);
+    let (store, acme, globex) = (&world.store, world.acme, world.globex);
+    let device = store.device(acme.scope, acme.device).await.unwrap();
+
+    let resolved = AlertStatus::Resolved;
+    not_found(store.set_alert_status(globex.scope, row.key, resolved, globex.member, NOW).await);
+    not_found(store.check_in(globex.scope, acme.device, report(), NOW).await);
+    let batch = vec![alert(1, "evil.test", 0)];
+    not_found(store.ingest_alerts(globex.scope, acme.device, batch, NOW).await);
+    let hash = Private("stolen".to_owned());
+    not_found(store.set_password(globex.scope, acme.member, hash).await);
+    let session = NewSession {
+        member: acme.member,
+        token_hash: [9; 32],
+        expires_at: UnixMillis(NOW.0 + DAY),
+    };
+    // A row that would join two tenants is refused by the database itself.
+    assert!(store.create_session(globex.scope, session, NOW).await.is_err());
+    assert_eq!(store.session([9; 32], Duration::from_secs(60), NOW).await.unwrap(), None);
+    let by_other = store.set_alert_status(acme.scope, row.key, resolved, globex.member, NOW).await;
+    assert!(by_other.is_err());
+
+    assert_eq!(world.list(AlertFilter::default()).await, [row]);
+    assert_eq!(store.device(acme.scope, acme.device).await.unwrap(), device);
+    let hash = store.password_hash(acme.scope, acme.member).await.unwrap();
+    assert_eq!(hash.0, "hash of ACME");
+}
+
+#[tokio::test]
+async fn credentials_lead_to_their_own_tenant() {
+    let world = World::new().await;
+    let (store, acme) = (&world.store, world.acme);
+    assert_eq!(store.device_by_id(acme.device).await.unwrap().scope, acme.scope);
+    let scopes: Vec<_> = store
+        .members_by_email("admin@EXAMPLE.test")
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|member| (member.scope, member.id))
+        .collect();
+    assert_eq!(scopes, [(acme.scope, acme.member), (world.globex.scope, world.globex.member)]);
+    assert!(store.members_by_email("nobody@example.test").await.unwrap().is_empty());
+    not_found(store.tenant(bartizan_model::TenantId(99)).await);
+    let names: Vec<_> = store.tenants().await.unwrap().into_iter().map(|(_, name)| name).collect();
+    assert_eq!(names, ["ACME", "GLOBEX"]);
+}
+
+#[tokio::test]
+async fn a_check_in_is_noted_and_told_what_there_is() {
+    let world = World::new().await;
+    let (store, acme) = (&world.store, world.acme);
+    let later = UnixMillis(NOW.0 + 5);
+    let state = store.check_in(acme.scope, acme.device, report(), later).await.unwrap();
+    assert_eq!((state.policy_version, state.indicator_epoch), (1, None));
+    store.add_indicator_file(acme.scope, file(1)).await.unwrap();
+    store.add_indicator_file(acme.scope, file(4)).await.unwrap();
+    for epoch in [3, 4] {
+        let refused = store.add_indicator_file(acme.scope, file(epoch)).await;
+        assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{epoch}");
+    }
+    let state = store.check_in(acme.scope, acme.device, report(), NOW).await.unwrap();
+    assert_eq!(state.indicator_epoch, Some(4));
+    let row = store.device(acme.scope, acme.device).await.unwrap();
+    assert_eq!((row.last_seen_at, row.protection), (later, Some(ProtectionState::On)));
+    assert_eq!(row.counters, report().counters);
+    let counts = store.device_counts(acme.scope, later).await.unwrap();
+    assert_eq!(counts, DeviceCounts { total: 1, active: 1, protected: 1 });
+}
+
+#[track_caller]
+fn not_found<T>(result: Result<T, StoreError>) {
+    match result {
+        Err(StoreError::NotFound { .. }) => {}
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("it was found"),
+    }
+}
+
+fn file(epoch: u64) -> IndicatorFileRow {
+    IndicatorFileRow {
+        epoch,
+        sha256: format!("{epoch:064x}"),
+        size_bytes: 10,
+        entries: 1,
+        built_at: NOW,
+        report: "{}".into(),
+    }
+}
+
+fn report() -> DeviceReport {
+    DeviceReport {
+        mode: Mode::Dns,
+        protection: ProtectionState::On,
+        os_version: "18.2".into(),
+        app_version: "0.2.0".into(),
+        policy_version: 1,
+        indicator_epoch: None,
+        counters: Counters { queries: u64::MAX >> 1, blocked: 2, dropped: 3, alerts_lost: 4 },
+    }
+}

@@ -1,0 +1,113 @@
+//! A database with two tenants, ACME and GLOBEX, each with a member and a device.
+
+use std::path::PathBuf;
+
+use bartizan_model::{
+    Alert, AlertId, Detector, DeviceId, DomainName, Private, TenantId, UnixMillis,
+};
+use bartizan_store::{
+    AlertCursor, AlertFilter, AlertRow, MemberId, NewDevice, NewMember, Store, TenantScope,
+};
+
+/// Some day in 2027.
+pub(crate) const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+pub(crate) const HOUR: u64 = 3_600_000;
+pub(crate) const DAY: u64 = 24 * HOUR;
+
+pub(crate) struct World {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) store: Store,
+    pub(crate) acme: Party,
+    pub(crate) globex: Party,
+}
+
+/// A tenant, its member and its device.
+#[derive(Clone, Copy)]
+pub(crate) struct Party {
+    pub(crate) tenant: TenantId,
+    pub(crate) scope: TenantScope,
+    pub(crate) member: MemberId,
+    pub(crate) device: DeviceId,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("portal.db"), NOW).unwrap();
+        let acme = party(&store, "ACME", 1).await;
+        let globex = party(&store, "GLOBEX", 2).await;
+        Self { dir, store, acme, globex }
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.dir.path().join("portal.db")
+    }
+
+    /// Takes an alert in for ACME's device at `NOW` plus so much.
+    pub(crate) async fn ingest(&self, alert: Alert, after_ms: u64) {
+        let (acme, now) = (self.acme, UnixMillis(NOW.0 + after_ms));
+        let id = alert.id;
+        let done = self.store.ingest_alerts(acme.scope, acme.device, vec![alert], now).await;
+        assert_eq!(done.unwrap().durable, [id]);
+    }
+
+    pub(crate) async fn list(&self, filter: AlertFilter) -> Vec<AlertRow> {
+        self.page(filter, None, 1_000).await
+    }
+
+    pub(crate) async fn page(
+        &self,
+        filter: AlertFilter,
+        after: Option<AlertCursor>,
+        limit: u32,
+    ) -> Vec<AlertRow> {
+        self.store.alerts(self.acme.scope, filter, after, limit).await.unwrap()
+    }
+}
+
+async fn party(store: &Store, name: &str, number: u8) -> Party {
+    let tenant = store.create_tenant(name, [number; 32], NOW).await.unwrap();
+    let scope = store.tenant(tenant).await.unwrap();
+    let member = NewMember {
+        email: "Admin@Example.Test".into(),
+        password_hash: Private(format!("hash of {name}")),
+        one_time_expires_at: UnixMillis(NOW.0 + DAY),
+    };
+    let member = store.invite_member(scope, member, NOW).await.unwrap();
+    let device = enroll(store, scope, number).await;
+    Party { tenant, scope, member, device }
+}
+
+pub(crate) async fn enroll(store: &Store, scope: TenantScope, number: u8) -> DeviceId {
+    let hash = [number; 32];
+    store.create_enrollment_token(scope, hash, UnixMillis(NOW.0 + DAY), NOW).await.unwrap();
+    store.enroll(hash, new_device(number), NOW).await.unwrap().device
+}
+
+pub(crate) fn new_device(number: u8) -> NewDevice {
+    NewDevice {
+        id: DeviceId(u128::from(number)),
+        jwk: format!("key {number}"),
+        key_thumbprint: [number; 32],
+        os: "iOS".into(),
+        os_version: "18.1".into(),
+        model: "iPhone17,3".into(),
+        device_name: format!("Phone {number}"),
+        app_version: "0.1.0".into(),
+    }
+}
+
+/// An alert about a host, seen once, so long after `NOW`.
+pub(crate) fn alert(id: u128, host: &str, after_ms: u64) -> Alert {
+    let seen = UnixMillis(NOW.0 + after_ms);
+    Alert {
+        id: AlertId(id),
+        detector: Detector::WebPhishingBlocked,
+        host: DomainName::parse(host.as_bytes()).ok(),
+        matched: DomainName::parse(host.as_bytes()).ok(),
+        first_seen: seen,
+        last_seen: seen,
+        count: 1,
+        indicator_epoch: 3,
+    }
+}
