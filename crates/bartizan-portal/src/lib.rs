@@ -1,1 +1,291 @@
-//! bartizan-portal
+//! The portal: what devices speak to, and what stands behind the console.
+//!
+//! [`Portal`] opens a data folder, serves it, and does what the command line asks for. Every route
+//! stands in one table ([`routes`]), with who may call it.
+//!
+//! # What it does not do
+//! - Read configuration or logs set up: `bartizan` does.
+//! - SQL: `bartizan-store` does. A handler extracts, narrows, asks the store, shows.
+//!
+//! # Invariants
+//! - One `clock` reads the time.
+//! - A 5xx says nothing of the inside and is logged once, in `error`.
+
+mod access_token;
+mod api;
+mod clock;
+mod device_auth;
+mod error;
+mod files;
+mod health;
+mod live;
+mod password;
+mod replay;
+mod request;
+mod router;
+mod serve;
+mod session;
+mod sign_in;
+mod state;
+mod throttle;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bartizan_contract::enroll::EnrollmentToken;
+use bartizan_contract::keys::Jwk;
+use bartizan_indicators::build::{Stamp, build};
+use bartizan_model::{DomainName, IndicatorClass, Private, TenantId, UnixMillis};
+use bartizan_store::{IndicatorFileRow, NewMember, Store, StoreError};
+use ed25519_dalek::SigningKey;
+use sha2::{Digest as _, Sha256};
+
+pub use clock::Clock;
+pub use router::{Access, routes};
+pub use serve::Listener;
+
+use files::{Files, hexadecimal};
+use state::AppState;
+
+/// Where the portal keeps its things, and how it is reached.
+#[derive(Clone, Debug)]
+pub struct PortalConfig {
+    /// Database and indicator files; made, for its owner alone, if it is absent.
+    pub data_dir: PathBuf,
+    /// Whether browsers reach it by HTTPS: cookies then demand it.
+    pub secure_cookies: bool,
+}
+
+/// A portal over a data folder. Cloning shares it.
+#[derive(Clone)]
+pub struct Portal {
+    state: AppState,
+}
+
+impl Portal {
+    /// Opens the data folder, and makes or migrates what is in it.
+    ///
+    /// # Errors
+    /// The folder or the database cannot be used.
+    pub async fn open(config: PortalConfig) -> anyhow::Result<Self> {
+        Self::open_at(config, Clock::system()).await
+    }
+
+    /// Opens the data folder at a time of the caller's choosing.
+    ///
+    /// # Errors
+    /// The folder or the database cannot be used.
+    pub async fn open_at(config: PortalConfig, clock: Clock) -> anyhow::Result<Self> {
+        let now = clock.now();
+        let opened = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+            let files = Files::open(&config.data_dir)?;
+            let store = Store::open(&config.data_dir.join("portal.db"), now)
+                .context("cannot open the database")?;
+            Ok((files, store, config.secure_cookies))
+        });
+        let (files, store, secure_cookies) = opened.await??;
+        let state = AppState::new(store, files, clock, secure_cookies).await?;
+        Ok(Self { state })
+    }
+
+    /// Returns the tenants, oldest first.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn tenants(&self) -> Result<Vec<(TenantId, String)>, StoreError> {
+        self.state.store.tenants().await
+    }
+
+    /// Creates a tenant with a signing key of its own and the default policy.
+    ///
+    /// # Errors
+    /// The store is unavailable, or there is no randomness.
+    pub async fn create_tenant(&self, name: &str) -> anyhow::Result<TenantId> {
+        Ok(self.state.store.create_tenant(name, random()?, self.state.clock.now()).await?)
+    }
+
+    /// Creates a member of the tenant, or resets an existing one's password.
+    ///
+    /// # Errors
+    /// There is no such tenant, or the store is unavailable.
+    pub async fn create_administrator(
+        &self,
+        tenant: TenantId,
+        email: &str,
+    ) -> anyhow::Result<OneTimePassword> {
+        let scope = self.state.store.tenant(tenant).await?;
+        let now = self.state.clock.now();
+        let password = OneTimePassword::random()?;
+        let member = NewMember {
+            email: email.into(),
+            password_hash: password::hash(password.0.clone()).await?,
+            one_time_expires_at: later(now, ONE_TIME_PASSWORD_LIFETIME),
+        };
+        self.state.store.invite_member(scope, member, now).await?;
+        Ok(password)
+    }
+
+    /// Gives out a token that lets one device in.
+    ///
+    /// # Errors
+    /// There is no such tenant, or the store is unavailable.
+    pub async fn create_enrollment_token(
+        &self,
+        tenant: TenantId,
+        valid_for: Duration,
+    ) -> anyhow::Result<EnrollmentToken> {
+        let scope = self.state.store.tenant(tenant).await?;
+        let row = self.state.store.tenant_row(scope).await?;
+        let key = SigningKey::from_bytes(&row.signing_key.0);
+        let token = EnrollmentToken::new(random()?, &Jwk::from_portal_key(&key.verifying_key()));
+        let (hash, now) = (Sha256::digest(token.secret).into(), self.state.clock.now());
+        let expires_at = later(now, valid_for);
+        self.state.store.create_enrollment_token(scope, hash, expires_at, now).await?;
+        Ok(token)
+    }
+
+    /// Builds, signs and publishes an indicator file; devices fetch it at their next check-in.
+    ///
+    /// # Errors
+    /// Too many names, no space, no such tenant, or the store is unavailable.
+    pub async fn publish_indicators(
+        &self,
+        tenant: TenantId,
+        names: &BTreeMap<DomainName, IndicatorClass>,
+        report_json: String,
+    ) -> anyhow::Result<Published> {
+        let store = &self.state.store;
+        let scope = store.tenant(tenant).await?;
+        let key = SigningKey::from_bytes(&store.tenant_row(scope).await?.signing_key.0);
+        let names = Arc::new(names.clone());
+        // Another process may publish at the same time; then this one takes the next number.
+        for _ in 0..PUBLISH_TRIES {
+            let newest = store.newest_indicator_file(scope).await?;
+            let epoch = newest.map_or(0, |file| file.epoch) + 1;
+            let stamp = Stamp { epoch, built_at: self.state.clock.now(), hash_key: random()? };
+            let (names, key, files) = (Arc::clone(&names), key.clone(), self.state.files.clone());
+            let written = tokio::task::spawn_blocking(move || -> anyhow::Result<Published> {
+                let octets = build(&names, stamp, &key)?;
+                let sha256 = hexadecimal(&Sha256::digest(&octets));
+                files.write(&sha256, &octets).context("cannot write the indicator file")?;
+                let size_bytes = u64::try_from(octets.len())?;
+                Ok(Published { epoch, sha256, size_bytes, entries: u64::try_from(names.len())? })
+            });
+            let published = written.await??;
+            let row = IndicatorFileRow {
+                epoch,
+                sha256: published.sha256.clone(),
+                size_bytes: published.size_bytes,
+                entries: published.entries,
+                built_at: stamp.built_at,
+                report: report_json.clone(),
+            };
+            match store.add_indicator_file(scope, row).await {
+                Ok(()) => return Ok(published),
+                Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        anyhow::bail!("others keep publishing at the same time")
+    }
+
+    /// Returns all routes as one service, for a server or a test.
+    pub fn router(&self) -> axum::Router {
+        router::build(&self.state)
+    }
+
+    /// Serves until `shutdown` completes; then stops accepting, ends event streams, finishes requests
+    /// for up to 10 s, and closes the store.
+    ///
+    /// # Errors
+    /// None at present; a connection that fails is that connection's matter.
+    pub async fn serve(
+        &self,
+        listeners: Vec<Listener>,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> anyhow::Result<()> {
+        let closing = self.state.closing.subscribe();
+        let ended = serve::serve(self.router(), listeners, closing);
+        let stop = async {
+            shutdown.await;
+            self.state.closing.send_replace(true);
+        };
+        tokio::join!(ended, stop);
+        self.state.store.close().await;
+        Ok(())
+    }
+}
+
+/// What was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Counts up with every file of the tenant.
+    pub epoch: u64,
+    /// Lower-case hexadecimal.
+    pub sha256: String,
+    /// In octets.
+    pub size_bytes: u64,
+    /// How many names it holds.
+    pub entries: u64,
+}
+
+/// Good for one sign-in within 24 hours, in which its owner chooses their own.
+///
+/// Four groups of five characters that nobody mistakes for each other: 98 bits. `Display` shows it,
+/// `Debug` hides it.
+#[derive(Clone)]
+pub struct OneTimePassword(Private<String>);
+
+impl OneTimePassword {
+    fn random() -> anyhow::Result<Self> {
+        let mut text = String::new();
+        let mut drawn = 0;
+        while drawn < 20 {
+            let [octet] = random::<1>()?;
+            // Only as many values as the alphabet divides evenly, so that no character is likelier.
+            let Some(character) = (octet < 240).then(|| ALPHABET.get(usize::from(octet) % 30))
+            else {
+                continue;
+            };
+            if drawn != 0 && drawn % 5 == 0 {
+                text.push('-');
+            }
+            text.extend(character.map(|character| char::from(*character)));
+            drawn += 1;
+        }
+        Ok(Self(Private(text)))
+    }
+}
+
+impl fmt::Display for OneTimePassword {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0.0)
+    }
+}
+
+impl fmt::Debug for OneTimePassword {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("OneTimePassword(<private>)")
+    }
+}
+
+/// Draws secret octets from the operating system.
+fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
+    let mut octets = [0; N];
+    getrandom::fill(&mut octets)?;
+    Ok(octets)
+}
+
+fn later(now: UnixMillis, by: Duration) -> UnixMillis {
+    UnixMillis(now.0.saturating_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// 30 characters; without I, L, O, U, 0 and 1.
+const ALPHABET: &[u8; 30] = b"ABCDEFGHJKMNPQRSTVWXYZ23456789";
+const ONE_TIME_PASSWORD_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// Each try builds the file again, so a few are plenty.
+const PUBLISH_TRIES: usize = 3;

@@ -60,6 +60,8 @@ pub struct CheckinState {
     pub policy_version: u64,
     /// The newest indicator file.
     pub indicator_epoch: Option<u64>,
+    /// Whether the device is protected otherwise than it last said; news for whoever watches.
+    pub protection_changed: bool,
 }
 
 /// A device with its status and its unresolved alerts.
@@ -262,8 +264,13 @@ fn check_in(
     report: &DeviceReport,
     now: UnixMillis,
 ) -> Result<CheckinState, StoreError> {
-    let changed = db
+    let before = db
         .prepare_cached(
+            "SELECT protection FROM device_status WHERE tenant_id = ?1 AND device_id = ?2",
+        )?
+        .query_row(params![scope.id(), device.0.to_be_bytes()], |row| row.get(0));
+    let before: Option<String> = found(before, "device")?;
+    db.prepare_cached(
             "UPDATE device_status SET last_seen_at_ms = max(last_seen_at_ms, ?3), mode = ?4,
                  protection = ?5, os_version = ?6, app_version = ?7, policy_version = ?8,
                  indicator_epoch = ?9, queries = ?10, blocked = ?11, dropped = ?12, alerts_lost = ?13
@@ -284,15 +291,13 @@ fn check_in(
             int(report.counters.dropped),
             int(report.counters.alerts_lost),
         ])?;
-    if changed == 0 {
-        return Err(StoreError::NotFound { what: "device" });
-    }
     let epoch: Option<i64> = db
         .prepare_cached("SELECT max(epoch) FROM indicator_file WHERE tenant_id = ?1")?
         .query_row([scope.id()], |row| row.get(0))?;
     Ok(CheckinState {
         policy_version: tenant::policy_version(db, scope)?,
         indicator_epoch: epoch.map(count),
+        protection_changed: before.as_deref() != Some(report.protection.word()),
     })
 }
 

@@ -1,0 +1,210 @@
+//! What happens to every request: an id, a time limit, a check of where it comes from, headers, a log line.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use bartizan_contract::BASE_PATH;
+use bartizan_contract::problem::code;
+use bartizan_model::TenantId;
+use serde::de::DeserializeOwned;
+
+use crate::error::ApiError;
+use crate::files::hexadecimal;
+use crate::random;
+use crate::state::AppState;
+
+/// Handles one request: `next` does the work, this is what surrounds it.
+pub(crate) async fn handle(
+    State(state): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let started_at = state.clock.now();
+    let request_id = random::<8>().map(|octets| hexadecimal(&octets)).unwrap_or_default();
+    let caller = Caller::default();
+    request.extensions_mut().insert(caller.clone());
+    let method = request.method().clone();
+    // The pattern and never the path: a path may hold an id.
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "-".to_owned(), |pattern| pattern.as_str().to_owned());
+
+    let answer = if is_cross_site(&request) {
+        Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            CROSS_SITE,
+            "this request comes from another site",
+        ))
+    } else {
+        let deadline = tokio::time::timeout(TIME_LIMIT, next.run(request));
+        deadline.await.map_err(|_| ApiError::unavailable())
+    };
+    let mut response = finish(&state, answer);
+    if let Ok(id) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert(X_REQUEST_ID, id);
+    }
+    tracing::info!(
+        http.method = %method,
+        http.route = route,
+        http.status = response.status().as_u16(),
+        duration_ms = state.clock.now().0.saturating_sub(started_at.0),
+        tenant.id = caller.tenant.get().map(|tenant| tenant.0),
+        request.id = request_id,
+        "request"
+    );
+    response
+}
+
+/// Writes an error's body, and the headers that every response has.
+fn finish(state: &AppState, answer: Result<Response, ApiError>) -> Response {
+    let mut response = match answer {
+        Ok(mut response) => match response.extensions_mut().remove::<ApiError>() {
+            Some(error) => {
+                // Headers that came with the error, such as where to sign in, are kept.
+                let mut rendered = error.render(state.clock.now());
+                rendered.headers_mut().extend(extra_headers(response.headers()));
+                rendered
+            }
+            None => response,
+        },
+        Err(error) => error.render(state.clock.now()),
+    };
+    let headers = response.headers_mut();
+    for (name, value) in SECURITY_HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if state.secure_cookies {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+fn extra_headers(headers: &HeaderMap) -> HeaderMap {
+    let mut extra = headers.clone();
+    extra.remove(header::CONTENT_TYPE);
+    extra.remove(header::CONTENT_LENGTH);
+    extra
+}
+
+/// Whether a browser was made to send this by a page of another site. Devices are not browsers and are
+/// known by their proofs, not by cookies.
+fn is_cross_site(request: &Request) -> bool {
+    if [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method())
+        || request.uri().path().starts_with(BASE_PATH)
+    {
+        return false;
+    }
+    let headers = request.headers();
+    match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
+        Some(b"same-origin" | b"none") => false,
+        Some(_) => true,
+        None => {
+            let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+            let origin = origin.and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+            origin.is_none() || origin != host(headers, request.uri())
+        }
+    }
+}
+
+/// The host and port that the client meant.
+pub(crate) fn host<'a>(headers: &'a HeaderMap, uri: &'a axum::http::Uri) -> Option<&'a str> {
+    match headers.get(header::HOST) {
+        Some(host) => host.to_str().ok(),
+        None => uri.authority().map(axum::http::uri::Authority::as_str),
+    }
+}
+
+/// Who is calling, for the log; filled in by whoever finds out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Caller {
+    tenant: Arc<OnceLock<TenantId>>,
+}
+
+impl Caller {
+    /// Notes the tenant of a request, once its credential was verified.
+    pub(crate) fn note(parts: &Parts, tenant: TenantId) {
+        if let Some(caller) = parts.extensions.get::<Self>() {
+            // A request speaks for one tenant; the first word stands.
+            let _ = caller.tenant.set(tenant);
+        }
+    }
+}
+
+/// Where the connection comes from. What a proxy says about it is not believed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
+
+impl<S: Sync> FromRequestParts<S> for ClientAddress {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let unknown = Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        Ok(parts.extensions.get().copied().unwrap_or(unknown))
+    }
+}
+
+/// A body of the contract.
+pub(crate) struct Message<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<AppState> for Message<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
+        let body = axum::body::Bytes::from_request(request, state).await.map_err(|rejection| {
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                ApiError::new(rejection.status(), code::TOO_LARGE, "the request is too large")
+            } else {
+                unreadable(&rejection)
+            }
+        })?;
+        serde_json::from_slice(&body)
+            .map(Self)
+            .map_err(|error| ApiError::malformed(format!("not the message expected here: {error}")))
+    }
+}
+
+fn unreadable(_: &BytesRejection) -> ApiError {
+    ApiError::malformed("the request's body did not arrive whole")
+}
+
+/// Refuses a path that no route has.
+pub(crate) async fn no_such_path() -> ApiError {
+    ApiError::not_found("path")
+}
+
+/// Refuses a method that the route does not have.
+pub(crate) async fn no_such_method() -> ApiError {
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, METHOD_NOT_ALLOWED, "no such method here")
+}
+
+/// The largest batch of alerts is some 50 KiB.
+pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// Everything from here, nothing inline, nothing framed (OWASP ASVS V3.4).
+const SECURITY_HEADERS: [(HeaderName, &str); 4] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+         font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
+         frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+];
+/// A year, as ASVS V3.4.1 asks.
+const HSTS: &str = "max-age=31536000";
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const CROSS_SITE: &str = "cross_site";
+const METHOD_NOT_ALLOWED: &str = "method_not_allowed";

@@ -1,0 +1,81 @@
+//! Every route, in one table: method, pattern, who may call it, and what answers.
+//!
+//! The router is built from the table, so there is no route without a row.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::Method;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, get, post};
+use bartizan_contract::path;
+
+use crate::state::AppState;
+use crate::{api, health, live, request, sign_in};
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever can reach the portal; the handler says what it asks for.
+    Anyone,
+    /// An enrolled device, with access token and proof.
+    Device,
+    /// A member with a session.
+    Member,
+}
+
+/// A row of the table.
+struct Route {
+    method: Method,
+    pattern: &'static str,
+    access: Access,
+    handler: fn() -> MethodRouter<AppState>,
+}
+
+const ROUTES: &[Route] = &[
+    row(Method::GET, "/livez", Access::Anyone, || get(health::live)),
+    row(Method::GET, "/readyz", Access::Anyone, || get(health::ready)),
+    // Devices, in the order in which they call. The first two ask for a proof by the device's key.
+    row(Method::POST, path::ENROLL, Access::Anyone, || post(api::enroll::enroll)),
+    row(Method::POST, path::TOKEN, Access::Anyone, || post(api::token::token)),
+    row(Method::POST, path::CHECKIN, Access::Device, || post(api::checkin::checkin)),
+    row(Method::GET, path::POLICY, Access::Device, || get(api::policy::policy)),
+    row(Method::GET, path::MANIFEST, Access::Device, || get(api::indicators::manifest)),
+    row(Method::GET, INDICATOR_FILE, Access::Device, || get(api::indicators::file)),
+    row(Method::POST, path::ALERTS, Access::Device, || post(api::alerts::alerts)),
+    // Members.
+    row(Method::POST, sign_in::SIGN_IN, Access::Anyone, || post(sign_in::sign_in)),
+    row(Method::POST, sign_in::SIGN_OUT, Access::Member, || post(sign_in::sign_out)),
+    row(Method::POST, sign_in::PASSWORD, Access::Member, || post(sign_in::set_password)),
+    row(Method::GET, sign_in::SESSION, Access::Member, || get(sign_in::who)),
+    row(Method::GET, live::EVENTS, Access::Member, || get(live::events)),
+];
+
+const fn row(
+    method: Method,
+    pattern: &'static str,
+    access: Access,
+    handler: fn() -> MethodRouter<AppState>,
+) -> Route {
+    Route { method, pattern, access, handler }
+}
+
+/// Yields the table: method, pattern, who may call.
+pub fn routes() -> impl Iterator<Item = (&'static Method, &'static str, Access)> {
+    ROUTES.iter().map(|route| (&route.method, route.pattern, route.access))
+}
+
+pub(crate) fn build(state: &AppState) -> Router {
+    let mut router = Router::new();
+    for route in ROUTES {
+        router = router.route(route.pattern, (route.handler)());
+    }
+    router
+        .fallback(request::no_such_path)
+        .method_not_allowed_fallback(request::no_such_method)
+        .layer(DefaultBodyLimit::max(request::BODY_LIMIT))
+        .layer(from_fn_with_state(state.clone(), request::handle))
+        .with_state(state.clone())
+}
+
+/// [`path::INDICATOR_FILE`] and the hash.
+const INDICATOR_FILE: &str = "/device/v1/indicators/files/{sha256}";

@@ -1,0 +1,361 @@
+//! Who is at the console: sessions by reference token in a cookie.
+//!
+//! The token is 256 random bits, of which the store keeps the SHA-256. A session ends 30 minutes after
+//! its last use, 12 hours after its beginning, with a new password, or by signing out.
+//!
+//! Handlers take [`Session`]; who has only a one-time password is sent to choose their own first, and
+//! that page takes [`AnySession`].
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use bartizan_model::{Private, TenantId, UnixMillis};
+use bartizan_store::{MemberCredential, MemberId, NewSession, SessionRow, StoreError, TenantScope};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+use crate::error::ApiError;
+use crate::password::HashError;
+use crate::request::Caller;
+use crate::sign_in::{PASSWORD, SIGN_IN};
+use crate::state::AppState;
+use crate::{later, password, random};
+
+/// A member at the console.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    /// Whose rows they may see.
+    pub(crate) scope: TenantScope,
+    /// The organization's name.
+    pub(crate) tenant_name: String,
+    /// The member.
+    pub(crate) member: MemberId,
+    /// As people know them.
+    pub(crate) member_name: String,
+    /// Their address.
+    pub(crate) email: String,
+    token_hash: [u8; 32],
+}
+
+impl FromRequestParts<AppState> for Session {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Response> {
+        let AnySession { session, must_set_password } =
+            AnySession::from_request_parts(parts, state).await?;
+        if must_set_password { Err(send_to(parts, PASSWORD)) } else { Ok(session) }
+    }
+}
+
+/// A member, perhaps with a one-time password that they have to replace first.
+#[derive(Clone, Debug)]
+pub(crate) struct AnySession {
+    pub(crate) session: Session,
+    pub(crate) must_set_password: bool,
+}
+
+impl FromRequestParts<AppState> for AnySession {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Response> {
+        let (token_hash, row) = find(parts, state).await?;
+        let now = state.clock.now();
+        if TOUCH_AFTER_MS <= now.0.saturating_sub(row.last_seen_at.0) {
+            let touched = state.store.touch_session(row.scope, token_hash, now).await;
+            touched.map_err(|error| ApiError::from(error).into_response())?;
+        }
+        Ok(Self {
+            must_set_password: row.must_set_password,
+            session: Session {
+                scope: row.scope,
+                tenant_name: row.tenant_name,
+                member: row.member,
+                member_name: row.member_name,
+                email: row.email,
+                token_hash,
+            },
+        })
+    }
+}
+
+/// A console that only listens. It does not keep the session alive: nobody may be sitting there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watching {
+    pub(crate) tenant: TenantId,
+}
+
+impl FromRequestParts<AppState> for Watching {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Response> {
+        let (_, row) = find(parts, state).await?;
+        if row.must_set_password {
+            return Err(send_to(parts, PASSWORD));
+        }
+        Ok(Self { tenant: row.scope.tenant_id() })
+    }
+}
+
+/// What a browser shows to be taken for a member.
+pub(crate) struct SessionToken(Private<String>);
+
+impl SessionToken {
+    /// The header that gives it to the browser.
+    pub(crate) fn cookie(&self, state: &AppState) -> HeaderValue {
+        cookie(state, &self.0.0, ABSOLUTE_LIMIT)
+    }
+}
+
+/// Why nobody was signed in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SignInError {
+    /// Address or password is wrong; which is not said.
+    #[error("e-mail address or password is wrong")]
+    Refused,
+    /// The one-time password is right but over.
+    #[error("one-time password has expired; ask for another")]
+    Expired,
+    /// Too many failures.
+    #[error("too many attempts; try again later")]
+    RateLimited {
+        /// Until the next attempt may be made.
+        retry_after: Duration,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The password could not be checked.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+}
+
+/// Begins a session for whoever knows the password.
+pub(crate) async fn sign_in(
+    state: &AppState,
+    email: &str,
+    password: Private<String>,
+    address: IpAddr,
+) -> Result<SessionToken, SignInError> {
+    let now = state.clock.now();
+    let attempt = state
+        .throttle
+        .begin(email, address, now)
+        .map_err(|retry_after| SignInError::RateLimited { retry_after })?;
+    let member = find_member(state, email, password).await?.ok_or(SignInError::Refused)?;
+    // Known to be theirs, so saying why helps nobody else.
+    if member.one_time_expires_at.is_some_and(|expires_at| expires_at <= now) {
+        return Err(SignInError::Expired);
+    }
+    state.throttle.succeeded(attempt);
+    begin(state, member.scope, member.id).await
+}
+
+/// Ends the session.
+pub(crate) async fn sign_out(state: &AppState, session: &Session) -> Result<(), StoreError> {
+    state.store.end_session(session.scope, session.token_hash).await
+}
+
+/// The header that takes the token from the browser.
+pub(crate) fn no_cookie(state: &AppState) -> HeaderValue {
+    cookie(state, "", Duration::ZERO)
+}
+
+/// Why a password was not set.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SetPasswordError {
+    /// Not between [`MIN_PASSWORD`] and [`MAX_PASSWORD`] characters.
+    #[error("a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters")]
+    BadLength,
+    /// It is the one-time password, or the one in use.
+    #[error("choose another password than the present one")]
+    Unchanged,
+    /// The store failed, or beginning the next session did.
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
+}
+
+/// Sets the member's own password, ends all their sessions and begins another.
+pub(crate) async fn set_password(
+    state: &AppState,
+    session: &Session,
+    chosen: Private<String>,
+) -> Result<SessionToken, SetPasswordError> {
+    let length = chosen.0.chars().count();
+    if !(MIN_PASSWORD..=MAX_PASSWORD).contains(&length) {
+        return Err(SetPasswordError::BadLength);
+    }
+    let (scope, member) = (session.scope, session.member);
+    let present = state.store.password_hash(scope, member).await.map_err(SignInError::from)?;
+    if password::verify(chosen.clone(), present).await.map_err(SignInError::from)? {
+        return Err(SetPasswordError::Unchanged);
+    }
+    let hash = password::hash(chosen).await.map_err(SignInError::from)?;
+    state.store.set_password(scope, member, hash).await.map_err(SignInError::from)?;
+    Ok(begin(state, scope, member).await?)
+}
+
+/// Keeps only a path of our own, so that nobody is sent elsewhere after signing in.
+pub(crate) fn local(next: &str) -> &str {
+    let is_local = next.starts_with('/')
+        && !next.starts_with("//")
+        && next.bytes().all(|octet| octet.is_ascii_graphic() && octet != b'\\');
+    if is_local { next } else { "/" }
+}
+
+async fn begin(
+    state: &AppState,
+    scope: TenantScope,
+    member: MemberId,
+) -> Result<SessionToken, SignInError> {
+    let secret = random::<32>().map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+    let now = state.clock.now();
+    let token = URL_SAFE_NO_PAD.encode(secret);
+    let expires_at: UnixMillis = later(now, ABSOLUTE_LIMIT);
+    let session = NewSession { member, token_hash: Sha256::digest(&token).into(), expires_at };
+    state.store.create_session(scope, session, now).await?;
+    Ok(SessionToken(Private(token)))
+}
+
+/// Finds whose address and password these are. An unknown address takes as long as a wrong password.
+async fn find_member(
+    state: &AppState,
+    email: &str,
+    password: Private<String>,
+) -> Result<Option<MemberCredential>, SignInError> {
+    if MAX_PASSWORD < password.0.chars().count() {
+        return Ok(None);
+    }
+    let members = state.store.members_by_email(email).await?;
+    if members.is_empty() {
+        password::verify(password, state.nobodys_password.clone()).await?;
+        return Ok(None);
+    }
+    // Somebody may belong to several organizations; the password says which is meant.
+    for member in members.into_iter().take(MAX_TENANTS) {
+        if password::verify(password.clone(), member.password_hash.clone()).await? {
+            return Ok(Some(member));
+        }
+    }
+    Ok(None)
+}
+
+async fn find(parts: &Parts, state: &AppState) -> Result<([u8; 32], SessionRow), Response> {
+    let Some(token) = token_of(&parts.headers, cookie_name(state)) else {
+        return Err(send_to(parts, SIGN_IN));
+    };
+    let token_hash = Sha256::digest(token).into();
+    let found = state.store.session(token_hash, IDLE_LIMIT, state.clock.now()).await;
+    let row = found.map_err(|error| ApiError::from(error).into_response())?;
+    let row = row.ok_or_else(|| send_to(parts, SIGN_IN))?;
+    Caller::note(parts, row.scope.tenant_id());
+    Ok((token_hash, row))
+}
+
+/// Sends a person to the page where they can go on, and tells a program that it may not.
+fn send_to(parts: &Parts, page: &'static str) -> Response {
+    let headers = &parts.headers;
+    let accepts_html = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    let is_fragment = headers.contains_key(HX_REQUEST);
+    if accepts_html && !is_fragment && parts.method == Method::GET {
+        let here = parts.uri.path_and_query().map_or("/", |here| here.as_str());
+        return Redirect::to(&format!("{page}?next={}", query_value(here))).into_response();
+    }
+    let error = ApiError::new(StatusCode::UNAUTHORIZED, SIGN_IN_REQUIRED, "sign in first");
+    let mut response = error.into_response();
+    if is_fragment {
+        // What htmx follows instead of putting a page into a fragment's place.
+        response.headers_mut().insert(HX_REDIRECT, HeaderValue::from_static(page));
+    }
+    response
+}
+
+/// Percent-encodes a value of a query (RFC 3986 §2.3).
+fn query_value(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for octet in text.bytes() {
+        if octet.is_ascii_alphanumeric() || b"-._~/".contains(&octet) {
+            encoded.push(char::from(octet));
+        } else {
+            encoded.push('%');
+            encoded.push_str(&crate::files::hexadecimal(&[octet]).to_ascii_uppercase());
+        }
+    }
+    encoded
+}
+
+fn token_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(found, token)| (found == name).then_some(token))
+}
+
+fn cookie(state: &AppState, token: &str, lifetime: Duration) -> HeaderValue {
+    let (name, seconds) = (cookie_name(state), lifetime.as_secs());
+    let secure = if state.secure_cookies { "; Secure" } else { "" };
+    let text =
+        format!("{name}={token}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Strict{secure}");
+    // Base64url and our own words are always a header's value.
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// The prefix makes browsers insist on `Secure`, `Path=/` and this very host (RFC 6265bis §4.1.3.2).
+fn cookie_name(state: &AppState) -> &'static str {
+    if state.secure_cookies { "__Host-session" } else { "session" }
+}
+
+const IDLE_LIMIT: Duration = Duration::from_secs(30 * 60);
+const ABSOLUTE_LIMIT: Duration = Duration::from_secs(12 * 60 * 60);
+/// A minute less of idleness spares a write for each click.
+const TOUCH_AFTER_MS: u64 = 60_000;
+/// NIST SP 800-63B asks for 8; 12 makes up for the missing second factor.
+pub(crate) const MIN_PASSWORD: usize = 12;
+/// Longer than any sentence, shorter than a burden.
+pub(crate) const MAX_PASSWORD: usize = 256;
+const MAX_TENANTS: usize = 8;
+const SIGN_IN_REQUIRED: &str = "sign_in_required";
+const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
+const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_local_paths_are_followed() {
+        check("/alerts?severity=High", "/alerts?severity=High");
+        for foreign in ["", "alerts", "//evil.test", "/\\evil.test", "https://evil.test", "/a\r\nb"]
+        {
+            check(foreign, "/");
+        }
+    }
+
+    #[test]
+    fn a_path_survives_as_a_query() {
+        assert_eq!(query_value("/a?b=c&d"), "/a%3Fb%3Dc%26d");
+    }
+
+    #[test]
+    fn the_cookie_is_found_among_others() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::COOKIE, HeaderValue::from_static("a=1; session=xyz; b=2"));
+        assert_eq!(token_of(&headers, "session"), Some("xyz"));
+        assert_eq!(token_of(&headers, "__Host-session"), None);
+    }
+
+    #[track_caller]
+    fn check(next: &str, expected: &str) {
+        assert_eq!(local(next), expected);
+    }
+}

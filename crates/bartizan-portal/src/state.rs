@@ -1,0 +1,69 @@
+//! What all handlers share.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use bartizan_model::Private;
+use bartizan_store::Store;
+use tokio::sync::watch;
+
+use crate::access_token::AccessTokens;
+use crate::clock::Clock;
+use crate::files::Files;
+use crate::live::News;
+use crate::replay::Replays;
+use crate::throttle::Throttle;
+use crate::{password, random};
+
+/// The state of a portal, given to every handler. Cloning shares it.
+#[derive(Clone)]
+pub(crate) struct AppState(Arc<Shared>);
+
+/// What [`AppState`] gives access to.
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) files: Files,
+    pub(crate) clock: Clock,
+    pub(crate) secure_cookies: bool,
+    pub(crate) access_tokens: AccessTokens,
+    pub(crate) replays: Replays,
+    pub(crate) throttle: Throttle,
+    pub(crate) news: News,
+    /// Whether the portal is shutting down.
+    pub(crate) closing: watch::Sender<bool>,
+    /// Hash of a password that nobody has, to verify against where there is no account.
+    pub(crate) nobodys_password: Private<String>,
+}
+
+impl AppState {
+    pub(crate) async fn new(
+        store: Store,
+        files: Files,
+        clock: Clock,
+        secure_cookies: bool,
+    ) -> anyhow::Result<Self> {
+        let access_tokens = AccessTokens::new(store.access_token_key().await?);
+        let nobody = Private(crate::files::hexadecimal(&random::<32>()?));
+        let nobodys_password = password::hash(nobody).await?;
+        Ok(Self(Arc::new(Shared {
+            store,
+            files,
+            clock,
+            secure_cookies,
+            access_tokens,
+            replays: Replays::default(),
+            throttle: Throttle::default(),
+            news: News::default(),
+            closing: watch::Sender::new(false),
+            nobodys_password,
+        })))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}

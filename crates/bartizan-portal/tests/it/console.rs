@@ -1,0 +1,167 @@
+//! Signing in, and what a session is good for.
+
+use axum::body::Body;
+use axum::http::Request;
+use bartizan_portal::{Clock, Portal, PortalConfig};
+
+use crate::world::{HOUR, NOW, OWN_PASSWORD, World, call};
+
+#[tokio::test]
+async fn a_member_replaces_the_one_time_password_first() {
+    let world = World::new().await;
+    let password = world.portal.create_administrator(world.acme, "a@acme.test").await.unwrap();
+    assert_eq!(password.to_string().len(), 23);
+    assert_eq!(format!("{password:?}"), "OneTimePassword(<private>)");
+    let mut browser = world.browser();
+    let answer = browser.sign_in("A@acme.test", &password.to_string()).await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (303, "/"));
+    let cookie = answer.header("set-cookie");
+    assert!(cookie.starts_with("session=") && cookie.contains("HttpOnly; SameSite=Strict"));
+
+    let sent = browser.get("/session").await;
+    assert_eq!(sent.header("location"), "/password?next=/session");
+    let short = browser.post("/password", &[("password", "too short")]).await;
+    assert_eq!(short.problem(), (422, "password_unfit".into()));
+    let same = browser.post("/password", &[("password", &password.to_string())]).await;
+    assert_eq!(same.problem(), (422, "password_unfit".into()));
+    let first_cookie = browser.cookie.clone();
+    let set = browser.post("/password", &[("password", OWN_PASSWORD), ("next", "/alerts")]).await;
+    assert_eq!((set.status.as_u16(), set.header("location")), (303, "/alerts"));
+    assert_ne!(browser.cookie, first_cookie);
+    let who = browser.get("/session").await;
+    assert_eq!(
+        String::from_utf8_lossy(&who.body),
+        r#"{"email":"a@acme.test","member_name":"a","tenant_name":"ACME"}"#
+    );
+
+    let mut old = world.browser();
+    let refused = old.sign_in("a@acme.test", &password.to_string()).await;
+    assert_eq!(refused.problem(), (401, "sign_in_refused".into()));
+    assert_eq!(browser.post("/sign-out", &[]).await.header("location"), "/sign-in");
+    browser.cookie = first_cookie;
+    assert_eq!(browser.get("/session").await.header("location"), "/sign-in?next=/session");
+}
+
+#[tokio::test]
+async fn a_one_time_password_expires() {
+    let world = World::new().await;
+    let password = world.portal.create_administrator(world.acme, "a@acme.test").await.unwrap();
+    world.advance(24 * HOUR);
+    let late = world.browser().sign_in("a@acme.test", &password.to_string()).await;
+    assert_eq!(late.problem(), (401, "one_time_password_expired".into()));
+    let reset = world.portal.create_administrator(world.acme, "a@acme.test").await.unwrap();
+    assert_eq!(world.browser().sign_in("a@acme.test", &reset.to_string()).await.status, 303);
+}
+
+#[tokio::test]
+async fn guessing_is_slowed_down_for_known_and_unknown_accounts_alike() {
+    let world = World::new().await;
+    world.member(world.acme, "a@acme.test").await;
+    for email in ["a@acme.test", "nobody@acme.test"] {
+        let mut browser = world.browser();
+        for _ in 0..5 {
+            let refused = browser.sign_in(email, "wrong").await;
+            assert_eq!(refused.problem(), (401, "sign_in_refused".into()), "{email}");
+        }
+        let limited = browser.sign_in(email, OWN_PASSWORD).await;
+        assert_eq!(limited.problem(), (429, "rate_limited".into()), "{email}");
+        assert_eq!(limited.header("retry-after"), "30");
+    }
+    world.advance(30_000);
+    assert_eq!(world.browser().sign_in("a@acme.test", OWN_PASSWORD).await.status, 303);
+}
+
+#[tokio::test]
+async fn a_session_ends_when_it_is_idle_and_when_it_is_old() {
+    let world = World::new().await;
+    let browser = world.member(world.acme, "a@acme.test").await;
+    for _ in 0..23 {
+        world.advance(HOUR / 2 - 1);
+        assert_eq!(browser.get("/session").await.status, 200);
+    }
+    world.advance(HOUR / 2 + 23);
+    assert_eq!(browser.get("/session").await.status, 303);
+
+    let mut browser = world.browser();
+    browser.sign_in("a@acme.test", OWN_PASSWORD).await;
+    world.advance(HOUR / 2);
+    assert_eq!(browser.get("/session").await.status, 303);
+}
+
+#[tokio::test]
+async fn another_site_cannot_act_through_the_browser() {
+    let world = World::new().await;
+    let browser = world.member(world.acme, "a@acme.test").await;
+    let send = async |headers: &[(&str, &str)]| {
+        let mut request = Request::post("/sign-out").header("host", "portal.test");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.header("cookie", &browser.cookie).body(Body::empty()).unwrap();
+        call(&browser.router, request).await
+    };
+    for headers in [
+        &[][..],
+        &[("sec-fetch-site", "cross-site")],
+        &[("sec-fetch-site", "same-site"), ("origin", "https://portal.test")],
+        &[("origin", "https://evil.test")],
+        &[("origin", "null")],
+    ] {
+        assert_eq!(send(headers).await.problem(), (403, "cross_site".into()), "{headers:?}");
+    }
+    assert_eq!(browser.get("/session").await.status, 200);
+    assert_eq!(send(&[("origin", "https://portal.test")]).await.status, 303);
+}
+
+#[tokio::test]
+async fn nobody_is_sent_elsewhere_after_signing_in() {
+    let world = World::new().await;
+    world.member(world.acme, "a@acme.test").await;
+    for (next, expected) in
+        [("/alerts", "/alerts"), ("//evil.test", "/"), ("https://evil.test", "/")]
+    {
+        let form = [("email", "a@acme.test"), ("password", OWN_PASSWORD), ("next", next)];
+        let answer = world.browser().post("/sign-in", &form).await;
+        assert_eq!(answer.header("location"), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_fragment_is_told_where_to_go() {
+    let world = World::new().await;
+    let request = Request::get("/session").header("hx-request", "true");
+    let request = request.header("accept", "text/html").body(Body::empty()).unwrap();
+    let answer = call(&world.portal.router(), request).await;
+    assert_eq!(answer.problem(), (401, "sign_in_required".into()));
+    assert_eq!(answer.header("hx-redirect"), "/sign-in");
+}
+
+#[tokio::test]
+async fn secure_cookies_demand_https() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = PortalConfig { data_dir: dir.path().join("data"), secure_cookies: true };
+    let portal = Portal::open_at(config, Clock::fixed(NOW)).await.unwrap();
+    let tenant = portal.create_tenant("ACME").await.unwrap();
+    let password = portal.create_administrator(tenant, "a@acme.test").await.unwrap();
+    let mut browser = crate::world::Browser { router: portal.router(), cookie: String::new() };
+    let answer = browser.sign_in("a@acme.test", &password.to_string()).await;
+    let cookie = answer.header("set-cookie");
+    assert!(
+        cookie.starts_with("__Host-session=")
+            && cookie.ends_with("; Path=/; HttpOnly; SameSite=Strict; Secure")
+    );
+    assert!(answer.header("strict-transport-security").starts_with("max-age="));
+}
+
+#[tokio::test]
+async fn the_data_folder_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::new().await;
+    let mode = |name: &str| {
+        let path = world.dir.path().join(name);
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    };
+    assert_eq!((mode("data"), mode("data/indicators")), (0o700, 0o700));
+    let published = world.publish(world.acme, "evil.test").await;
+    assert_eq!(mode(&format!("data/indicators/{}", published.sha256)), 0o600);
+}

@@ -1,0 +1,12 @@
+//! The portal as its callers see it, each test on a data folder of its own.
+
+#[cfg(test)]
+mod console;
+#[cfg(test)]
+mod devices;
+#[cfg(test)]
+mod listening;
+#[cfg(test)]
+mod tenancy;
+#[cfg(test)]
+mod world;

@@ -1,0 +1,117 @@
+//! Every route, called by nobody, by the wrong kind of caller, and by the wrong tenant. A route without
+//! a row here fails.
+
+use axum::body::Body;
+use axum::http::{Method, Request};
+use bartizan_contract::path;
+use bartizan_portal::{Access, routes};
+
+use crate::world::{Browser, Device, World, batch, call, json};
+
+/// How GLOBEX calls a route for what is ACME's, and what it is to be told.
+struct Row {
+    pattern: &'static str,
+    /// `{sha256}` stands for a file of ACME's.
+    path: &'static str,
+    foreign: u16,
+}
+
+const ROWS: &[Row] = &[
+    Row { pattern: "/livez", path: "/livez", foreign: 200 },
+    Row { pattern: "/readyz", path: "/readyz", foreign: 200 },
+    Row { pattern: path::ENROLL, path: path::ENROLL, foreign: 400 },
+    Row { pattern: path::TOKEN, path: path::TOKEN, foreign: 400 },
+    Row { pattern: path::CHECKIN, path: path::CHECKIN, foreign: 400 },
+    Row { pattern: path::POLICY, path: path::POLICY, foreign: 200 },
+    // GLOBEX has published nothing, and does not see that ACME has.
+    Row { pattern: path::MANIFEST, path: path::MANIFEST, foreign: 404 },
+    Row {
+        pattern: "/device/v1/indicators/files/{sha256}",
+        path: "/device/v1/indicators/files/{sha256}",
+        foreign: 404,
+    },
+    Row { pattern: path::ALERTS, path: path::ALERTS, foreign: 400 },
+    Row { pattern: "/sign-in", path: "/sign-in", foreign: 415 },
+    Row { pattern: "/sign-out", path: "/sign-out", foreign: 303 },
+    Row { pattern: "/password", path: "/password", foreign: 415 },
+    Row { pattern: "/session", path: "/session", foreign: 200 },
+    Row { pattern: "/events", path: "/events", foreign: 200 },
+];
+
+#[tokio::test]
+async fn every_route_knows_who_may_call_it() {
+    let world = World::new().await;
+    let published = world.publish(world.acme, "secret-of-acme.test").await;
+    let acme = world.device(world.acme, 1).await;
+    assert_eq!(acme.post(path::ALERTS, &batch(0..1)).await.status, 200);
+    let globex = world.device(world.globex, 2).await;
+    world.member(world.acme, "a@acme.test").await;
+
+    for (method, pattern, access) in routes() {
+        let row = ROWS.iter().find(|row| row.pattern == pattern);
+        let row = row.unwrap_or_else(|| panic!("{method} {pattern} has no row"));
+        let path = row.path.replace("{sha256}", &published.sha256);
+
+        let nobody = Caller::Nobody.status(&world, method, &path).await;
+        let member = Caller::Member(world.member(world.globex, "g@globex.test").await);
+        let member = member.status(&world, method, &path).await;
+        let device = Caller::Device(globex.clone()).status(&world, method, &path).await;
+        match access {
+            Access::Anyone => {}
+            Access::Device => {
+                assert_eq!((nobody, member), (401, 401), "{method} {pattern}");
+                assert_eq!(device, row.foreign, "{method} {pattern}");
+            }
+            Access::Member => {
+                assert_eq!((nobody, device), (401, 401), "{method} {pattern}");
+                assert_eq!(member, row.foreign, "{method} {pattern}");
+            }
+        }
+    }
+    assert_eq!(ROWS.len(), routes().count(), "a row without a route");
+}
+
+#[tokio::test]
+async fn a_device_of_another_tenant_is_not_let_into_this_ones_files() {
+    let world = World::new().await;
+    let published = world.publish(world.acme, "evil.test").await;
+    let path = format!("{}{}", path::INDICATOR_FILE, published.sha256);
+    assert_eq!(world.device(world.acme, 1).await.get(&path).await.status, 200);
+    let refused = world.device(world.globex, 2).await.get(&path).await;
+    assert_eq!(refused.problem(), (404, "not_found".into()));
+}
+
+enum Caller {
+    Nobody,
+    Member(Browser),
+    Device(Device),
+}
+
+impl Caller {
+    async fn status(self, world: &World, method: &Method, path: &str) -> u16 {
+        let mut request = Request::builder().method(method).uri(path);
+        match &self {
+            Self::Nobody => {}
+            Self::Member(browser) => request = request.header("cookie", &browser.cookie),
+            Self::Device(device) => {
+                let own =
+                    device.request(method.as_str(), path, Some(&device.access_token), Vec::new());
+                for name in ["dpop", "authorization"] {
+                    request = request.header(name, &own.headers()[name]);
+                }
+            }
+        }
+        let request = request.header("host", "portal.test").header("sec-fetch-site", "same-origin");
+        let body = if method == Method::POST { json(&"nonsense") } else { Vec::new() };
+        let request = request.body(Body::from(body)).unwrap();
+        if path == "/events" {
+            // A stream does not end by itself.
+            use tower::ServiceExt as _;
+            return world.portal.router().oneshot(request).await.unwrap().status().as_u16();
+        }
+        let answer = call(&world.portal.router(), request).await;
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(!text.contains("ACME") && !text.contains("acme"), "{path}: {text}");
+        answer.status.as_u16()
+    }
+}
