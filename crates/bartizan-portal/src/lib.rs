@@ -111,12 +111,14 @@ impl Portal {
     /// Creates a member of the tenant, or resets an existing one's password.
     ///
     /// # Errors
-    /// There is no such tenant, or the store is unavailable.
+    /// Not an address, no such tenant, or the store is unavailable.
     pub async fn create_administrator(
         &self,
         tenant: TenantId,
         email: &str,
     ) -> anyhow::Result<OneTimePassword> {
+        let is_address = email.contains('@') && !email.contains(|c: char| c.is_control());
+        anyhow::ensure!(is_address, "not an e-mail address");
         let scope = self.state.store.tenant(tenant).await?;
         let now = self.state.clock.now();
         let password = OneTimePassword::random()?;

@@ -110,8 +110,12 @@ struct Connection {
 }
 
 impl Connection {
-    async fn https(self, stream: tokio::net::TcpStream, tls: TlsAcceptor) {
-        match tokio::time::timeout(HANDSHAKE_LIMIT, tls.accept(stream)).await {
+    async fn https(mut self, stream: tokio::net::TcpStream, tls: TlsAcceptor) {
+        let handshake = tokio::select! {
+            handshake = tokio::time::timeout(HANDSHAKE_LIMIT, tls.accept(stream)) => handshake,
+            () = closed(&mut self.closing) => return,
+        };
+        match handshake {
             Ok(Ok(stream)) => self.http(stream).await,
             Ok(Err(error)) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "handshake failed");

@@ -63,7 +63,7 @@ impl Store {
         Ok(Self { sqlite: Arc::new(Sqlite::open(path, now)?) })
     }
 
-    /// Finishes what is under way and closes the writer. Later calls are [`StoreError::Closed`].
+    /// Finishes what is under way and closes the writer. Later writes are [`StoreError::Closed`].
     pub async fn close(&self) {
         self.sqlite.close().await;
     }

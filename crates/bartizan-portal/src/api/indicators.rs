@@ -4,6 +4,7 @@ use std::io;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
@@ -40,8 +41,9 @@ pub(crate) async fn manifest(
 pub(crate) async fn file(
     State(state): State<AppState>,
     device: Device,
-    Path(sha256): Path<String>,
+    path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
+    let Path(sha256) = path.map_err(|_| ApiError::not_found("indicator file"))?;
     // Only a hash that the store knows becomes a path.
     let row = state.store.indicator_file(device.scope, &sha256).await?;
     let file = state.files.read(&row.sha256).await.map_err(|error| ApiError::internal(&error))?;

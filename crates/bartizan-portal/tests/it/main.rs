@@ -7,6 +7,8 @@ mod devices;
 #[cfg(test)]
 mod listening;
 #[cfg(test)]
+mod logging;
+#[cfg(test)]
 mod tenancy;
 #[cfg(test)]
 mod world;

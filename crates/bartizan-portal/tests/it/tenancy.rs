@@ -6,7 +6,7 @@ use axum::http::{Method, Request};
 use bartizan_contract::path;
 use bartizan_portal::{Access, routes};
 
-use crate::world::{Browser, Device, World, batch, call, json};
+use crate::world::{Browser, Device, OWN_PASSWORD, World, batch, call, json};
 
 /// How GLOBEX calls a route for what is ACME's, and what it is to be told.
 struct Row {
@@ -46,6 +46,7 @@ async fn every_route_knows_who_may_call_it() {
     assert_eq!(acme.post(path::ALERTS, &batch(0..1)).await.status, 200);
     let globex = world.device(world.globex, 2).await;
     world.member(world.acme, "a@acme.test").await;
+    world.member(world.globex, "g@globex.test").await;
 
     for (method, pattern, access) in routes() {
         let row = ROWS.iter().find(|row| row.pattern == pattern);
@@ -53,9 +54,10 @@ async fn every_route_knows_who_may_call_it() {
         let path = row.path.replace("{sha256}", &published.sha256);
 
         let nobody = Caller::Nobody.status(&world, method, &path).await;
-        let member = Caller::Member(world.member(world.globex, "g@globex.test").await);
-        let member = member.status(&world, method, &path).await;
-        let device = Caller::Device(globex.clone()).status(&world, method, &path).await;
+        let mut browser = world.browser();
+        assert_eq!(browser.sign_in("g@globex.test", OWN_PASSWORD).await.status, 303);
+        let member = Caller::Member(browser).status(&world, method, &path).await;
+        let device = Caller::Device(Box::new(globex.clone())).status(&world, method, &path).await;
         match access {
             Access::Anyone => {}
             Access::Device => {
@@ -77,14 +79,17 @@ async fn a_device_of_another_tenant_is_not_let_into_this_ones_files() {
     let published = world.publish(world.acme, "evil.test").await;
     let path = format!("{}{}", path::INDICATOR_FILE, published.sha256);
     assert_eq!(world.device(world.acme, 1).await.get(&path).await.status, 200);
-    let refused = world.device(world.globex, 2).await.get(&path).await;
+    let other = world.device(world.globex, 2).await;
+    let refused = other.get(&path).await;
     assert_eq!(refused.problem(), (404, "not_found".into()));
+    let odd = other.get(&format!("{}%ff", path::INDICATOR_FILE)).await;
+    assert_eq!(odd.problem(), (404, "not_found".into()));
 }
 
 enum Caller {
     Nobody,
     Member(Browser),
-    Device(Device),
+    Device(Box<Device>),
 }
 
 impl Caller {

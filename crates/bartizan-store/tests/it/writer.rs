@@ -80,6 +80,8 @@ async fn closing_finishes_what_was_asked_and_takes_no_more() {
         }
     }
     assert!(matches!(world.store.check(NOW).await, Err(StoreError::Closed)));
+    let log = std::fs::metadata(world.dir.path().join("portal.db-wal")).unwrap();
+    assert_eq!(log.len(), 0, "the database file alone is whole");
     let reopened = Store::open(&world.file(), NOW).unwrap();
     assert!(reopened.check(NOW).await.is_ok());
     let rows = reopened.alerts(world.acme.scope, AlertFilter::default(), None, 100).await.unwrap();

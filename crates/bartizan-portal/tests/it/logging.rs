@@ -1,0 +1,62 @@
+//! One line for each request, and nothing private in it.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use bartizan_contract::path;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::world::{World, batch};
+
+#[tokio::test]
+async fn a_request_leaves_one_line_without_values() {
+    let world = World::new().await;
+    let published = world.publish(world.acme, "evil.test").await;
+    let device = world.device(world.acme, 1).await;
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().json().with_writer(log.clone()).finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    assert_eq!(device.post(path::ALERTS, &batch(0..1)).await.status, 200);
+    let file = format!("{}{}", path::INDICATOR_FILE, published.sha256);
+    assert_eq!(device.get(&file).await.status, 200);
+    assert_eq!(device.get("/some/secret?x=1").await.status, 404);
+    assert_eq!(world.browser().sign_in("a@acme.test", "hunter2hunter2").await.status, 401);
+    drop(guard);
+
+    let text = String::from_utf8(log.octets.lock().unwrap().clone()).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 4, "{text}");
+    let tenant = format!(r#""tenant.id":{}"#, world.acme.0);
+    for part in [r#""http.route":"/device/v1/alerts""#, r#""http.status":200"#, &tenant] {
+        assert!(lines[0].contains(part), "{}", lines[0]);
+    }
+    assert!(lines[1].contains(r#""http.route":"/device/v1/indicators/files/{sha256}""#), "{text}");
+    let id = device.id.to_string();
+    for private in [&id, &published.sha256, "secret", "hunter2", "acme.test", "h0.test", "evil"] {
+        assert!(!text.contains(private), "{private}: {text}");
+    }
+}
+
+#[derive(Clone, Default)]
+struct Log {
+    octets: Arc<Mutex<Vec<u8>>>,
+}
+
+impl io::Write for Log {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.octets.lock().unwrap().extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
