@@ -168,29 +168,54 @@ pub(crate) fn no_cookie(state: &AppState) -> HeaderValue {
 /// Why a password was not set.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SetPasswordError {
-    /// Not between [`MIN_PASSWORD`] and [`MAX_PASSWORD`] characters.
-    #[error("a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters")]
-    BadLength,
-    /// It is the one-time password, or the one in use.
-    #[error("choose another password than the present one")]
+    /// The present password is wrong.
+    #[error("the current password is wrong")]
+    WrongCurrent,
+    /// Fewer than [`MIN_PASSWORD`] characters.
+    #[error("a password has {MIN_PASSWORD} or more characters")]
+    TooShort,
+    /// More than [`MAX_PASSWORD`] characters.
+    #[error("a password has at most {MAX_PASSWORD} characters")]
+    TooLong,
+    /// It is the one in use.
+    #[error("choose another password than the current one")]
     Unchanged,
-    /// The store failed, or beginning the next session did.
+    /// Too many failures, or the store failed.
     #[error(transparent)]
     SignIn(#[from] SignInError),
 }
 
 /// Sets the member's own password, ends all their sessions and begins another.
+///
+/// `current` is not asked for while the password is a one-time one: they have just typed it.
 pub(crate) async fn set_password(
     state: &AppState,
-    session: &Session,
+    AnySession { session, must_set_password }: &AnySession,
+    current: Private<String>,
     chosen: Private<String>,
+    address: IpAddr,
 ) -> Result<SessionToken, SetPasswordError> {
     let length = chosen.0.chars().count();
-    if !(MIN_PASSWORD..=MAX_PASSWORD).contains(&length) {
-        return Err(SetPasswordError::BadLength);
+    if length < MIN_PASSWORD {
+        return Err(SetPasswordError::TooShort);
+    }
+    if MAX_PASSWORD < length {
+        return Err(SetPasswordError::TooLong);
     }
     let (scope, member) = (session.scope, session.member);
     let present = state.store.password_hash(scope, member).await.map_err(SignInError::from)?;
+    if !must_set_password {
+        // Whoever finds a browser open must not be able to guess here either.
+        let attempt = state
+            .throttle
+            .begin(&session.email, address, state.clock.now())
+            .map_err(|retry_after| SignInError::RateLimited { retry_after })?;
+        let is_theirs = password::verify(current, present.clone()).await;
+        if !is_theirs.map_err(SignInError::from)? {
+            return Err(SetPasswordError::WrongCurrent);
+        }
+        state.throttle.succeeded(attempt);
+    }
     if password::verify(chosen.clone(), present).await.map_err(SignInError::from)? {
         return Err(SetPasswordError::Unchanged);
     }

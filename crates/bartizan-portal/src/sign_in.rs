@@ -46,7 +46,11 @@ pub(crate) async fn sign_out(
 /// What the form says.
 #[derive(Deserialize)]
 pub(crate) struct PasswordForm {
-    password: String,
+    /// Absent while the password is a one-time one.
+    #[serde(default)]
+    current: String,
+    new: String,
+    repeat: String,
     #[serde(default)]
     next: String,
 }
@@ -54,10 +58,16 @@ pub(crate) struct PasswordForm {
 /// `POST /password`.
 pub(crate) async fn set_password(
     State(state): State<AppState>,
-    AnySession { session, .. }: AnySession,
+    session: AnySession,
+    ClientAddress(address): ClientAddress,
     Form(form): Form<PasswordForm>,
 ) -> Result<Response, ApiError> {
-    let token = session::set_password(&state, &session, Private(form.password)).await?;
+    if form.new != form.repeat {
+        let detail = "the two passwords are not the same";
+        return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, PASSWORD_UNFIT, detail));
+    }
+    let (current, chosen) = (Private(form.current), Private(form.new));
+    let token = session::set_password(&state, &session, current, chosen, address).await?;
     Ok(go_on(token.cookie(&state), local(&form.next)))
 }
 
@@ -107,7 +117,10 @@ impl From<SignInError> for ApiError {
 impl From<SetPasswordError> for ApiError {
     fn from(error: SetPasswordError) -> Self {
         match error {
-            SetPasswordError::BadLength | SetPasswordError::Unchanged => {
+            SetPasswordError::WrongCurrent
+            | SetPasswordError::TooShort
+            | SetPasswordError::TooLong
+            | SetPasswordError::Unchanged => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, PASSWORD_UNFIT, error.to_string())
             }
             SetPasswordError::SignIn(error) => error.into(),

@@ -156,10 +156,22 @@ pub struct AlertCursor {
 pub struct AlertFilter {
     /// Only those of this severity.
     pub severity: Option<Severity>,
-    /// Only those of this status.
-    pub status: Option<AlertStatus>,
+    /// Only those of which this became.
+    pub status: StatusFilter,
     /// Only those that this device raised.
     pub device: Option<DeviceId>,
+}
+
+/// Which alerts to list, by what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StatusFilter {
+    /// All.
+    #[default]
+    Any,
+    /// Whatever is not resolved: what there is to do.
+    Unresolved,
+    /// All of one status.
+    Only(AlertStatus),
 }
 
 impl Store {
@@ -430,6 +442,14 @@ fn list(
     // Fixed pieces only; what a caller says is always a parameter.
     let mut sql = concat!(alert_columns!(), "WHERE a.tenant_id = ?").to_owned();
     let mut values = vec![Value::from(scope.id())];
+    // The index on what is unresolved serves only statements that say so in these words.
+    match filter.status {
+        StatusFilter::Any | StatusFilter::Only(AlertStatus::Resolved) => {}
+        StatusFilter::Unresolved
+        | StatusFilter::Only(AlertStatus::New | AlertStatus::InProgress) => {
+            sql.push_str(" AND a.status <> 'Resolved'");
+        }
+    }
     let mut narrow = |piece: &str, value: Value| {
         sql.push_str(piece);
         values.push(value);
@@ -437,7 +457,7 @@ fn list(
     if let Some(severity) = filter.severity {
         narrow(" AND a.severity = ?", severity.word().to_owned().into());
     }
-    if let Some(status) = filter.status {
+    if let StatusFilter::Only(status) = filter.status {
         narrow(" AND a.status = ?", status.word().to_owned().into());
     }
     if let Some(device) = filter.device {

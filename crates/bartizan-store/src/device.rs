@@ -3,6 +3,7 @@
 use bartizan_model::{
     DeviceId, Mode, ProtectionState, Severity, TenantId, UnixMillis, UnresolvedAlerts,
 };
+use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params};
 
 use crate::column::{count, found, int, ms, time, word};
@@ -114,6 +115,26 @@ impl DeviceRow {
     }
 }
 
+/// Which devices to list; nothing means all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceFilter {
+    /// Only those with this in their name, in any case of ASCII letters; empty for all.
+    pub name_contains: String,
+    /// Only those in this state.
+    pub state: Option<DeviceState>,
+}
+
+/// What devices are told apart by: what they said last, or that they said nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceState {
+    /// Said this last, however long ago.
+    Said(ProtectionState),
+    /// Said something, but nothing since this time.
+    SilentSince(UnixMillis),
+    /// Has not checked in since it enrolled.
+    NeverCheckedIn,
+}
+
 /// How many devices there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeviceCounts {
@@ -191,28 +212,11 @@ impl Store {
     pub async fn devices(
         &self,
         scope: TenantScope,
+        filter: DeviceFilter,
         after: Option<DeviceCursor>,
         limit: u32,
     ) -> Result<Vec<DeviceRow>, StoreError> {
-        // Beyond every row, so that the first page needs no statement of its own.
-        let (at, id) = after.map_or((i64::MAX, [0xff; 16]), |after| {
-            (ms(after.last_seen_at), after.id.0.to_be_bytes())
-        });
-        self.sqlite
-            .read(move |db| {
-                let mut statement = db.prepare_cached(concat!(
-                    device_columns!(),
-                    "WHERE s.tenant_id = ?1 AND (s.last_seen_at_ms, s.device_id) < (?2, ?3)
-                     ORDER BY s.last_seen_at_ms DESC, s.device_id DESC LIMIT ?4"
-                ))?;
-                let mut rows = statement.query(params![scope.id(), at, id, limit])?;
-                let mut devices = Vec::new();
-                while let Some(row) = rows.next()? {
-                    devices.push(read(row)?);
-                }
-                Ok(devices)
-            })
-            .await
+        self.sqlite.read(move |db| list(db, scope, filter, after, limit)).await
     }
 
     /// Returns one device.
@@ -299,6 +303,54 @@ fn check_in(
         indicator_epoch: epoch.map(count),
         protection_changed: before.as_deref() != Some(report.protection.word()),
     })
+}
+
+fn list(
+    db: &Connection,
+    scope: TenantScope,
+    filter: DeviceFilter,
+    after: Option<DeviceCursor>,
+    limit: u32,
+) -> Result<Vec<DeviceRow>, StoreError> {
+    // Fixed pieces only; what a caller says is always a parameter.
+    let mut sql = concat!(device_columns!(), "WHERE s.tenant_id = ?").to_owned();
+    let mut values = vec![Value::from(scope.id())];
+    let mut narrow = |piece: &str, value: Option<Value>| {
+        sql.push_str(piece);
+        values.extend(value);
+    };
+    if !filter.name_contains.is_empty() {
+        let part = filter.name_contains.to_ascii_lowercase();
+        narrow(" AND instr(lower(d.device_name), ?)", Some(part.into()));
+    }
+    match filter.state {
+        None => {}
+        Some(DeviceState::Said(state)) => {
+            narrow(" AND s.protection = ?", Some(state.word().to_owned().into()));
+        }
+        Some(DeviceState::SilentSince(time)) => {
+            narrow(
+                " AND s.protection IS NOT NULL AND s.last_seen_at_ms < ?",
+                Some(ms(time).into()),
+            );
+        }
+        Some(DeviceState::NeverCheckedIn) => narrow(" AND s.protection IS NULL", None),
+    }
+    if let Some(after) = after {
+        narrow(" AND (s.last_seen_at_ms, s.device_id) < (?,", Some(ms(after.last_seen_at).into()));
+        narrow(" ?)", Some(after.id.0.to_be_bytes().to_vec().into()));
+    }
+    narrow(
+        " ORDER BY s.last_seen_at_ms DESC, s.device_id DESC LIMIT ?",
+        Some(i64::from(limit).into()),
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+    let mut devices = Vec::new();
+    while let Some(row) = rows.next()? {
+        devices.push(read(row)?);
+    }
+    Ok(devices)
 }
 
 pub(crate) fn one(

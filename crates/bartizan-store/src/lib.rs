@@ -32,10 +32,12 @@ use std::sync::Arc;
 use bartizan_model::{Private, UnixMillis};
 
 pub use alert::{
-    AlertCursor, AlertDetail, AlertFilter, AlertKey, AlertKeyError, AlertRow, AlertStatus, Ingested,
+    AlertCursor, AlertDetail, AlertFilter, AlertKey, AlertKeyError, AlertRow, AlertStatus,
+    Ingested, StatusFilter,
 };
 pub use device::{
-    CheckinState, Counters, DeviceCounts, DeviceCredential, DeviceCursor, DeviceReport, DeviceRow,
+    CheckinState, Counters, DeviceCounts, DeviceCredential, DeviceCursor, DeviceFilter,
+    DeviceReport, DeviceRow, DeviceState,
 };
 pub use enrollment::{EnrollError, Enrolled, NewDevice};
 pub use indicator::IndicatorFileRow;

@@ -20,12 +20,12 @@ async fn a_member_replaces_the_one_time_password_first() {
 
     let sent = browser.get("/session").await;
     assert_eq!(sent.header("location"), "/password?next=/session");
-    let short = browser.post("/password", &[("password", "too short")]).await;
+    let short = browser.choose("", "too short").await;
     assert_eq!(short.problem(), (422, "password_unfit".into()));
-    let same = browser.post("/password", &[("password", &password.to_string())]).await;
+    let same = browser.choose("", &password.to_string()).await;
     assert_eq!(same.problem(), (422, "password_unfit".into()));
     let first_cookie = browser.cookie.clone();
-    let set = browser.post("/password", &[("password", OWN_PASSWORD), ("next", "/alerts")]).await;
+    let set = browser.choose("", OWN_PASSWORD).await;
     assert_eq!((set.status.as_u16(), set.header("location")), (303, "/alerts"));
     assert_ne!(browser.cookie, first_cookie);
     let who = browser.get("/session").await;
@@ -69,6 +69,25 @@ async fn guessing_is_slowed_down_for_known_and_unknown_accounts_alike() {
     }
     world.advance(30_000);
     assert_eq!(world.browser().sign_in("a@acme.test", OWN_PASSWORD).await.status, 303);
+}
+
+#[tokio::test]
+async fn changing_a_password_takes_the_current_one_and_ends_other_sessions() {
+    let world = World::new().await;
+    let mut browser = world.member(world.acme, "a@acme.test").await;
+    let mut other = world.browser();
+    assert_eq!(other.sign_in("a@acme.test", OWN_PASSWORD).await.status, 303);
+    let different = [("current", OWN_PASSWORD), ("new", "aaaaaaaaaaaa"), ("repeat", "b")];
+    let refused = browser.post("/password", &different).await;
+    assert_eq!(refused.problem(), (422, "password_unfit".into()));
+    assert_eq!(browser.choose(OWN_PASSWORD, OWN_PASSWORD).await.status, 422);
+    assert_eq!(browser.choose(OWN_PASSWORD, &"a".repeat(257)).await.status, 422);
+    assert_eq!(browser.choose(OWN_PASSWORD, "another long one").await.status, 303);
+    assert_eq!(other.get("/session").await.status, 303);
+    for _ in 0..5 {
+        assert_eq!(browser.choose("guess", "one more long one").await.status, 422);
+    }
+    assert_eq!(browser.choose("another long one", "one more long one").await.status, 429);
 }
 
 #[tokio::test]

@@ -93,7 +93,7 @@ impl World {
         let password = self.portal.create_administrator(tenant, email).await.unwrap();
         let mut browser = self.browser();
         assert_eq!(browser.sign_in(email, &password.to_string()).await.status, 303);
-        assert_eq!(browser.post("/password", &[("password", OWN_PASSWORD)]).await.status, 303);
+        assert_eq!(browser.choose("", OWN_PASSWORD).await.status, 303);
         browser
     }
 }
@@ -218,6 +218,11 @@ pub(crate) struct Browser {
 impl Browser {
     pub(crate) async fn sign_in(&mut self, email: &str, password: &str) -> Answer {
         self.post("/sign-in", &[("email", email), ("password", password)]).await
+    }
+
+    pub(crate) async fn choose(&mut self, current: &str, new: &str) -> Answer {
+        let form = [("current", current), ("new", new), ("repeat", new), ("next", "/alerts")];
+        self.post("/password", &form).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

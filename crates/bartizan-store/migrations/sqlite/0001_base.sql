@@ -137,8 +137,10 @@ CREATE TABLE alert (
 -- The lists of the console, newest first, by what they filter on.
 CREATE INDEX alert_newest   ON alert (tenant_id, last_seen_at_ms, alert_id);
 CREATE INDEX alert_severity ON alert (tenant_id, severity, last_seen_at_ms, alert_id);
-CREATE INDEX alert_status   ON alert (tenant_id, status, last_seen_at_ms, alert_id);
 CREATE INDEX alert_device   ON alert (tenant_id, device_id, last_seen_at_ms, alert_id);
+-- What there is to do: few among many.
+CREATE INDEX alert_open     ON alert (tenant_id, last_seen_at_ms, alert_id)
+    WHERE status <> 'Resolved';
 -- Same threat again.
 CREATE INDEX alert_subject  ON alert (tenant_id, device_id, detector, host, last_seen_at_ms)
     WHERE status <> 'Resolved';

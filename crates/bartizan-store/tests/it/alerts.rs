@@ -1,11 +1,11 @@
 //! Alerts: once, joined, clamped, listed.
 
 use bartizan_model::{Detector, DeviceId, RiskLevel, Severity, UnixMillis, UnresolvedAlerts};
-use bartizan_store::{AlertFilter, AlertStatus, StoreError};
+use bartizan_store::{AlertFilter, AlertStatus, StatusFilter, StoreError};
 
 use crate::world::{DAY, HOUR, NOW, World, alert, enroll};
 
-const ALL: AlertFilter = AlertFilter { severity: None, status: None, device: None };
+const ALL: AlertFilter = AlertFilter { severity: None, status: StatusFilter::Any, device: None };
 
 #[tokio::test]
 async fn a_repeated_upload_is_acknowledged_and_changes_nothing() {
@@ -135,8 +135,11 @@ async fn filters_narrow_and_risk_follows_what_is_unresolved() {
     let high = world.list(filter).await;
     assert_eq!(high.len(), 1);
     assert_eq!(world.list(AlertFilter { device: Some(DeviceId(77)), ..filter }).await, []);
-    let mine =
-        AlertFilter { device: Some(world.acme.device), status: Some(AlertStatus::New), ..ALL };
+    let mine = AlertFilter {
+        device: Some(world.acme.device),
+        status: StatusFilter::Only(AlertStatus::New),
+        ..ALL
+    };
     assert_eq!(world.list(mine).await.len(), 2);
 
     check_risk(&world, RiskLevel::High).await;
@@ -144,6 +147,15 @@ async fn filters_narrow_and_risk_follows_what_is_unresolved() {
     check_risk(&world, RiskLevel::High).await;
     set(&world, &high[0], AlertStatus::Resolved).await;
     check_risk(&world, RiskLevel::Informational).await;
+    for (status, expected) in [
+        (StatusFilter::Any, 2),
+        (StatusFilter::Unresolved, 1),
+        (StatusFilter::Only(AlertStatus::New), 1),
+        (StatusFilter::Only(AlertStatus::InProgress), 0),
+        (StatusFilter::Only(AlertStatus::Resolved), 1),
+    ] {
+        assert_eq!(world.list(AlertFilter { status, ..ALL }).await.len(), expected, "{status:?}");
+    }
     assert_eq!(
         world.store.unresolved_alerts(world.acme.scope).await.unwrap(),
         UnresolvedAlerts { informational: 1, ..UnresolvedAlerts::default() }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bartizan_model::{DeviceId, Private, UnixMillis};
-use bartizan_store::{EnrollError, NewMember, NewSession};
+use bartizan_store::{DeviceFilter, EnrollError, NewMember, NewSession};
 
 use crate::world::{DAY, HOUR, NOW, World, new_device};
 
@@ -34,7 +34,8 @@ async fn a_token_lets_one_of_many_in() {
         }
     }
     assert_eq!(won, 1);
-    let devices = world.store.devices(world.acme.scope, None, 100).await.unwrap();
+    let devices =
+        world.store.devices(world.acme.scope, DeviceFilter::default(), None, 100).await.unwrap();
     assert_eq!(devices.len(), 2);
 }
 

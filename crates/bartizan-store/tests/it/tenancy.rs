@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bartizan_model::{Mode, Policy, Private, ProtectionState, UnixMillis, UnresolvedAlerts};
 use bartizan_store::{
-    AlertFilter, AlertStatus, Counters, DeviceCounts, DeviceReport, IndicatorFileRow, NewSession,
-    StoreError,
+    AlertFilter, AlertStatus, Counters, DeviceCounts, DeviceFilter, DeviceReport, DeviceState,
+    IndicatorFileRow, NewSession, StoreError,
 };
 
-use crate::world::{DAY, NOW, World, alert};
+use crate::world::{DAY, NOW, World, alert, enroll};
 
 #[tokio::test]
 async fn reading_shows_nothing_of_another_tenant() {
@@ -25,7 +25,7 @@ async fn reading_shows_nothing_of_another_tenant() {
     assert_eq!(store.alerts(globex.scope, AlertFilter::default(), None, 9).await.unwrap(), []);
     not_found(store.alert(globex.scope, key).await);
     not_found(store.device(globex.scope, acme.device).await);
-    let devices = store.devices(globex.scope, None, 9).await.unwrap();
+    let devices = store.devices(globex.scope, DeviceFilter::default(), None, 9).await.unwrap();
     assert_eq!(devices.iter().map(|device| device.id).collect::<Vec<_>>(), [globex.device]);
     assert_eq!(store.unresolved_alerts(globex.scope).await.unwrap(), UnresolvedAlerts::default());
     assert_eq!(
@@ -113,6 +113,43 @@ async fn a_check_in_is_noted_and_told_what_there_is() {
     assert_eq!(row.counters, report().counters);
     let counts = store.device_counts(acme.scope, later).await.unwrap();
     assert_eq!(counts, DeviceCounts { total: 1, active: 1, protected: 1 });
+}
+
+#[tokio::test]
+async fn devices_are_listed_by_name_and_state_a_page_at_a_time() {
+    let world = World::new().await;
+    let (store, scope, first) = (&world.store, world.acme.scope, world.acme.device);
+    let mut all = vec![first];
+    for number in 10..14 {
+        all.push(enroll(store, scope, number).await);
+    }
+    let list = async |filter: DeviceFilter, after, limit| {
+        let rows = store.devices(scope, filter, after, limit).await.unwrap();
+        rows.into_iter().map(|row| (row.id, row.cursor())).collect::<Vec<_>>()
+    };
+    let mut paged = Vec::new();
+    let mut after = None;
+    loop {
+        let page = list(DeviceFilter::default(), after, 2).await;
+        let Some((_, cursor)) = page.last() else { break };
+        after = Some(*cursor);
+        paged.extend(page.into_iter().map(|(id, _)| id));
+    }
+    all.reverse();
+    assert_eq!(paged, all);
+
+    store.check_in(scope, first, report(), NOW).await.unwrap();
+    let state = |state| DeviceFilter { state: Some(state), ..DeviceFilter::default() };
+    let said = DeviceState::Said(ProtectionState::On);
+    assert_eq!(list(state(said), None, 9).await.len(), 1);
+    assert_eq!(list(state(DeviceState::NeverCheckedIn), None, 9).await.len(), 4);
+    assert_eq!(list(state(DeviceState::SilentSince(NOW)), None, 9).await.len(), 0);
+    let later = UnixMillis(NOW.0 + 1);
+    assert_eq!(list(state(DeviceState::SilentSince(later)), None, 9).await.len(), 1);
+    let named = |name: &str| DeviceFilter { name_contains: name.into(), state: None };
+    assert_eq!(list(named("pHONE 1"), None, 9).await.len(), 5);
+    assert_eq!(list(named("phone 12"), None, 9).await.len(), 1);
+    assert_eq!(list(named("%"), None, 9).await.len(), 0);
 }
 
 #[track_caller]
