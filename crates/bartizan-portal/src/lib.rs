@@ -40,13 +40,13 @@ use bartizan_contract::enroll::EnrollmentToken;
 use bartizan_contract::keys::Jwk;
 use bartizan_indicators::build::{Stamp, build};
 use bartizan_model::{DomainName, IndicatorClass, Private, TenantId, UnixMillis};
-use bartizan_store::{IndicatorFileRow, NewMember, Store, StoreError};
+use bartizan_store::{AlertFilter, AlertRow, IndicatorFileRow, NewMember, Store, StoreError};
 use ed25519_dalek::SigningKey;
 use sha2::{Digest as _, Sha256};
 
 pub use clock::Clock;
 pub use router::{Access, routes};
-pub use serve::Listener;
+pub use serve::{Listener, serve};
 
 use files::{Files, hexadecimal};
 use state::AppState;
@@ -195,6 +195,16 @@ impl Portal {
         anyhow::bail!("others keep publishing at the same time")
     }
 
+    /// Returns the newest alerts, at most a page of them.
+    ///
+    /// # Errors
+    /// There is no such tenant, or the store is unavailable.
+    pub async fn newest_alerts(&self, tenant: TenantId) -> Result<Vec<AlertSummary>, StoreError> {
+        let scope = self.state.store.tenant(tenant).await?;
+        let rows = self.state.store.alerts(scope, AlertFilter::default(), None, ALERT_PAGE).await?;
+        Ok(rows.into_iter().map(AlertSummary::from).collect())
+    }
+
     /// Returns all routes as one service, for a server or a test.
     pub fn router(&self) -> axum::Router {
         router::build(&self.state)
@@ -211,7 +221,7 @@ impl Portal {
         shutdown: impl Future<Output = ()> + Send,
     ) -> anyhow::Result<()> {
         let closing = self.state.closing.subscribe();
-        let ended = serve::serve(self.router(), listeners, closing);
+        let ended = serve(self.router(), listeners, closing);
         let stop = async {
             shutdown.await;
             self.state.closing.send_replace(true);
@@ -219,6 +229,36 @@ impl Portal {
         tokio::join!(ended, stop);
         self.state.store.close().await;
         Ok(())
+    }
+}
+
+/// An alert in a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertSummary {
+    /// As in its address in the console.
+    pub id: String,
+    /// The detector's id.
+    pub detector: &'static str,
+    /// In words.
+    pub severity: &'static str,
+    /// What it is about; `None` where policy keeps that on the device.
+    pub host: Option<String>,
+    /// The device's name.
+    pub device: String,
+    /// How often it happened.
+    pub count: u64,
+}
+
+impl From<AlertRow> for AlertSummary {
+    fn from(row: AlertRow) -> Self {
+        Self {
+            id: row.key.to_string(),
+            detector: row.detector.id(),
+            severity: row.severity.word(),
+            host: row.host.map(|host| host.to_string()),
+            device: row.device_name,
+            count: row.count,
+        }
     }
 }
 
@@ -289,5 +329,6 @@ fn later(now: UnixMillis, by: Duration) -> UnixMillis {
 /// 30 characters; without I, L, O, U, 0 and 1.
 const ALPHABET: &[u8; 30] = b"ABCDEFGHJKMNPQRSTVWXYZ23456789";
 const ONE_TIME_PASSWORD_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+const ALERT_PAGE: u32 = 50;
 /// Each try builds the file again, so a few are plenty.
 const PUBLISH_TRIES: usize = 3;

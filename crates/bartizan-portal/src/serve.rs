@@ -28,12 +28,8 @@ pub enum Listener {
     Tls(TcpListener, Arc<rustls::ServerConfig>),
 }
 
-/// Serves until `closing` says so, then until the last connection ends or [`GRACE`] is over.
-pub(crate) async fn serve(
-    router: Router,
-    listeners: Vec<Listener>,
-    closing: watch::Receiver<bool>,
-) {
+/// Serves until `closing` says so, then until the last connection ends or ten seconds are over.
+pub async fn serve(router: Router, listeners: Vec<Listener>, closing: watch::Receiver<bool>) {
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut loops = JoinSet::new();
     for listener in listeners {

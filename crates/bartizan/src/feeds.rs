@@ -1,0 +1,211 @@
+//! Feeds from files and addresses, compressed or not, to the names that are listed.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use bartizan_indicators::compile::Compiler;
+use bartizan_indicators::feed::{self, FeedReport};
+use bartizan_indicators::guard::{Guard, HeldBack};
+use bartizan_model::{DomainName, IndicatorClass};
+use serde_json::json;
+use ureq::tls::{PemItem, RootCerts, TlsConfig};
+
+/// What a set of feeds comes to.
+pub(crate) struct Listed {
+    /// The names, without those held back.
+    pub(crate) compiler: Compiler,
+    /// A feed each, in the order given.
+    pub(crate) feeds: Vec<(String, FeedReport)>,
+}
+
+impl Listed {
+    /// Reads all feeds; names in `allow` are popular, and held back beside the built-in ones.
+    ///
+    /// # Errors
+    /// The first feed that is none, by its name.
+    pub(crate) fn read(
+        feeds: &[String],
+        allow: &[String],
+        own: &[DomainName],
+    ) -> anyhow::Result<Self> {
+        let mut guard = Guard::new();
+        for name in own {
+            guard.protect(name);
+        }
+        for source in allow {
+            feed::read(open(source)?, |name| guard.allow(&name))
+                .with_context(|| format!("allow list {source}"))?;
+        }
+        let mut compiler = Compiler::new(guard);
+        let mut reports = Vec::new();
+        for source in feeds {
+            let input = open(source)?;
+            let report = compiler
+                .add(input, IndicatorClass::Phishing)
+                .with_context(|| format!("feed {source}"))?;
+            for bad in &report.first_bad {
+                tracing::info!(
+                    feed = source,
+                    line = bad.number,
+                    reason = bad.reason,
+                    "line not read"
+                );
+            }
+            reports.push((source.clone(), report));
+        }
+        Ok(Self { compiler, feeds: reports })
+    }
+
+    /// Returns how many entries were held back for a reason.
+    pub(crate) fn held_back(&self, reason: HeldBack) -> usize {
+        self.compiler.held_back().values().filter(|held| **held == reason).count()
+    }
+
+    /// Writes the report that is kept beside the file.
+    pub(crate) fn report(&self) -> String {
+        let feeds: Vec<_> = self
+            .feeds
+            .iter()
+            .map(|(source, report)| {
+                json!({
+                    "source": source, "format": report.format.to_string(), "lines": report.lines,
+                    "names": report.names, "addresses": report.addresses, "bad_lines": report.bad_lines,
+                })
+            })
+            .collect();
+        let held: serde_json::Map<_, _> = HeldBack::ALL
+            .iter()
+            .map(|reason| (reason.to_string(), self.held_back(*reason).into()))
+            .collect();
+        // A feed that lists very many popular names is not worth keeping each of them.
+        let names: Vec<_> = self
+            .compiler
+            .held_back()
+            .iter()
+            .take(MOST_HELD_BACK_NAMED)
+            .map(|(name, reason)| json!({ "name": name.as_str(), "reason": reason.to_string() }))
+            .collect();
+        json!({ "feeds": feeds, "listed": self.compiler.names().len(), "held_back": held, "held_back_names": names })
+            .to_string()
+    }
+}
+
+/// Opens a file or an address, and looks through gzip and zstd, whatever it is called.
+fn open(source: &str) -> anyhow::Result<Box<dyn BufRead>> {
+    let raw: Box<dyn Read> = if source.contains("://") {
+        Box::new(Cursor::new(fetch(source)?))
+    } else {
+        Box::new(File::open(source).with_context(|| format!("cannot open {source}"))?)
+    };
+    look_through(raw).with_context(|| format!("cannot read {source}"))
+}
+
+fn look_through(raw: impl Read + 'static) -> io::Result<Box<dyn BufRead>> {
+    let mut raw = BufReader::with_capacity(1 << 16, raw);
+    let magic = raw.fill_buf()?;
+    let unpacked: Box<dyn Read> = if magic.starts_with(&[0x1f, 0x8b]) {
+        Box::new(flate2::bufread::MultiGzDecoder::new(raw))
+    } else if magic.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        Box::new(zstd::stream::read::Decoder::with_buffer(raw)?)
+    } else {
+        return Ok(Box::new(raw.take(MOST_OCTETS)));
+    };
+    Ok(Box::new(BufReader::with_capacity(1 << 16, unpacked.take(MOST_OCTETS))))
+}
+
+fn fetch(url: &str) -> anyhow::Result<Vec<u8>> {
+    let on_this_machine = ["http://127.0.0.1", "http://localhost", "http://[::1]"]
+        .iter()
+        .any(|own| url.starts_with(own));
+    if !url.starts_with("https://") && !on_this_machine {
+        bail!(
+            "{url}: a feed comes by https://, since whoever changes it on the way decides what is blocked"
+        );
+    }
+    let mut roots = Vec::new();
+    let pem = std::fs::read(SYSTEM_ROOTS).unwrap_or_default();
+    for item in ureq::tls::parse_pem(&pem) {
+        if let Ok(PemItem::Certificate(certificate)) = item {
+            roots.push(certificate);
+        }
+    }
+    let tls = TlsConfig::builder()
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .root_certs(RootCerts::Specific(Arc::new(roots)))
+        .build();
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .tls_config(tls)
+        .timeout_global(Some(Duration::from_secs(300)))
+        .timeout_connect(Some(Duration::from_secs(10)))
+        .user_agent(concat!("bartizan/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .into();
+    let mut response = agent.get(url).call().with_context(|| format!("cannot fetch {url}"))?;
+    response
+        .body_mut()
+        .with_config()
+        .limit(MOST_FETCHED)
+        .read_to_vec()
+        .with_context(|| format!("cannot fetch {url}"))
+}
+
+const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// Unpacked. The largest public lists have a few hundred megabytes; a bomb has more.
+const MOST_OCTETS: u64 = 2 << 30;
+/// As it comes.
+const MOST_FETCHED: u64 = 256 << 20;
+const MOST_HELD_BACK_NAMED: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_feed_is_read_however_it_is_packed() {
+        let plain = b"evil.test\n".to_vec();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(&plain).unwrap();
+        let gzip = gzip.finish().unwrap();
+        let zstd = zstd::encode_all(plain.as_slice(), 3).unwrap();
+        for packed in [&plain, &gzip, &zstd] {
+            assert_eq!(read(packed).unwrap().compiler.names().len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_feed_is_named_with_the_reason() {
+        let plain: Vec<u8> =
+            (0..5_000).flat_map(|n| format!("evil{n}.test\n").into_bytes()).collect();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(&plain).unwrap();
+        let gzip = gzip.finish().unwrap();
+        let zstd = zstd::encode_all(plain.as_slice(), 3).unwrap();
+
+        refused(&gzip[..gzip.len() / 2], "cannot be read to its end");
+        refused(&zstd[..zstd.len() / 2], "cannot be read to its end");
+        refused(b"<!doctype html><title>Sign in</title>", "is a web page, not a feed");
+        refused(b"", "holds no entries");
+        let missing = Listed::read(&["/nonexistent/feed".to_owned()], &[], &[]).err().unwrap();
+        assert!(format!("{missing:#}").starts_with("cannot open /nonexistent/feed"), "{missing:#}");
+        let plain_http =
+            Listed::read(&["http://feeds.example/list".to_owned()], &[], &[]).err().unwrap();
+        assert!(format!("{plain_http:#}").contains("a feed comes by https://"), "{plain_http:#}");
+    }
+
+    #[track_caller]
+    fn refused(octets: &[u8], reason: &str) {
+        let error = read(octets).err().unwrap();
+        assert!(format!("{error:#}").contains(reason), "{error:#}");
+    }
+
+    fn read(octets: &[u8]) -> anyhow::Result<Listed> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), octets).unwrap();
+        Listed::read(&[file.path().to_string_lossy().into_owned()], &[], &[])
+    }
+}

@@ -1,0 +1,13 @@
+//! The programs as a person runs them, and the two halves together.
+//!
+//! Tests in `slow` drive namespaces, browsers and feeds of real size; `cargo xtask test` says which of
+//! them cannot run and why.
+
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod recovery;
+#[cfg(test)]
+mod slow;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,10 @@
+//! What drives the real thing: namespaces with a TUN, a browser, feeds of real size.
+
+#[cfg(test)]
+mod browser;
+#[cfg(test)]
+mod feeds;
+#[cfg(test)]
+mod netns;
+#[cfg(test)]
+mod webdriver;

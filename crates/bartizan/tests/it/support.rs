@@ -1,0 +1,229 @@
+//! A portal process, a device in this process, and waiting for conditions.
+
+use std::io::{BufRead, BufReader};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use bartizan_agent::UreqHttp;
+use bartizan_host::portal::Http;
+use bartizan_host::tunnel::Route;
+use bartizan_host::{Device, Setup, Status};
+use bartizan_portal::{AlertSummary, Portal, PortalConfig};
+use bartizan_wire::udp::encode_udp;
+
+/// The built program.
+pub(crate) const BARTIZAN: &str = env!("CARGO_BIN_EXE_bartizan");
+
+/// Runs the program to its end.
+pub(crate) fn bartizan(arguments: &[&str]) -> Output {
+    Command::new(BARTIZAN).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Waits for a condition, not for a time; fails after a bound that no healthy run reaches.
+#[track_caller]
+#[expect(clippy::disallowed_methods, reason = "another process gives no event to wait for")]
+pub(crate) fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..600 {
+        if let Some(value) = ready() {
+            return value;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("waited for 30 s: {what}");
+}
+
+/// A portal as a process of its own, so that it can be killed.
+pub(crate) struct PortalProcess {
+    pub(crate) url: String,
+    pub(crate) data: PathBuf,
+    pub(crate) said: Vec<String>,
+    address: SocketAddr,
+    child: Child,
+    _more: Receiver<String>,
+}
+
+impl PortalProcess {
+    /// Starts a portal on a free port.
+    pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        Self::start_at(free, data, more)
+    }
+
+    /// Kills it as a power cut would, and starts it again at the same place.
+    pub(crate) fn start_again(mut self) -> Self {
+        self.kill();
+        let (address, data) = (self.address, self.data.clone());
+        Self::start_at(address, &data, &[])
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn start_at(address: SocketAddr, data: &Path, more: &[&str]) -> Self {
+        let mut child = Command::new(BARTIZAN)
+            .args([
+                "portal",
+                "--listen",
+                &address.to_string(),
+                "--admin",
+                "admin@example.test",
+                "--data",
+            ])
+            .arg(data)
+            .args(more)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        // Read on for ever, so that the portal never waits for us.
+        std::thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line)))
+        });
+        let mut said = Vec::new();
+        let mut url = None;
+        while url.is_none() {
+            let line = lines
+                .recv_timeout(Duration::from_secs(30))
+                .unwrap_or_else(|_| panic!("portal: {said:#?}"));
+            url = line.strip_prefix("The portal is at ").map(str::to_owned);
+            said.push(line);
+        }
+        Self { url: url.unwrap(), data: data.to_owned(), said, address, child, _more: lines }
+    }
+
+    /// The one-time password that a new portal prints.
+    pub(crate) fn password(&self) -> &str {
+        let line = self.said.iter().find(|line| line.starts_with("Sign in as")).unwrap();
+        line.rsplit(' ').next().unwrap()
+    }
+
+    pub(crate) fn enrollment_token(&self) -> String {
+        let data = self.data.to_str().unwrap();
+        let output = bartizan(&["admin", "enrollment-token", "--data", data]);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// What the portal holds, read from its data folder.
+    pub(crate) fn alerts(&self) -> Vec<AlertSummary> {
+        let config = PortalConfig { data_dir: self.data.clone(), secure_cookies: false };
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let portal = Portal::open(config).await.unwrap();
+            let (tenant, _) = portal.tenants().await.unwrap().remove(0);
+            portal.newest_alerts(tenant).await.unwrap()
+        })
+    }
+}
+
+impl Drop for PortalProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A device in this process, its application's end of the tunnel, and a resolver that knows everything.
+pub(crate) struct TestDevice {
+    pub(crate) state: PathBuf,
+    application: UnixDatagram,
+    device: Option<Device>,
+}
+
+impl TestDevice {
+    pub(crate) fn start(state: &Path, portal: &str, token: Option<&str>) -> Self {
+        Self::start_with(state, portal, token, Box::new(http()))
+    }
+
+    pub(crate) fn start_with(
+        state: &Path,
+        portal: &str,
+        token: Option<&str>,
+        http: Box<dyn Http>,
+    ) -> Self {
+        let (tunnel, application) = UnixDatagram::pair().unwrap();
+        application.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let device = Device::start(Setup {
+            state_dir: state.to_owned(),
+            portal_url: portal.to_owned(),
+            enrollment_token: token.map(|token| token.parse().unwrap()),
+            platform: bartizan_agent::platform(),
+            packets: tunnel.into(),
+            resolvers: vec![RESOLVER.ip()],
+            route: Route { resolvers: [(RESOLVER.ip(), resolver())].into(), uplink: None },
+            http,
+        })
+        .unwrap();
+        Self { state: state.to_owned(), application, device: Some(device) }
+    }
+
+    pub(crate) fn status(&self) -> Option<Status> {
+        bartizan_agent::status(&self.state).ok()
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_until(&self, what: &str, holds: impl Fn(&Status) -> bool) -> Status {
+        wait_for(what, || self.status().filter(&holds))
+    }
+
+    /// Asks for a name's address through the tunnel.
+    pub(crate) fn resolve(&self, name: &str) -> Ipv4Addr {
+        let packet = encode_udp(CLIENT, RESOLVER, &question(name)).unwrap();
+        self.application.send(&packet).unwrap();
+        let mut buffer = [0; 2_048];
+        let length = self.application.recv(&mut buffer).unwrap();
+        // The address stands at the end of our answers; an OPT record was not asked for.
+        let octets: [u8; 4] = buffer[length - 4..length].try_into().unwrap();
+        octets.into()
+    }
+}
+
+impl Drop for TestDevice {
+    fn drop(&mut self) {
+        if let Some(device) = self.device.take() {
+            device.stop();
+            let _ = device.wait();
+        }
+    }
+}
+
+pub(crate) fn http() -> UreqHttp {
+    UreqHttp::new(Path::new("/etc/ssl/certs/ca-certificates.crt")).unwrap()
+}
+
+/// A resolver on loopback that answers every question with 192.0.2.80.
+fn resolver() -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut query = [0; 1_024];
+        while let Ok((length, client)) = socket.recv_from(&mut query) {
+            let mut reply = query[..length].to_vec();
+            reply[2] |= 0x80; // a response
+            reply[7] = 1; // with one answer
+            reply.extend([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 80]);
+            let _ = socket.send_to(&reply, client);
+        }
+    });
+    address
+}
+
+fn question(name: &str) -> Vec<u8> {
+    let mut query = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        query.push(u8::try_from(label.len()).unwrap());
+        query.extend(label.as_bytes());
+    }
+    query.extend([0, 0, 1, 0, 1]);
+    query
+}
+
+const RESOLVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 18, 0, 53)), 53);
+const CLIENT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 18, 0, 2)), 40_000);
