@@ -1,0 +1,112 @@
+//! One alert: `GET /alerts/{id}`; its form goes to `POST /alerts/{id}/status`.
+
+use askama::Template;
+use bartizan_model::{AlertId, Detector, Severity, UnixMillis};
+
+use super::badge::Badge;
+use super::format::{self, Ago};
+use super::{AlertStatus, DeviceRow, Icon, Presence, Section, Shell, filters};
+
+/// All there is to know about an alert, and what to do.
+#[derive(Template)]
+#[template(path = "console/alert.html")]
+pub(crate) struct AlertPage {
+    /// What surrounds it.
+    pub(crate) shell: Shell,
+    /// Names it.
+    pub(crate) id: AlertId,
+    /// What found it.
+    pub(crate) detector: Detector,
+    /// What happened, in a few words.
+    pub(crate) title: String,
+    /// How bad it is.
+    pub(crate) severity: Severity,
+    /// What became of it.
+    pub(crate) status: AlertStatus,
+    /// The host it is about; `None` where policy keeps that on the device.
+    pub(crate) host: Option<String>,
+    /// The entry of the indicator file that matched; `None` with `host`.
+    pub(crate) matched: Option<String>,
+    /// When it first happened.
+    pub(crate) first_seen: UnixMillis,
+    /// When it last happened.
+    pub(crate) last_seen: UnixMillis,
+    /// How often it happened in between.
+    pub(crate) count: u32,
+    /// The indicator file that decided.
+    pub(crate) indicator_epoch: u64,
+    /// The device that raised it.
+    pub(crate) device: DeviceRow,
+    /// The portal's clock.
+    pub(crate) now: UnixMillis,
+}
+
+impl AlertPage {
+    fn section(&self) -> Section {
+        Section::Alerts
+    }
+
+    fn what_happened(&self) -> String {
+        let (kind, list) = match self.detector {
+            Detector::WebPhishingBlocked => ("a phishing site", "phishing list"),
+            Detector::WebMalwareBlocked => ("malware infrastructure", "malware list"),
+            Detector::WebSpywareBlocked => ("mercenary-spyware infrastructure", "spyware list"),
+        };
+        match (&self.host, &self.matched) {
+            (None, _) => format!("Bartizan stopped this device from reaching {kind}."),
+            (Some(host), Some(matched)) if matched != host => format!(
+                "Bartizan stopped this device from reaching {host}, because {matched} is on the {list}."
+            ),
+            (Some(host), _) => format!(
+                "Bartizan stopped this device from reaching {host}, because it is on the {list}."
+            ),
+        }
+    }
+
+    fn how_often(&self) -> String {
+        match self.count {
+            1 => "Once".into(),
+            2 => "Twice".into(),
+            more => format::count(u64::from(more), "time"),
+        }
+    }
+
+    fn category(&self) -> &'static str {
+        match self.detector.category() {
+            bartizan_model::Category::InitialAccess => "Initial access",
+            bartizan_model::Category::CommandAndControl => "Command and control",
+        }
+    }
+
+    fn technique_name(&self) -> &'static str {
+        match self.detector {
+            Detector::WebPhishingBlocked => "Phishing",
+            Detector::WebMalwareBlocked | Detector::WebSpywareBlocked => {
+                "Application Layer Protocol"
+            }
+        }
+    }
+
+    fn advice(&self) -> &'static [&'static str] {
+        match self.detector {
+            Detector::WebPhishingBlocked => &[
+                "The site was not reached, so there is usually nothing to repair. Resolve the alert.",
+                "Ask the person where the link came from: mail, message or app. Others may have had the same one.",
+                "If they entered a password there before it was blocked, or on another device, have them change it and end their sessions.",
+                "If the site is yours or known to be good, report the entry as a mistake to whoever publishes the list.",
+            ],
+            Detector::WebMalwareBlocked => &[
+                "The connection was stopped, but something on the device asked for it. Find out which app or page.",
+                "Have the person remove apps they do not know or that did not come from the official store.",
+                "Install the latest OS update, then restart the device.",
+                "If the same alert comes back after that, back up what is needed and reset the device.",
+            ],
+            Detector::WebSpywareBlocked => &[
+                "Treat the device as compromised until shown otherwise, and talk to the person over another one.",
+                "Do not reset or update it yet: keep it switched on and take a forensic copy first.",
+                "Cut its access to company mail, files and apps, and end the person's sessions.",
+                "Bring in a team with experience in mercenary spyware. Lockdown Mode raises the bar on an iPhone or iPad.",
+            ],
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Badges: a state as icon, word and color, never color alone.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+use bartizan_model::{ProtectionState, RiskLevel, Severity};
+
+use super::{AlertStatus, Icon};
+
+/// What is shown of a state. `tone` is a class of `console.css`, where its contrast is looked after.
+#[derive(Template)]
+#[template(path = "console/badge.html")]
+pub(crate) struct Badge {
+    tone: &'static str,
+    icon: &'static str,
+    text: &'static str,
+}
+
+/// All of it is ours.
+impl HtmlSafe for Badge {}
+
+impl Badge {
+    /// Shows how bad an alert is.
+    pub(crate) fn severity(severity: &Severity) -> Self {
+        let (tone, icon) = match severity {
+            Severity::High => ("high", "alert-octagon"),
+            Severity::Medium => ("medium", "alert-triangle"),
+            Severity::Low => ("low", "alert-circle"),
+            Severity::Informational => ("info", "info-circle"),
+        };
+        Self { tone, icon, text: severity.word() }
+    }
+
+    /// Shows how much a device is at risk.
+    pub(crate) fn risk(risk: &RiskLevel) -> Self {
+        match risk {
+            RiskLevel::High => Self::severity(&Severity::High),
+            RiskLevel::Medium => Self::severity(&Severity::Medium),
+            RiskLevel::Low => Self::severity(&Severity::Low),
+            RiskLevel::Informational => Self::severity(&Severity::Informational),
+            RiskLevel::None => Self { tone: "good", icon: "circle-check", text: risk.word() },
+        }
+    }
+
+    /// Shows what became of an alert.
+    pub(crate) fn status(status: &AlertStatus) -> Self {
+        let (tone, icon) = match status {
+            AlertStatus::New => ("new", "circle-dot"),
+            AlertStatus::InProgress => ("progress", "progress"),
+            AlertStatus::Resolved => ("quiet", "circle-check"),
+        };
+        Self { tone, icon, text: status.label() }
+    }
+
+    /// Shows whether a device is protected, as it said itself at its latest check-in; `None` before
+    /// the first.
+    pub(crate) fn protection(state: &Option<ProtectionState>) -> Self {
+        let (tone, icon, text) = match state {
+            Some(ProtectionState::On) => ("good", "shield-check", "On"),
+            Some(ProtectionState::Degraded) => ("medium", "shield-half", "Degraded"),
+            Some(ProtectionState::Off) => ("high", "shield-off", "Off"),
+            None => ("quiet", "circle-dashed", "Never checked in"),
+        };
+        Self { tone, icon, text }
+    }
+
+    /// Shows that nothing was heard from a device for a week.
+    pub(crate) fn inactive() -> Self {
+        Self { tone: "quiet", icon: "zzz", text: "Inactive" }
+    }
+}

@@ -1,0 +1,131 @@
+//! One device: `GET /devices/{id}`.
+
+use askama::Template;
+use bartizan_model::{
+    DeviceId, Mode, ProtectionState, RiskLevel, ThreatLevel, UnixMillis, UnresolvedAlerts,
+};
+
+use super::badge::Badge;
+use super::format::{self, Ago};
+use super::{AlertRow, Icon, Presence, Section, Shell, filters};
+
+/// What a device is, how it is, and what it raised.
+#[derive(Template)]
+#[template(path = "console/device.html")]
+pub(crate) struct DevicePage {
+    /// What surrounds it.
+    pub(crate) shell: Shell,
+    /// Names it.
+    pub(crate) id: DeviceId,
+    /// What people call it.
+    pub(crate) name: String,
+    /// Operating system and version, such as `iOS 18.1`.
+    pub(crate) os: String,
+    /// Such as `iPhone 15`; empty if it did not say.
+    pub(crate) model: String,
+    /// Version of our program; empty before the first check-in.
+    pub(crate) app_version: String,
+    /// When it was enrolled.
+    pub(crate) enrolled_at: UnixMillis,
+    /// Its latest check-in.
+    pub(crate) last_seen: Option<UnixMillis>,
+    /// How much of its traffic it said the engine sees.
+    pub(crate) mode: Option<Mode>,
+    /// What it said at its latest check-in.
+    pub(crate) protection: Option<ProtectionState>,
+    /// The policy it uses; 0 if it has fetched none.
+    pub(crate) policy_version: u64,
+    /// The policy it should use.
+    pub(crate) newest_policy_version: u64,
+    /// The indicator file it uses, if any.
+    pub(crate) indicator_epoch: Option<u64>,
+    /// The newest indicator file, if there is one.
+    pub(crate) newest_indicator_epoch: Option<u64>,
+    /// What its engine counted since it started; absent before the first check-in.
+    pub(crate) counters: Option<EngineCounters>,
+    /// Its unresolved alerts.
+    pub(crate) unresolved: UnresolvedAlerts,
+    /// Its latest alerts, resolved or not, the newest first.
+    pub(crate) alerts: Vec<AlertRow>,
+    /// The portal's clock.
+    pub(crate) now: UnixMillis,
+}
+
+/// What the engine counted since the program started.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct EngineCounters {
+    /// Questions that applications asked.
+    pub(crate) queries: u64,
+    /// Of these, answered with a block.
+    pub(crate) blocked: u64,
+    /// Packets dropped.
+    pub(crate) dropped: u64,
+    /// Alerts that had to be given up.
+    pub(crate) alerts_lost: u64,
+}
+
+impl DevicePage {
+    fn section(&self) -> Section {
+        Section::Devices
+    }
+
+    fn presence(&self) -> Presence {
+        Presence::of(&self.last_seen, &self.now)
+    }
+
+    fn risk(&self) -> RiskLevel {
+        RiskLevel::of(self.unresolved)
+    }
+
+    fn risk_reason(&self) -> String {
+        format::risk_reason(self.unresolved)
+    }
+
+    fn threat_word(&self) -> &'static str {
+        match self.risk().threat_level() {
+            ThreatLevel::Secured => "Secured",
+            ThreatLevel::Low => "Low",
+            ThreatLevel::Medium => "Medium",
+            ThreatLevel::High => "High",
+        }
+    }
+
+    fn protection_sentence(&self) -> &'static str {
+        match (self.presence(), self.protection, self.mode) {
+            (Presence::NeverCheckedIn, _, _) | (_, None, _) => {
+                "The device is enrolled but has never checked in. Open the app on it once."
+            }
+            (Presence::Inactive, Some(_), _) => {
+                "No signal for 7 days or more: this is what the device said last. While its VPN is off, it reports only when the app is opened."
+            }
+            (Presence::Active, Some(ProtectionState::On), _) => {
+                "Names that the device looks up are checked, and listed ones are blocked."
+            }
+            (Presence::Active, Some(ProtectionState::Degraded), _) => {
+                "The tunnel runs, but something is missing, such as the indicator file. Traffic flows unchecked."
+            }
+            (Presence::Active, Some(ProtectionState::Off), Some(Mode::Off)) => {
+                "Policy has turned protection off. The device reports only when the app is opened."
+            }
+            (Presence::Active, Some(ProtectionState::Off), Some(Mode::Dns) | None) => {
+                "The tunnel does not run, so nothing is checked. The device reports only when the app is opened."
+            }
+        }
+    }
+
+    fn mode_text(&self) -> &'static str {
+        match self.mode {
+            Some(Mode::Dns) => "DNS: name lookups only",
+            Some(Mode::Off) => "Off: status only",
+            None => "Not reported",
+        }
+    }
+
+    fn is_policy_current(&self) -> bool {
+        self.newest_policy_version <= self.policy_version
+    }
+
+    fn is_indicator_file_current(&self) -> bool {
+        self.newest_indicator_epoch <= self.indicator_epoch
+    }
+}

@@ -1,0 +1,210 @@
+//! The devices: `GET /devices`.
+
+use askama::Template;
+use bartizan_model::{DeviceId, ProtectionState, RiskLevel, UnixMillis};
+
+use super::badge::Badge;
+use super::format::{self, Ago};
+use super::{Icon, Pager, Section, Shell, filters};
+
+/// The list, by name.
+#[derive(Template)]
+#[template(path = "console/devices.html")]
+pub(crate) struct DevicesPage {
+    /// What surrounds it.
+    pub(crate) shell: Shell,
+    /// What is shown.
+    pub(crate) filter: DeviceFilter,
+    /// The cursor this page came by, empty on the first.
+    pub(crate) after: String,
+    /// The devices of this page.
+    pub(crate) rows: Vec<DeviceRow>,
+    /// The cursor of the next page, if there is one.
+    pub(crate) next: Option<String>,
+    /// How many devices the tenant has, whatever the filter.
+    pub(crate) total: u64,
+    /// How to enroll a device; shown while there is none.
+    pub(crate) enroll: EnrollHelp,
+    /// The portal's clock.
+    pub(crate) now: UnixMillis,
+}
+
+impl DevicesPage {
+    fn section(&self) -> Section {
+        Section::Devices
+    }
+
+    fn pager(&self) -> Pager {
+        Pager {
+            first: (!self.after.is_empty()).then(|| self.filter.address("")),
+            next: self.next.as_ref().map(|next| self.filter.address(next)),
+        }
+    }
+
+    fn total_text(&self) -> String {
+        format::count(self.total, "device")
+    }
+}
+
+/// The two commands that bring in the first device.
+#[derive(Clone, Debug)]
+pub(crate) struct EnrollHelp {
+    /// Run on the portal's machine; makes an enrollment token.
+    pub(crate) token_command: String,
+    /// Run on the device; uses it.
+    pub(crate) device_command: String,
+}
+
+/// One device in a table, or on a card.
+#[derive(Clone, Debug)]
+pub(crate) struct DeviceRow {
+    /// Leads to its page.
+    pub(crate) id: DeviceId,
+    /// What people call it.
+    pub(crate) name: String,
+    /// Operating system and version, such as `iOS 18.1`.
+    pub(crate) os: String,
+    /// Version of our program; empty before the first check-in.
+    pub(crate) app_version: String,
+    /// What it said at its latest check-in.
+    pub(crate) protection: Option<ProtectionState>,
+    /// How much it is at risk.
+    pub(crate) risk: RiskLevel,
+    /// How many of its alerts are not resolved.
+    pub(crate) unresolved: u64,
+    /// Its latest check-in.
+    pub(crate) last_seen: Option<UnixMillis>,
+}
+
+impl DeviceRow {
+    pub(super) fn alerts_text(&self) -> String {
+        format::grouped(self.unresolved)
+    }
+}
+
+/// Whether a device is heard from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// It is enrolled, and that was all.
+    NeverCheckedIn,
+    /// It checked in within a week.
+    Active,
+    /// It did not.
+    Inactive,
+}
+
+impl Presence {
+    /// Applies the published rule: no signal for 7 days means inactive.
+    pub(crate) fn of(last_seen: &Option<UnixMillis>, now: &UnixMillis) -> Self {
+        match last_seen {
+            None => Self::NeverCheckedIn,
+            Some(at) if now.0.saturating_sub(at.0) < INACTIVE_AFTER_MS => Self::Active,
+            Some(_) => Self::Inactive,
+        }
+    }
+}
+
+/// Which devices are shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DeviceFilter {
+    /// Part of the name, any case.
+    pub(crate) text: String,
+    /// Only those in this state.
+    pub(crate) state: Option<DeviceState>,
+}
+
+impl DeviceFilter {
+    /// Reads the `q` and `state` of an address. What is not known counts as not given.
+    pub(crate) fn from_query(text: Option<&str>, state: Option<&str>) -> Self {
+        Self {
+            text: text.unwrap_or_default().trim().into(),
+            state: state.and_then(DeviceState::from_word),
+        }
+    }
+
+    /// Returns the address of the page with this filter that begins after a cursor.
+    pub(crate) fn address(&self, after: &str) -> String {
+        let state = self.state.map_or("", DeviceState::word);
+        format::address("/devices", &[("q", &self.text), ("state", state), ("after", after)])
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What devices can be filtered by: what they said last, or that they said nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeviceState {
+    /// Said last that protection is on.
+    On,
+    /// Said last that it is degraded.
+    Degraded,
+    /// Said last that it is off.
+    Off,
+    /// Said something, but not for a week.
+    Inactive,
+    /// Never said anything.
+    NeverCheckedIn,
+}
+
+impl DeviceState {
+    const ALL: [Self; 5] =
+        [Self::On, Self::Degraded, Self::Off, Self::Inactive, Self::NeverCheckedIn];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Degraded => "degraded",
+            Self::Off => "off",
+            Self::Inactive => "inactive",
+            Self::NeverCheckedIn => "never",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.word() == word)
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::On => "Protection on",
+            Self::Degraded => "Protection degraded",
+            Self::Off => "Protection off",
+            Self::Inactive => "Inactive",
+            Self::NeverCheckedIn => "Never checked in",
+        }
+    }
+}
+
+/// The published rule (`docs/alerts.md`).
+const INACTIVE_AFTER_MS: u64 = 7 * format::DAY_MS;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_inactive_after_seven_days_of_silence() {
+        let now = UnixMillis(1_800_000_000_000);
+        let ago = |ms: u64| Presence::of(&Some(UnixMillis(now.0 - ms)), &now);
+        assert_eq!(Presence::of(&None, &now), Presence::NeverCheckedIn);
+        assert_eq!(ago(0), Presence::Active);
+        assert_eq!(ago(INACTIVE_AFTER_MS - 1), Presence::Active);
+        assert_eq!(ago(INACTIVE_AFTER_MS), Presence::Inactive);
+        assert_eq!(Presence::of(&Some(UnixMillis(now.0 + 1)), &now), Presence::Active);
+    }
+
+    #[test]
+    fn a_filter_survives_its_address() {
+        check(None, None, "/devices");
+        check(Some(" "), Some("none"), "/devices");
+        check(Some("o&o"), Some("off"), "/devices?q=o%26o&state=off");
+        check(None, Some("never"), "/devices?state=never");
+    }
+
+    #[track_caller]
+    fn check(text: Option<&str>, state: Option<&str>, expected: &str) {
+        assert_eq!(DeviceFilter::from_query(text, state).address(""), expected);
+    }
+}

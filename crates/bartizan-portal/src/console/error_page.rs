@@ -1,0 +1,67 @@
+//! What is shown instead of a page.
+
+use askama::Template;
+
+use super::{Icon, filters};
+
+/// A title, a sentence and ways out. Says nothing of what went on inside.
+#[derive(Template)]
+#[template(path = "console/error_page.html")]
+pub(crate) struct ErrorPage {
+    status: u16,
+    title: &'static str,
+    sentence: &'static str,
+    icon: &'static str,
+    incident: Option<String>,
+}
+
+impl ErrorPage {
+    /// 404: also for what belongs to somebody else.
+    pub(crate) fn not_found() -> Self {
+        Self {
+            status: 404,
+            title: "Page not found",
+            sentence: "There is nothing at this address. It may have been removed, or the link may be incomplete.",
+            icon: "search",
+            incident: None,
+        }
+    }
+
+    /// 403: signed in, but not allowed.
+    pub(crate) fn forbidden() -> Self {
+        Self {
+            status: 403,
+            title: "Not allowed",
+            sentence: "Your account may not do this, or the form was sent from another site. Go back and try again, or ask an administrator.",
+            icon: "lock",
+            incident: None,
+        }
+    }
+
+    /// 500: our fault. `incident` is in the log beside the cause.
+    pub(crate) fn internal(incident: Option<String>) -> Self {
+        Self {
+            status: 500,
+            title: "Something went wrong",
+            sentence: "The portal could not answer. Try again in a moment; if it stays like this, tell whoever runs the portal.",
+            icon: "alert-triangle",
+            incident,
+        }
+    }
+
+    /// 503: busy or starting.
+    pub(crate) fn unavailable() -> Self {
+        Self {
+            status: 503,
+            title: "Not available right now",
+            sentence: "The portal is busy or just starting. Try again in a moment.",
+            icon: "clock",
+            incident: None,
+        }
+    }
+
+    /// Returns the HTTP status to answer with.
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+}

@@ -1,0 +1,91 @@
+//! What the console looks like: view structs in, HTML out.
+//!
+//! Each page is a struct that holds all it shows and renders the template of the same name in
+//! `templates/console/`. Nothing here reads a clock, a database or a request; handlers do, and hand
+//! over ids and enums of `bartizan-model`, ready strings, and `now`.
+//!
+//! # Invariants, each held by a test over all pages
+//! - What comes from outside is escaped, and what would not be seen in it is made visible.
+//! - No inline script, no inline style, nothing from another host: the pages work under
+//!   `default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'`.
+//! - Each page has a title, one `h1`, a skip link and a `main` landmark.
+//! - Without JavaScript everything works by reloading.
+
+mod alert;
+mod alerts;
+mod assets;
+mod badge;
+mod device;
+mod devices;
+mod error_page;
+mod filters;
+mod format;
+mod password;
+mod sign_in;
+mod status;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use askama::filters::HtmlSafe;
+
+pub(crate) use alert::AlertPage;
+pub(crate) use alerts::{AlertFilter, AlertQueue, AlertRow, AlertsPage, StatusFilter};
+pub(crate) use assets::{asset, asset_url};
+pub(crate) use device::{DevicePage, EngineCounters};
+pub(crate) use devices::{DeviceFilter, DeviceRow, DeviceState, DevicesPage, EnrollHelp, Presence};
+pub(crate) use error_page::ErrorPage;
+pub(crate) use password::{PasswordPage, PasswordProblem};
+pub(crate) use sign_in::{SignInPage, SignInProblem};
+pub(crate) use status::AlertStatus;
+
+/// What surrounds every page of somebody signed in.
+#[derive(Clone, Debug)]
+pub(crate) struct Shell {
+    /// Who is signed in.
+    pub(crate) email: String,
+    /// The organization whose rows they see.
+    pub(crate) tenant: String,
+    /// They came in by a one-time password and are asked to choose their own.
+    pub(crate) one_time_password: bool,
+    /// What their last action did, in one sentence.
+    pub(crate) notice: Option<String>,
+}
+
+/// Where a page stands in the navigation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Section {
+    /// The alert queue and its alerts.
+    Alerts,
+    /// The devices.
+    Devices,
+    /// The member's own account.
+    Account,
+}
+
+/// Ways from one keyset page to others.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pager {
+    /// The first page, unless this is it.
+    pub(crate) first: Option<String>,
+    /// The next page, if there is one.
+    pub(crate) next: Option<String>,
+}
+
+/// An icon of the sprite, by its name in Tabler's outline set; only for show.
+pub(crate) struct Icon(pub(crate) &'static str);
+
+impl fmt::Display for Icon {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, sprite) = (self.0, asset_url("icons.svg"));
+        write!(
+            out,
+            r##"<svg class="icon" width="24" height="24" aria-hidden="true" focusable="false"><use href="{sprite}#{name}"/></svg>"##
+        )
+    }
+}
+
+/// Names of icons are ours.
+impl HtmlSafe for Icon {}

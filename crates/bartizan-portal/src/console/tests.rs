@@ -1,0 +1,472 @@
+//! Renders every page with sample data, some of it hostile, and holds all of them to the invariants.
+
+use askama::Template;
+use axum::extract::Path;
+use axum::http::{HeaderMap, StatusCode};
+use bartizan_model::{
+    AlertId, Detector, DeviceId, Mode, ProtectionState, RiskLevel, Severity, UnixMillis,
+    UnresolvedAlerts,
+};
+
+use super::*;
+
+#[test]
+fn every_page_is_whole() {
+    for (name, html) in pages() {
+        assert!(html.starts_with("<!doctype html>"), "{name}");
+        assert_eq!(html.matches("<h1").count(), 1, "{name}");
+        assert_eq!(html.matches("<main id=\"main\"").count(), 1, "{name}");
+        assert!(html.contains("<a class=\"skip\" href=\"#main\">"), "{name}");
+        assert!(html.contains("<html lang=\"en\">"), "{name}");
+        let title = between(&html, "<title>", "</title>");
+        assert!(
+            " · Bartizan".len() < title.len() && title.ends_with(" · Bartizan"),
+            "{name}: {title}"
+        );
+    }
+}
+
+#[test]
+fn every_page_works_under_the_content_security_policy() {
+    for (name, html) in pages().into_iter().chain(fragments()) {
+        for tag in tags(&html) {
+            // Every other part stands between quotes, where anything may stand.
+            let lower: String = tag.split('"').step_by(2).collect();
+            let lower = lower.to_ascii_lowercase();
+            assert!(!lower.contains(" style="), "{name}: {tag}");
+            assert!(!lower.starts_with("style"), "{name}: {tag}");
+            assert!(!lower.contains(" on"), "{name}: {tag}");
+            assert!(!lower.contains(" hx-on"), "{name}: {tag}");
+            assert!(
+                !lower.starts_with("script") || tag.starts_with("script src=\"/assets/"),
+                "{name}: {tag}"
+            );
+            for attribute in [" href=\"", " src=\"", " action=\"", " hx-get=\""] {
+                if let Some((_, rest)) = tag.split_once(attribute) {
+                    let is_ours =
+                        rest.starts_with('#') || rest.starts_with('/') && !rest.starts_with("//");
+                    assert!(is_ours, "{name}: {tag}");
+                }
+            }
+        }
+        assert!(!html.contains("/assets/missing"), "{name}");
+    }
+}
+
+#[test]
+fn what_comes_from_outside_is_escaped_and_seen() {
+    for (name, html) in pages().into_iter().chain(fragments()) {
+        let lower = html.to_ascii_lowercase();
+        assert!(!lower.contains("<img") && !lower.contains("<script>"), "{name}");
+        assert!(!html.contains('\u{202e}') && !html.contains('\0'), "{name}");
+    }
+    let shown =
+        AlertsPage { shell: shell(), queue: queue(vec![hostile_alert()]) }.render().unwrap();
+    assert!(shown.contains("&#60;script&#62;"), "{shown}");
+}
+
+#[test]
+fn every_icon_is_in_the_sprite() {
+    let known = assets::icon_names();
+    for (name, html) in pages().into_iter().chain(fragments()) {
+        for icon in html.split(".svg#").skip(1) {
+            let icon = icon.split('"').next().unwrap();
+            assert!(known.contains(&icon), "{name}: {icon}");
+        }
+    }
+}
+
+#[test]
+fn every_asset_that_a_page_names_is_served() {
+    for (name, html) in pages() {
+        for file in html.split("\"/assets/").skip(1) {
+            let file = file.split(['"', '#']).next().unwrap().to_owned();
+            let response = asset(Path(file.clone()), HeaderMap::new()).into_inner();
+            assert_eq!(response.status(), StatusCode::OK, "{name}: {file}");
+        }
+    }
+}
+
+#[test]
+fn every_label_names_a_field_and_no_id_comes_twice() {
+    for (name, html) in pages() {
+        let ids: Vec<_> = attributes(&html, " id=\"");
+        for (at, id) in ids.iter().enumerate() {
+            assert!(!ids.iter().skip(at + 1).any(|other| other == id), "{name}: {id} twice");
+        }
+        for reference in
+            [" for=\"", " aria-labelledby=\"", " aria-describedby=\"", " data-reveal=\""]
+        {
+            for id in attributes(&html, reference) {
+                assert!(ids.contains(&id), "{name}: {reference}{id}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_fragment_is_what_the_page_includes() {
+    let fragment = queue(alerts()).render().unwrap();
+    assert!(fragment.starts_with("<div id=\"queue\" hx-get=\"/alerts\""), "{fragment}");
+    let page = AlertsPage { shell: shell(), queue: queue(alerts()) }.render().unwrap();
+    assert!(page.contains(&fragment));
+}
+
+#[test]
+fn an_alert_is_told_in_plain_words() {
+    let told = |alter: &dyn Fn(&mut AlertPage)| {
+        let mut page = alert();
+        alter(&mut page);
+        let html = page.render().unwrap();
+        between(&html, "<p class=\"story\">", "</p>").to_owned()
+    };
+    assert_eq!(
+        told(&|_| {}),
+        "Bartizan stopped this device from reaching login.evil.test, because evil.test is on the phishing list."
+    );
+    assert_eq!(
+        told(&|page| page.matched = page.host.clone()),
+        "Bartizan stopped this device from reaching login.evil.test, because it is on the phishing list."
+    );
+    assert_eq!(
+        told(&|page| page.host = None),
+        "Bartizan stopped this device from reaching a phishing site."
+    );
+}
+
+#[test]
+fn a_wait_is_said_on_the_sign_in_page() {
+    let html = sign_in(Some(SignInProblem::TooManyTries { wait_s: 30 })).render().unwrap();
+    assert!(html.contains("Too many tries. Wait 30 seconds, then try again."));
+    let html = sign_in(Some(SignInProblem::WrongCredentials)).render().unwrap();
+    assert!(html.contains("value=\"admin@example.test\""));
+}
+
+#[test]
+fn an_older_page_leads_on_and_back() {
+    let mut page = queue(alerts());
+    page.filter = AlertFilter::from_query(Some("High"), None);
+    page.after = "c1".into();
+    page.next = Some("c 2".into());
+    let html = page.render().unwrap();
+    assert!(html.contains("hx-get=\"/alerts?severity=High&#38;after=c1\""), "{html}");
+    assert!(html.contains("id=\"pager-first\" href=\"/alerts?severity=High\""), "{html}");
+    assert!(html.contains("href=\"/alerts?severity=High&#38;after=c%202\""), "{html}");
+}
+
+/// Writes the pages where `BARTIZAN_PAGES` points to, for looking at them in a browser; does nothing
+/// without it.
+#[test]
+fn pages_can_be_looked_at() {
+    let Some(folder) = std::env::var_os("BARTIZAN_PAGES") else { return };
+    for (name, html) in pages() {
+        std::fs::write(std::path::Path::new(&folder).join(format!("{name}.html")), html).unwrap();
+    }
+}
+
+fn pages() -> Vec<(&'static str, String)> {
+    let empty = |has_devices| AlertQueue { has_devices, ..queue(Vec::new()) };
+    let filtered = AlertQueue {
+        filter: AlertFilter {
+            severity: Some(Severity::High),
+            status: StatusFilter::Only(AlertStatus::InProgress),
+        },
+        ..queue(Vec::new())
+    };
+    let mut older = queue(alerts());
+    older.after = "c1".into();
+    older.next = Some("c2".into());
+    let invited = Shell { one_time_password: true, ..shell() };
+    let noticed = Shell { notice: Some("Status changed to In progress.".into()), ..shell() };
+    let none = DevicesPage { total: 0, rows: Vec::new(), ..devices() };
+    let unmatched = DevicesPage {
+        rows: Vec::new(),
+        filter: DeviceFilter {
+            text: "\"><img src=x>\u{202e}".into(),
+            state: Some(DeviceState::Off),
+        },
+        ..devices()
+    };
+    let withheld = AlertPage {
+        host: None,
+        matched: None,
+        detector: Detector::WebSpywareBlocked,
+        title: Detector::WebSpywareBlocked.title().into(),
+        severity: Severity::High,
+        status: AlertStatus::InProgress,
+        shell: noticed,
+        ..alert()
+    };
+    let hostile = AlertPage {
+        host: Some(long_host()),
+        matched: Some("<script>alert(1)</script>.test".into()),
+        device: hostile_device(),
+        ..alert()
+    };
+    let password = |one_time_password, problem| PasswordPage {
+        shell: Shell { one_time_password, ..shell() },
+        problem,
+        min_length: 12,
+    };
+    let rendered = |page: &dyn askama::DynTemplate| page.dyn_render().unwrap();
+    vec![
+        ("sign-in", rendered(&sign_in(None))),
+        ("sign-in-wrong", rendered(&sign_in(Some(SignInProblem::WrongCredentials)))),
+        ("sign-in-wait", rendered(&sign_in(Some(SignInProblem::TooManyTries { wait_s: 30 })))),
+        ("sign-in-ended", rendered(&sign_in(Some(SignInProblem::SessionEnded)))),
+        ("password", rendered(&password(true, None))),
+        ("password-short", rendered(&password(false, Some(PasswordProblem::TooShort)))),
+        ("alerts", rendered(&AlertsPage { shell: shell(), queue: queue(alerts()) })),
+        ("alerts-older", rendered(&AlertsPage { shell: invited, queue: older })),
+        ("alerts-none", rendered(&AlertsPage { shell: shell(), queue: empty(true) })),
+        ("alerts-first", rendered(&AlertsPage { shell: shell(), queue: empty(false) })),
+        ("alerts-filtered", rendered(&AlertsPage { shell: shell(), queue: filtered })),
+        ("alert", rendered(&alert())),
+        ("alert-withheld", rendered(&withheld)),
+        ("alert-hostile", rendered(&hostile)),
+        ("devices", rendered(&devices())),
+        ("devices-none", rendered(&none)),
+        ("devices-filtered", rendered(&unmatched)),
+        ("device", rendered(&device())),
+        ("device-fresh", rendered(&fresh_device())),
+        ("error-404", rendered(&ErrorPage::not_found())),
+        ("error-403", rendered(&ErrorPage::forbidden())),
+        ("error-500", rendered(&ErrorPage::internal(Some("01J8ZK3V".into())))),
+        ("error-503", rendered(&ErrorPage::unavailable())),
+    ]
+}
+
+fn fragments() -> Vec<(&'static str, String)> {
+    vec![("queue", queue(alerts()).render().unwrap())]
+}
+
+fn sign_in(problem: Option<SignInProblem>) -> SignInPage {
+    let email = if problem.is_some() { "admin@example.test" } else { "" };
+    SignInPage { problem, email: email.into(), next: "/alerts?severity=High".into() }
+}
+
+fn shell() -> Shell {
+    Shell {
+        email: "admin@example.test".into(),
+        tenant: "Example Ltd".into(),
+        one_time_password: false,
+        notice: None,
+    }
+}
+
+fn queue(rows: Vec<AlertRow>) -> AlertQueue {
+    let mut unresolved = UnresolvedAlerts::default();
+    for row in &rows {
+        unresolved.add(row.severity, u64::from(row.status != AlertStatus::Resolved));
+    }
+    unresolved.informational *= 307;
+    AlertQueue {
+        unresolved,
+        filter: AlertFilter::default(),
+        after: String::new(),
+        next: (!rows.is_empty()).then(|| "01J8ZK3V".into()),
+        rows,
+        has_devices: true,
+        now: NOW,
+    }
+}
+
+fn alerts() -> Vec<AlertRow> {
+    let row =
+        |number: u8, detector: Detector, host: Option<&str>, name: &str, status, minutes: u64| {
+            AlertRow {
+                id: AlertId::new(UnixMillis(NOW.0 - u64::from(number)), u128::from(number)),
+                severity: detector.severity(),
+                title: detector.title().into(),
+                host: host.map(Into::into),
+                device: DeviceId(0x0192_f3a4_b5c6_7d8e_9f00_1122_3344_5500 + u128::from(number)),
+                device_name: name.into(),
+                status,
+                count: u32::from(number) * u32::from(number) * 17 % 1_400 + 1,
+                last_seen: UnixMillis(NOW.0 - minutes * 60_000),
+            }
+        };
+    use AlertStatus::{InProgress, New, Resolved};
+    use Detector::{WebMalwareBlocked, WebPhishingBlocked, WebSpywareBlocked};
+    vec![
+        row(1, WebPhishingBlocked, Some("login.evil.test"), "Finance iPad 3", New, 0),
+        row(2, WebSpywareBlocked, Some("cdn-update.night.test"), "Board iPhone 1", New, 4),
+        row(
+            3,
+            WebPhishingBlocked,
+            Some("secure-bank.example.parcel-track.test"),
+            "Field iPhone 12",
+            New,
+            11,
+        ),
+        hostile_alert(),
+        row(5, WebMalwareBlocked, Some("c2.botnet.test"), "Warehouse tablet 7", InProgress, 47),
+        row(6, WebPhishingBlocked, None, "Sales iPhone 4", New, 130),
+        row(
+            7,
+            WebPhishingBlocked,
+            Some("sso.mail-quota.test"),
+            "Support iPad 2",
+            InProgress,
+            1_500,
+        ),
+        row(8, WebMalwareBlocked, Some("dropper.test"), "Lab Linux 1", New, 2_900),
+        row(9, WebPhishingBlocked, Some("prize.test"), "Reception iPad", Resolved, 80_000),
+    ]
+}
+
+fn hostile_alert() -> AlertRow {
+    AlertRow {
+        id: AlertId::new(UnixMillis(NOW.0 - 4), 4),
+        severity: Severity::Low,
+        title: "<script>alert('title')</script>".into(),
+        host: Some(long_host()),
+        device: DeviceId(4),
+        device_name:
+            "\u{202e}enohPi\0 <img src=x onerror=alert(1)> with a name that never seems to end"
+                .into(),
+        status: AlertStatus::New,
+        count: 1_234_567,
+        last_seen: UnixMillis(NOW.0 - 15 * 60_000),
+    }
+}
+
+fn alert() -> AlertPage {
+    AlertPage {
+        shell: shell(),
+        id: AlertId::new(NOW, 7),
+        detector: Detector::WebPhishingBlocked,
+        title: Detector::WebPhishingBlocked.title().into(),
+        severity: Severity::Informational,
+        status: AlertStatus::New,
+        host: Some("login.evil.test".into()),
+        matched: Some("evil.test".into()),
+        first_seen: UnixMillis(NOW.0 - 3 * 3_600_000),
+        last_seen: UnixMillis(NOW.0 - 300_000),
+        count: 4,
+        indicator_epoch: 1_042,
+        device: device_rows().remove(0),
+        now: NOW,
+    }
+}
+
+fn devices() -> DevicesPage {
+    DevicesPage {
+        shell: shell(),
+        filter: DeviceFilter::default(),
+        after: String::new(),
+        rows: device_rows(),
+        next: Some("c2".into()),
+        total: 1_284,
+        enroll: EnrollHelp {
+            token_command: "bartizan admin enrollment-token".into(),
+            device_command: "bartizan agent enroll https://portal.example.test TOKEN".into(),
+        },
+        now: NOW,
+    }
+}
+
+fn device_rows() -> Vec<DeviceRow> {
+    let row =
+        |number: u8, name: &str, os: &str, protection, risk, unresolved, minutes: Option<u64>| {
+            DeviceRow {
+                id: DeviceId(0x0192_f3a4_b5c6_7d8e_9f00_1122_3344_5500 + u128::from(number)),
+                name: name.into(),
+                os: os.into(),
+                app_version: if minutes.is_some() { "1.0.0".into() } else { String::new() },
+                protection,
+                risk,
+                unresolved,
+                last_seen: minutes.map(|minutes| UnixMillis(NOW.0 - minutes * 60_000)),
+            }
+        };
+    use ProtectionState::{Degraded, Off, On};
+    use RiskLevel::{High, Informational, Low, Medium, None as Secured};
+    vec![
+        row(1, "Board iPhone 1", "iOS 18.1", Some(On), High, 3, Some(4)),
+        row(2, "Field iPhone 12", "iOS 17.6.1", Some(On), Informational, 12, Some(9)),
+        row(3, "Finance iPad 3", "iPadOS 18.1", Some(Degraded), Low, 1, Some(14)),
+        row(4, "Lab Linux 1", "Linux 6.12", Some(On), Medium, 2, Some(2)),
+        hostile_device(),
+        row(6, "Reception iPad", "iPadOS 16.7", Some(On), Secured, 0, Some(20_000)),
+        row(7, "Sales iPhone 4", "iOS 18.0", Some(Off), Informational, 1, Some(700)),
+        row(8, "Spare iPhone", "iOS 18.1", None, Secured, 0, None),
+    ]
+}
+
+fn hostile_device() -> DeviceRow {
+    DeviceRow {
+        id: DeviceId(5),
+        name:
+            "<script>alert('name')</script> \u{202e}and a name that is far too long for any column"
+                .into(),
+        os: "<img src=x>\0 9999.9999.9999".into(),
+        app_version: "<img src=x>".into(),
+        protection: Some(ProtectionState::Off),
+        risk: RiskLevel::None,
+        unresolved: 0,
+        last_seen: Some(UnixMillis(NOW.0 - 9 * 86_400_000)),
+    }
+}
+
+fn device() -> DevicePage {
+    DevicePage {
+        shell: shell(),
+        id: DeviceId(0x0192_f3a4_b5c6_7d8e_9f00_1122_3344_5501),
+        name: "Board iPhone 1".into(),
+        os: "iOS 18.1".into(),
+        model: "iPhone 15".into(),
+        app_version: "1.0.0".into(),
+        enrolled_at: UnixMillis(NOW.0 - 40 * 86_400_000),
+        last_seen: Some(UnixMillis(NOW.0 - 240_000)),
+        mode: Some(Mode::Dns),
+        protection: Some(ProtectionState::On),
+        policy_version: 7,
+        newest_policy_version: 7,
+        indicator_epoch: Some(1_042),
+        newest_indicator_epoch: Some(1_044),
+        counters: Some(EngineCounters { queries: 48_211, blocked: 37, dropped: 0, alerts_lost: 0 }),
+        unresolved: UnresolvedAlerts { high: 1, medium: 0, low: 0, informational: 2 },
+        alerts: alerts().into_iter().take(3).collect(),
+        now: NOW,
+    }
+}
+
+fn fresh_device() -> DevicePage {
+    DevicePage {
+        name: hostile_device().name,
+        os: hostile_device().os,
+        model: "<img src=x>".into(),
+        app_version: String::new(),
+        last_seen: None,
+        mode: None,
+        protection: None,
+        policy_version: 0,
+        indicator_epoch: None,
+        counters: None,
+        unresolved: UnresolvedAlerts::default(),
+        alerts: Vec::new(),
+        ..device()
+    }
+}
+
+fn long_host() -> String {
+    let label = "login-account-verification-secure-update-".repeat(5);
+    format!("<script>alert(1)</script>\u{202e}.{label}.evil.test")
+}
+
+/// Returns what stands between `<` and `>` of each tag that opens.
+fn tags(html: &str) -> impl Iterator<Item = &str> {
+    html.split('<').skip(1).filter_map(|rest| rest.split('>').next())
+}
+
+fn attributes<'a>(html: &'a str, start: &'a str) -> Vec<&'a str> {
+    html.split(start).skip(1).filter_map(|rest| rest.split('"').next()).collect()
+}
+
+fn between<'a>(html: &'a str, start: &str, end: &str) -> &'a str {
+    html.split_once(start).and_then(|(_, rest)| rest.split_once(end)).unwrap().0
+}
+
+/// 2026-03-04 05:06:07 UTC.
+const NOW: UnixMillis = UnixMillis(1_772_600_767_000);
