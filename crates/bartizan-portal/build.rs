@@ -3,8 +3,6 @@
 //! `assets/build.mjs` made the files; this program needs no node. It relies on the names it finds:
 //! `<name>.<hash>.<extension>`, each beside its `.gz` and `.br`.
 
-#![expect(clippy::print_stdout, reason = "cargo reads directives there")]
-
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs, io};

@@ -18,12 +18,11 @@ const vendored = (path) => readFile(join(here, "node_modules", path), "utf8");
 
 // The icons that templates name, from Tabler's outline set.
 const ICONS = [
-  "activity", "alert-circle", "alert-octagon", "alert-triangle", "arrow-left", "bell", "check",
-  "chevron-left", "chevron-right", "chevrons-left", "circle-check", "circle-dashed", "circle-dot",
-  "clock", "database", "device-desktop", "device-mobile", "devices", "eye", "fingerprint",
-  "info-circle", "key", "keyboard", "list-details", "lock", "logout", "moon", "progress",
-  "search", "shield", "shield-check", "shield-half", "shield-off", "sun", "user", "wifi-off",
-  "world", "x", "zzz",
+  "alert-circle", "alert-octagon", "alert-triangle", "arrow-left", "bell", "chevron-right",
+  "chevrons-left", "circle-check", "circle-dashed", "circle-dot", "clock", "device-desktop",
+  "device-mobile", "devices", "eye", "info-circle", "key", "keyboard", "lock", "logout", "moon",
+  "progress", "search", "shield", "shield-check", "shield-half", "shield-off", "sun", "user", "x",
+  "zzz",
 ];
 
 // Styles lose comments, indentation and pointers to maps; the compression does the rest.

@@ -112,9 +112,12 @@ pub(crate) struct AlertRow {
 }
 
 impl AlertRow {
-    /// How often, for the column of that name.
+    /// How often, for the column of that name, which has room for five digits.
     pub(super) fn times(&self) -> String {
-        format::grouped(u64::from(self.count))
+        match self.count {
+            0..=99_999 => format::grouped(u64::from(self.count)),
+            _ => "99,999+".into(),
+        }
     }
 }
 

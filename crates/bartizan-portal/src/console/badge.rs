@@ -55,7 +55,7 @@ impl Badge {
     /// the first.
     pub(crate) fn protection(state: &Option<ProtectionState>) -> Self {
         let (tone, icon, text) = match state {
-            Some(ProtectionState::On) => ("good", "shield-check", "On"),
+            Some(ProtectionState::On) => ("good", "shield", "On"),
             Some(ProtectionState::Degraded) => ("medium", "shield-half", "Degraded"),
             Some(ProtectionState::Off) => ("high", "shield-off", "Off"),
             None => ("quiet", "circle-dashed", "Never checked in"),

@@ -143,6 +143,46 @@ fn a_wait_is_said_on_the_sign_in_page() {
 }
 
 #[test]
+fn a_refused_password_is_told_why() {
+    let sentences = [
+        (PasswordProblem::WrongCurrent, "The current password is wrong."),
+        (PasswordProblem::TooShort, "The new password is too short: use 12 characters or more."),
+        (
+            PasswordProblem::TooLong { max_length: 128 },
+            "The new password is too long: use at most 128 characters.",
+        ),
+        (PasswordProblem::TooCommon, "The new password is too easy to guess."),
+        (PasswordProblem::NotRepeated, "The two new passwords are not the same."),
+        (PasswordProblem::Unchanged, "The new password is the one you have. Choose another."),
+    ];
+    for (problem, sentence) in sentences {
+        let page = PasswordPage { shell: shell(), problem: Some(problem), min_length: 12 };
+        assert!(page.render().unwrap().contains(sentence), "{problem:?}");
+    }
+    let expired = sign_in(Some(SignInProblem::OneTimePasswordExpired)).render().unwrap();
+    assert!(expired.contains("This one-time password has expired."));
+}
+
+#[test]
+fn a_status_survives_its_form() {
+    for status in AlertStatus::ALL {
+        assert_eq!(AlertStatus::from_word(status.word()), Some(status));
+    }
+    assert_eq!(AlertStatus::from_word("resolved"), None);
+}
+
+#[test]
+fn an_error_page_knows_its_status() {
+    let pages = [
+        ErrorPage::not_found(),
+        ErrorPage::forbidden(),
+        ErrorPage::internal(None),
+        ErrorPage::unavailable(),
+    ];
+    assert_eq!(pages.map(|page| page.status()), [404, 403, 500, 503]);
+}
+
+#[test]
 fn an_older_page_leads_on_and_back() {
     let mut page = queue(alerts());
     page.filter = AlertFilter::from_query(Some("High"), None);
