@@ -164,6 +164,48 @@ pub struct Alert {
     pub indicator_epoch: u64,
 }
 
+/// How far people have dealt with an alert. Everything but `Resolved` counts toward a device's risk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlertStatus {
+    /// Nobody has looked at it.
+    New,
+    /// Somebody is on it.
+    InProgress,
+    /// It is dealt with.
+    Resolved,
+}
+
+impl AlertStatus {
+    /// Every status, in the order of work.
+    pub const ALL: [Self; 3] = [Self::New, Self::InProgress, Self::Resolved];
+
+    /// Returns the word for it, as Defender's API spells it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::New => "New",
+            Self::InProgress => "InProgress",
+            Self::Resolved => "Resolved",
+        }
+    }
+
+    /// Reads the word back.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.word() == word)
+    }
+
+    /// Returns it as people read it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::New => "New",
+            Self::InProgress => "In progress",
+            Self::Resolved => "Resolved",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ mod private;
 mod risk;
 mod time;
 
-pub use alert::{Alert, Category, Detector, Severity};
+pub use alert::{Alert, AlertStatus, Category, Detector, Severity};
 pub use domain::{DomainName, DomainNameError, MAX_NAME_LEN};
 pub use id::{AlertId, AlertIdError, DeviceId, DeviceIdError, TenantId};
 pub use indicator::{IndicatorClass, Verdict};

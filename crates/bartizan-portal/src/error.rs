@@ -5,11 +5,14 @@
 
 use std::error::Error;
 
+use askama::Template as _;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use bartizan_contract::problem::{self, Problem, code};
 use bartizan_model::UnixMillis;
 use bartizan_store::StoreError;
+
+use crate::console::ErrorPage;
 
 /// What went wrong, for whoever called.
 #[derive(Clone, Debug)]
@@ -50,6 +53,17 @@ impl ApiError {
         let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, code::UNAVAILABLE, detail);
         error.retry_after = Some(RETRY_AFTER_S);
         error
+    }
+
+    /// Writes a page for people, where there is one for what happened.
+    pub(crate) fn page(&self) -> Option<Response> {
+        let page = match self.status {
+            StatusCode::NOT_FOUND => ErrorPage::not_found(),
+            StatusCode::FORBIDDEN => ErrorPage::forbidden(),
+            StatusCode::SERVICE_UNAVAILABLE => ErrorPage::unavailable(),
+            _ => return None,
+        };
+        Some((self.status, Html(page.render().ok()?)).into_response())
     }
 
     /// Writes the body and the headers that go with it.

@@ -14,18 +14,19 @@
 mod access_token;
 mod api;
 mod clock;
+mod console;
 mod device_auth;
 mod error;
 mod files;
 mod health;
 mod live;
+mod pages;
 mod password;
 mod replay;
 mod request;
 mod router;
 mod serve;
 mod session;
-mod sign_in;
 mod state;
 mod throttle;
 

@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;
 use crate::files::hexadecimal;
+use crate::pages::accepts_html;
 use crate::random;
 use crate::state::AppState;
 
@@ -38,6 +39,8 @@ pub(crate) async fn handle(
         .get::<MatchedPath>()
         .map_or_else(|| "-".to_owned(), |pattern| pattern.as_str().to_owned());
 
+    let wants_page =
+        accepts_html(request.headers()) && !request.uri().path().starts_with(BASE_PATH);
     let answer = if is_cross_site(&request) {
         Err(ApiError::new(
             StatusCode::FORBIDDEN,
@@ -48,7 +51,7 @@ pub(crate) async fn handle(
         let deadline = tokio::time::timeout(TIME_LIMIT, next.run(request));
         deadline.await.map_err(|_| ApiError::unavailable())
     };
-    let mut response = finish(&state, answer);
+    let mut response = finish(&state, answer, wants_page);
     if let Ok(id) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(X_REQUEST_ID, id);
     }
@@ -65,18 +68,22 @@ pub(crate) async fn handle(
 }
 
 /// Writes an error's body, and the headers that every response has.
-fn finish(state: &AppState, answer: Result<Response, ApiError>) -> Response {
+fn finish(state: &AppState, answer: Result<Response, ApiError>, wants_page: bool) -> Response {
+    let render = |error: &ApiError| {
+        let page = wants_page.then(|| error.page()).flatten();
+        page.unwrap_or_else(|| error.render(state.clock.now()))
+    };
     let mut response = match answer {
         Ok(mut response) => match response.extensions_mut().remove::<ApiError>() {
             Some(error) => {
                 // Headers that came with the error, such as where to sign in, are kept.
-                let mut rendered = error.render(state.clock.now());
+                let mut rendered = render(&error);
                 rendered.headers_mut().extend(extra_headers(response.headers()));
                 rendered
             }
             None => response,
         },
-        Err(error) => error.render(state.clock.now()),
+        Err(error) => render(&error),
     };
     let headers = response.headers_mut();
     for (name, value) in SECURITY_HEADERS {

@@ -9,8 +9,9 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 use bartizan_contract::path;
 
+use crate::pages::account::{self, SIGN_IN};
 use crate::state::AppState;
-use crate::{api, health, live, request, sign_in};
+use crate::{api, console, health, live, pages, request};
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,11 +43,19 @@ const ROUTES: &[Route] = &[
     row(Method::GET, path::MANIFEST, Access::Device, || get(api::indicators::manifest)),
     row(Method::GET, INDICATOR_FILE, Access::Device, || get(api::indicators::file)),
     row(Method::POST, path::ALERTS, Access::Device, || post(api::alerts::alerts)),
-    // Members.
-    row(Method::POST, sign_in::SIGN_IN, Access::Anyone, || post(sign_in::sign_in)),
-    row(Method::POST, sign_in::SIGN_OUT, Access::Member, || post(sign_in::sign_out)),
-    row(Method::POST, sign_in::PASSWORD, Access::Member, || post(sign_in::set_password)),
-    row(Method::GET, sign_in::SESSION, Access::Member, || get(sign_in::who)),
+    // Members, at the console.
+    row(Method::GET, "/assets/{file}", Access::Anyone, || get(console::asset)),
+    row(Method::GET, SIGN_IN, Access::Anyone, || get(account::sign_in_page)),
+    row(Method::POST, SIGN_IN, Access::Anyone, || post(account::sign_in)),
+    row(Method::POST, "/sign-out", Access::Member, || post(account::sign_out)),
+    row(Method::GET, "/password", Access::Member, || get(account::password_page)),
+    row(Method::POST, "/password", Access::Member, || post(account::set_password)),
+    row(Method::GET, "/", Access::Anyone, || get(pages::home)),
+    row(Method::GET, "/alerts", Access::Member, || get(pages::alerts::queue)),
+    row(Method::GET, "/alerts/{id}", Access::Member, || get(pages::alerts::alert)),
+    row(Method::POST, "/alerts/{id}/status", Access::Member, || post(pages::alerts::set_status)),
+    row(Method::GET, "/devices", Access::Member, || get(pages::devices::list)),
+    row(Method::GET, "/devices/{id}", Access::Member, || get(pages::devices::device)),
     row(Method::GET, live::EVENTS, Access::Member, || get(live::events)),
 ];
 

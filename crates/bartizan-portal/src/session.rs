@@ -3,8 +3,8 @@
 //! The token is 256 random bits, of which the store keeps the SHA-256. A session ends 30 minutes after
 //! its last use, 12 hours after its beginning, with a new password, or by signing out.
 //!
-//! Handlers take [`Session`]; who has only a one-time password is sent to choose their own first, and
-//! that page takes [`AnySession`].
+//! A one-time password opens sessions until its owner has chosen their own or its 24 hours are over; until
+//! then every page asks them to.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -20,9 +20,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::ApiError;
+use crate::pages::accepts_html;
+use crate::pages::account::SIGN_IN;
 use crate::password::HashError;
 use crate::request::Caller;
-use crate::sign_in::{PASSWORD, SIGN_IN};
 use crate::state::AppState;
 use crate::{later, password, random};
 
@@ -35,31 +36,14 @@ pub(crate) struct Session {
     pub(crate) tenant_name: String,
     /// The member.
     pub(crate) member: MemberId,
-    /// As people know them.
-    pub(crate) member_name: String,
     /// Their address.
     pub(crate) email: String,
+    /// Whether they came in by a one-time password, and are asked to choose their own.
+    pub(crate) one_time_password: bool,
     token_hash: [u8; 32],
 }
 
 impl FromRequestParts<AppState> for Session {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Response> {
-        let AnySession { session, must_set_password } =
-            AnySession::from_request_parts(parts, state).await?;
-        if must_set_password { Err(send_to(parts, PASSWORD)) } else { Ok(session) }
-    }
-}
-
-/// A member, perhaps with a one-time password that they have to replace first.
-#[derive(Clone, Debug)]
-pub(crate) struct AnySession {
-    pub(crate) session: Session,
-    pub(crate) must_set_password: bool,
-}
-
-impl FromRequestParts<AppState> for AnySession {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Response> {
@@ -70,15 +54,12 @@ impl FromRequestParts<AppState> for AnySession {
             touched.map_err(|error| ApiError::from(error).into_response())?;
         }
         Ok(Self {
-            must_set_password: row.must_set_password,
-            session: Session {
-                scope: row.scope,
-                tenant_name: row.tenant_name,
-                member: row.member,
-                member_name: row.member_name,
-                email: row.email,
-                token_hash,
-            },
+            scope: row.scope,
+            tenant_name: row.tenant_name,
+            member: row.member,
+            email: row.email,
+            one_time_password: row.must_set_password,
+            token_hash,
         })
     }
 }
@@ -94,9 +75,6 @@ impl FromRequestParts<AppState> for Watching {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Response> {
         let (_, row) = find(parts, state).await?;
-        if row.must_set_password {
-            return Err(send_to(parts, PASSWORD));
-        }
         Ok(Self { tenant: row.scope.tenant_id() })
     }
 }
@@ -190,7 +168,7 @@ pub(crate) enum SetPasswordError {
 /// `current` is not asked for while the password is a one-time one: they have just typed it.
 pub(crate) async fn set_password(
     state: &AppState,
-    AnySession { session, must_set_password }: &AnySession,
+    session: &Session,
     current: Private<String>,
     chosen: Private<String>,
     address: IpAddr,
@@ -204,7 +182,7 @@ pub(crate) async fn set_password(
     }
     let (scope, member) = (session.scope, session.member);
     let present = state.store.password_hash(scope, member).await.map_err(SignInError::from)?;
-    if !must_set_password {
+    if !session.one_time_password {
         // Whoever finds a browser open must not be able to guess here either.
         let attempt = state
             .throttle
@@ -271,33 +249,29 @@ async fn find_member(
 
 async fn find(parts: &Parts, state: &AppState) -> Result<([u8; 32], SessionRow), Response> {
     let Some(token) = token_of(&parts.headers, cookie_name(state)) else {
-        return Err(send_to(parts, SIGN_IN));
+        return Err(send_to_sign_in(parts));
     };
     let token_hash = Sha256::digest(token).into();
     let found = state.store.session(token_hash, IDLE_LIMIT, state.clock.now()).await;
     let row = found.map_err(|error| ApiError::from(error).into_response())?;
-    let row = row.ok_or_else(|| send_to(parts, SIGN_IN))?;
+    let row = row.ok_or_else(|| send_to_sign_in(parts))?;
     Caller::note(parts, row.scope.tenant_id());
     Ok((token_hash, row))
 }
 
-/// Sends a person to the page where they can go on, and tells a program that it may not.
-fn send_to(parts: &Parts, page: &'static str) -> Response {
+/// Sends a person to the page where they can sign in, and tells a program that it has to.
+fn send_to_sign_in(parts: &Parts) -> Response {
     let headers = &parts.headers;
-    let accepts_html = headers
-        .get(header::ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/html"));
     let is_fragment = headers.contains_key(HX_REQUEST);
-    if accepts_html && !is_fragment && parts.method == Method::GET {
+    if accepts_html(headers) && !is_fragment && parts.method == Method::GET {
         let here = parts.uri.path_and_query().map_or("/", |here| here.as_str());
-        return Redirect::to(&format!("{page}?next={}", query_value(here))).into_response();
+        return Redirect::to(&format!("{SIGN_IN}?next={}", query_value(here))).into_response();
     }
     let error = ApiError::new(StatusCode::UNAUTHORIZED, SIGN_IN_REQUIRED, "sign in first");
     let mut response = error.into_response();
     if is_fragment {
         // What htmx follows instead of putting a page into a fragment's place.
-        response.headers_mut().insert(HX_REDIRECT, HeaderValue::from_static(page));
+        response.headers_mut().insert(HX_REDIRECT, HeaderValue::from_static(SIGN_IN));
     }
     response
 }

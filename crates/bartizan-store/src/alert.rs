@@ -11,7 +11,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use bartizan_model::{
-    Alert, AlertId, Detector, DeviceId, DomainName, Severity, UnixMillis, UnresolvedAlerts,
+    Alert, AlertId, AlertStatus, Detector, DeviceId, DomainName, Severity, UnixMillis,
+    UnresolvedAlerts,
 };
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -42,38 +43,6 @@ impl FromStr for AlertKey {
         let key = Uuid::try_parse(text).map(|id| Self(id.as_u128())).map_err(|_| AlertKeyError)?;
         // Accept only the one spelling we write.
         if key.to_string() == text { Ok(key) } else { Err(AlertKeyError) }
-    }
-}
-
-/// How far an alert has been dealt with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AlertStatus {
-    /// Nobody has looked at it.
-    New,
-    /// Somebody is at it.
-    InProgress,
-    /// It counts no longer.
-    Resolved,
-}
-
-impl AlertStatus {
-    /// Every status, in the order of work.
-    pub const ALL: [Self; 3] = [Self::New, Self::InProgress, Self::Resolved];
-
-    /// Returns the word for it, as Defender's API spells it.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::New => "New",
-            Self::InProgress => "InProgress",
-            Self::Resolved => "Resolved",
-        }
-    }
-
-    /// Reads the word back.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.word() == word)
     }
 }
 

@@ -32,8 +32,8 @@ use std::sync::Arc;
 use bartizan_model::{Private, UnixMillis};
 
 pub use alert::{
-    AlertCursor, AlertDetail, AlertFilter, AlertKey, AlertKeyError, AlertRow, AlertStatus,
-    Ingested, StatusFilter,
+    AlertCursor, AlertDetail, AlertFilter, AlertKey, AlertKeyError, AlertRow, Ingested,
+    StatusFilter,
 };
 pub use device::{
     CheckinState, Counters, DeviceCounts, DeviceCredential, DeviceCursor, DeviceFilter,

@@ -1,11 +1,12 @@
 //! One alert: `GET /alerts/{id}`; its form goes to `POST /alerts/{id}/status`.
 
 use askama::Template;
-use bartizan_model::{AlertId, Detector, Severity, UnixMillis};
+use bartizan_model::{AlertStatus, Detector, Severity, UnixMillis};
+use bartizan_store::AlertKey;
 
 use super::badge::Badge;
 use super::format::{self, Ago};
-use super::{AlertStatus, DeviceRow, Icon, Presence, Section, Shell, filters};
+use super::{DeviceRow, Icon, Presence, Section, Shell, filters};
 
 /// All there is to know about an alert, and what to do.
 #[derive(Template)]
@@ -14,7 +15,7 @@ pub(crate) struct AlertPage {
     /// What surrounds it.
     pub(crate) shell: Shell,
     /// Names it.
-    pub(crate) id: AlertId,
+    pub(crate) id: AlertKey,
     /// What found it.
     pub(crate) detector: Detector,
     /// What happened, in a few words.
@@ -32,7 +33,7 @@ pub(crate) struct AlertPage {
     /// When it last happened.
     pub(crate) last_seen: UnixMillis,
     /// How often it happened in between.
-    pub(crate) count: u32,
+    pub(crate) count: u64,
     /// The indicator file that decided.
     pub(crate) indicator_epoch: u64,
     /// The device that raised it.
@@ -67,7 +68,7 @@ impl AlertPage {
         match self.count {
             1 => "Once".into(),
             2 => "Twice".into(),
-            more => format::count(u64::from(more), "time"),
+            more => format::count(more, "time"),
         }
     }
 

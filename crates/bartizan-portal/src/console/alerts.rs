@@ -4,11 +4,12 @@
 //! (header `HX-Request`) whenever the event stream says that there is something to see.
 
 use askama::Template;
-use bartizan_model::{AlertId, DeviceId, Severity, UnixMillis, UnresolvedAlerts};
+use bartizan_model::{AlertStatus, DeviceId, Severity, UnixMillis, UnresolvedAlerts};
+use bartizan_store::AlertKey;
 
 use super::badge::Badge;
 use super::format::{self, Ago};
-use super::{AlertStatus, Icon, Pager, Section, Shell, filters};
+use super::{Icon, Pager, Section, Shell, filters};
 
 /// The whole page.
 #[derive(Template)]
@@ -92,7 +93,7 @@ struct Card {
 #[derive(Clone, Debug)]
 pub(crate) struct AlertRow {
     /// Leads to its page.
-    pub(crate) id: AlertId,
+    pub(crate) id: AlertKey,
     /// How bad it is.
     pub(crate) severity: Severity,
     /// What happened, in a few words.
@@ -106,7 +107,7 @@ pub(crate) struct AlertRow {
     /// What became of it.
     pub(crate) status: AlertStatus,
     /// How often it happened.
-    pub(crate) count: u32,
+    pub(crate) count: u64,
     /// When it last happened.
     pub(crate) last_seen: UnixMillis,
 }
@@ -115,7 +116,7 @@ impl AlertRow {
     /// How often, for the column of that name, which has room for five digits.
     pub(super) fn times(&self) -> String {
         match self.count {
-            0..=99_999 => format::grouped(u64::from(self.count)),
+            0..=99_999 => format::grouped(self.count),
             _ => "99,999+".into(),
         }
     }

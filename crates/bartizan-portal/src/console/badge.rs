@@ -2,9 +2,9 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use bartizan_model::{ProtectionState, RiskLevel, Severity};
+use bartizan_model::{AlertStatus, ProtectionState, RiskLevel, Severity};
 
-use super::{AlertStatus, Icon};
+use super::Icon;
 
 /// What is shown of a state. `tone` is a class of `console.css`, where its contrast is looked after.
 #[derive(Template)]

@@ -178,7 +178,7 @@ impl DeviceState {
 }
 
 /// The published rule (`docs/alerts.md`).
-const INACTIVE_AFTER_MS: u64 = 7 * format::DAY_MS;
+pub(crate) const INACTIVE_AFTER_MS: u64 = 7 * format::DAY_MS;
 
 #[cfg(test)]
 mod tests {

@@ -22,7 +22,6 @@ mod filters;
 mod format;
 mod password;
 mod sign_in;
-mod status;
 
 #[cfg(test)]
 mod tests;
@@ -35,11 +34,12 @@ pub(crate) use alert::AlertPage;
 pub(crate) use alerts::{AlertFilter, AlertQueue, AlertRow, AlertsPage, StatusFilter};
 pub(crate) use assets::{asset, asset_url};
 pub(crate) use device::{DevicePage, EngineCounters};
-pub(crate) use devices::{DeviceFilter, DeviceRow, DeviceState, DevicesPage, EnrollHelp, Presence};
+pub(crate) use devices::{
+    DeviceFilter, DeviceRow, DeviceState, DevicesPage, EnrollHelp, INACTIVE_AFTER_MS, Presence,
+};
 pub(crate) use error_page::ErrorPage;
 pub(crate) use password::{PasswordPage, PasswordProblem};
 pub(crate) use sign_in::{SignInPage, SignInProblem};
-pub(crate) use status::AlertStatus;
 
 /// What surrounds every page of somebody signed in.
 #[derive(Clone, Debug)]

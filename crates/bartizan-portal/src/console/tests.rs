@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode};
 use bartizan_model::{
-    AlertId, Detector, DeviceId, Mode, ProtectionState, RiskLevel, Severity, UnixMillis,
+    AlertKey, Detector, DeviceId, Mode, ProtectionState, RiskLevel, Severity, UnixMillis,
     UnresolvedAlerts,
 };
 
@@ -315,7 +315,7 @@ fn alerts() -> Vec<AlertRow> {
     let row =
         |number: u8, detector: Detector, host: Option<&str>, name: &str, status, minutes: u64| {
             AlertRow {
-                id: AlertId::new(UnixMillis(NOW.0 - u64::from(number)), u128::from(number)),
+                id: AlertKey::new(UnixMillis(NOW.0 - u64::from(number)), u128::from(number)),
                 severity: detector.severity(),
                 title: detector.title().into(),
                 host: host.map(Into::into),
@@ -357,7 +357,7 @@ fn alerts() -> Vec<AlertRow> {
 
 fn hostile_alert() -> AlertRow {
     AlertRow {
-        id: AlertId::new(UnixMillis(NOW.0 - 4), 4),
+        id: AlertKey::new(UnixMillis(NOW.0 - 4), 4),
         severity: Severity::Low,
         title: "<script>alert('title')</script>".into(),
         host: Some(long_host()),
@@ -374,7 +374,7 @@ fn hostile_alert() -> AlertRow {
 fn alert() -> AlertPage {
     AlertPage {
         shell: shell(),
-        id: AlertId::new(NOW, 7),
+        id: AlertKey::new(NOW, 7),
         detector: Detector::WebPhishingBlocked,
         title: Detector::WebPhishingBlocked.title().into(),
         severity: Severity::Informational,

@@ -1,7 +1,9 @@
 //! Alerts: once, joined, clamped, listed.
 
-use bartizan_model::{Detector, DeviceId, RiskLevel, Severity, UnixMillis, UnresolvedAlerts};
-use bartizan_store::{AlertFilter, AlertStatus, StatusFilter, StoreError};
+use bartizan_model::{
+    AlertStatus, Detector, DeviceId, RiskLevel, Severity, UnixMillis, UnresolvedAlerts,
+};
+use bartizan_store::{AlertFilter, StatusFilter, StoreError};
 
 use crate::world::{DAY, HOUR, NOW, World, alert, enroll};
 

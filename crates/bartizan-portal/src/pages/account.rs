@@ -1,0 +1,201 @@
+//! Signing in and out, and choosing a password.
+//!
+//! A form that fails comes back as its page, with what is wrong; a program that cannot show pages gets
+//! the one shape of an error.
+
+use axum::Form;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use bartizan_contract::problem::code;
+use bartizan_model::Private;
+use serde::Deserialize;
+
+use super::{accepts_html, html, shell};
+use crate::console::{PasswordPage, PasswordProblem, SignInPage, SignInProblem};
+use crate::error::ApiError;
+use crate::request::ClientAddress;
+use crate::session::{
+    self, MAX_PASSWORD, MIN_PASSWORD, Session, SetPasswordError, SignInError, local,
+};
+use crate::state::AppState;
+
+/// The page's address.
+#[derive(Deserialize)]
+pub(crate) struct SignInQuery {
+    #[serde(default)]
+    next: String,
+}
+
+/// `GET /sign-in`.
+pub(crate) async fn sign_in_page(
+    Query(query): Query<SignInQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    // A cookie that came along and still led here belongs to a session that has ended.
+    let had_session = headers.contains_key(header::COOKIE) && !query.next.is_empty();
+    let problem = had_session.then_some(SignInProblem::SessionEnded);
+    html(&SignInPage { problem, email: String::new(), next: local(&query.next).to_owned() })
+}
+
+/// What the form says.
+#[derive(Deserialize)]
+pub(crate) struct SignInForm {
+    email: String,
+    password: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// `POST /sign-in`.
+pub(crate) async fn sign_in(
+    State(state): State<AppState>,
+    ClientAddress(address): ClientAddress,
+    headers: HeaderMap,
+    Form(form): Form<SignInForm>,
+) -> Result<Response, ApiError> {
+    let error = match session::sign_in(&state, &form.email, Private(form.password), address).await {
+        Ok(token) => return Ok(go_on(token.cookie(&state), local(&form.next))),
+        Err(error) => error,
+    };
+    let problem = match &error {
+        SignInError::Refused => Some(SignInProblem::WrongCredentials),
+        SignInError::Expired => Some(SignInProblem::OneTimePasswordExpired),
+        SignInError::RateLimited { retry_after } => {
+            Some(SignInProblem::TooManyTries { wait_s: retry_after.as_secs().max(1) })
+        }
+        SignInError::Store(_) | SignInError::Hash(_) => None,
+    };
+    let error = ApiError::from(error);
+    if problem.is_none() || !accepts_html(&headers) {
+        return Err(error);
+    }
+    let page = SignInPage { problem, email: form.email, next: local(&form.next).to_owned() };
+    Ok(again(&error, html(&page)?))
+}
+
+/// `POST /sign-out`.
+pub(crate) async fn sign_out(
+    State(state): State<AppState>,
+    session: Session,
+) -> Result<Response, ApiError> {
+    session::sign_out(&state, &session).await?;
+    Ok(go_on(session::no_cookie(&state), SIGN_IN))
+}
+
+/// `GET /password`.
+pub(crate) async fn password_page(session: Session) -> Result<Response, ApiError> {
+    html(&PasswordPage {
+        shell: shell(session, None),
+        problem: None,
+        min_length: characters(MIN_PASSWORD),
+    })
+}
+
+/// What the form says.
+#[derive(Deserialize)]
+pub(crate) struct PasswordForm {
+    /// Absent while the password is a one-time one.
+    #[serde(default)]
+    current: String,
+    new: String,
+    repeat: String,
+}
+
+/// `POST /password`.
+pub(crate) async fn set_password(
+    State(state): State<AppState>,
+    session: Session,
+    ClientAddress(address): ClientAddress,
+    headers: HeaderMap,
+    Form(form): Form<PasswordForm>,
+) -> Result<Response, ApiError> {
+    let (problem, error) = if form.new == form.repeat {
+        let (current, chosen) = (Private(form.current), Private(form.new));
+        match session::set_password(&state, &session, current, chosen, address).await {
+            Ok(token) => return Ok(go_on(token.cookie(&state), "/")),
+            Err(error) => (password_problem(&error), ApiError::from(error)),
+        }
+    } else {
+        let detail = "the two passwords are not the same";
+        let error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, PASSWORD_UNFIT, detail);
+        (Some(PasswordProblem::NotRepeated), error)
+    };
+    if problem.is_none() || !accepts_html(&headers) {
+        return Err(error);
+    }
+    let page =
+        PasswordPage { shell: shell(session, None), problem, min_length: characters(MIN_PASSWORD) };
+    Ok(again(&error, html(&page)?))
+}
+
+fn password_problem(error: &SetPasswordError) -> Option<PasswordProblem> {
+    match error {
+        SetPasswordError::WrongCurrent => Some(PasswordProblem::WrongCurrent),
+        SetPasswordError::TooShort => Some(PasswordProblem::TooShort),
+        SetPasswordError::TooLong => {
+            Some(PasswordProblem::TooLong { max_length: characters(MAX_PASSWORD) })
+        }
+        SetPasswordError::Unchanged => Some(PasswordProblem::Unchanged),
+        SetPasswordError::SignIn(_) => None,
+    }
+}
+
+fn characters(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// The page once more, with the status of what went wrong.
+fn again(error: &ApiError, mut page: Response) -> Response {
+    *page.status_mut() = error.status;
+    if let Some(seconds) = error.retry_after {
+        page.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    page
+}
+
+fn go_on(cookie: HeaderValue, next: &str) -> Response {
+    let mut response = Redirect::to(next).into_response();
+    response.headers_mut().insert(header::SET_COOKIE, cookie);
+    response
+}
+
+impl From<SignInError> for ApiError {
+    fn from(error: SignInError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SignInError::Refused => Self::unauthorized(SIGN_IN_REFUSED, detail),
+            SignInError::Expired => Self::unauthorized(ONE_TIME_PASSWORD_EXPIRED, detail),
+            SignInError::RateLimited { retry_after } => {
+                let mut limited =
+                    Self::new(StatusCode::TOO_MANY_REQUESTS, code::RATE_LIMITED, detail);
+                // Rounded up, so that coming back in time is not too early.
+                limited.retry_after =
+                    Some(retry_after.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX));
+                limited
+            }
+            SignInError::Store(error) => error.into(),
+            SignInError::Hash(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<SetPasswordError> for ApiError {
+    fn from(error: SetPasswordError) -> Self {
+        match error {
+            SetPasswordError::WrongCurrent
+            | SetPasswordError::TooShort
+            | SetPasswordError::TooLong
+            | SetPasswordError::Unchanged => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, PASSWORD_UNFIT, error.to_string())
+            }
+            SetPasswordError::SignIn(error) => error.into(),
+        }
+    }
+}
+
+/// Where people sign in.
+pub(crate) const SIGN_IN: &str = "/sign-in";
+const SIGN_IN_REFUSED: &str = "sign_in_refused";
+const ONE_TIME_PASSWORD_EXPIRED: &str = "one_time_password_expired";
+const PASSWORD_UNFIT: &str = "password_unfit";

@@ -1,0 +1,133 @@
+//! The alert queue and one alert.
+
+use axum::Form;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderName, header};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use bartizan_model::AlertStatus;
+use bartizan_store::{AlertCursor, AlertKey};
+use serde::Deserialize;
+
+use super::{PAGE, PAGE_AND_ONE, cursor, cursor_text, html, shell};
+use crate::console::{self, AlertPage, AlertQueue, AlertsPage};
+use crate::error::ApiError;
+use crate::session::Session;
+use crate::state::AppState;
+
+/// The queue's address.
+#[derive(Deserialize)]
+pub(crate) struct QueueQuery {
+    severity: Option<String>,
+    status: Option<String>,
+    #[serde(default)]
+    after: String,
+}
+
+/// `GET /alerts`: the page, or only what changes of it where `htmx` asks.
+pub(crate) async fn queue(
+    State(state): State<AppState>,
+    session: Session,
+    Query(query): Query<QueueQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let scope = session.scope;
+    let filter =
+        console::AlertFilter::from_query(query.severity.as_deref(), query.status.as_deref());
+    let after = cursor(&query.after).map(|(last_seen_at, key)| AlertCursor { last_seen_at, key });
+    let mut rows = state.store.alerts(scope, store_filter(filter), after, PAGE_AND_ONE).await?;
+    let next =
+        (PAGE < rows.len()).then(|| rows.get(PAGE - 1).map(bartizan_store::AlertRow::cursor));
+    rows.truncate(PAGE);
+    let now = state.clock.now();
+    let queue = AlertQueue {
+        unresolved: state.store.unresolved_alerts(scope).await?,
+        filter,
+        after: if after.is_some() { query.after } else { String::new() },
+        has_devices: 0 < state.store.device_counts(scope, now).await?.total,
+        rows: rows.into_iter().map(console::AlertRow::from).collect(),
+        next: next.flatten().map(|cursor| cursor_text(cursor.last_seen_at, &cursor.key)),
+        now,
+    };
+    let mut response = if headers.contains_key(HX_REQUEST) {
+        html(&queue)?
+    } else {
+        html(&AlertsPage { shell: shell(session, None), queue })?
+    };
+    // Back and forward must not show the fragment as the page.
+    response.headers_mut().insert(header::VARY, header::HeaderValue::from_static("HX-Request"));
+    Ok(response)
+}
+
+/// An alert's address.
+#[derive(Deserialize)]
+pub(crate) struct AlertQuery {
+    /// Present after its status was changed.
+    changed: Option<String>,
+}
+
+/// `GET /alerts/{id}`.
+pub(crate) async fn alert(
+    State(state): State<AppState>,
+    session: Session,
+    Path(id): Path<String>,
+    Query(query): Query<AlertQuery>,
+) -> Result<Response, ApiError> {
+    let detail = state.store.alert(session.scope, parse(&id)?).await?;
+    let (alert, device) = (detail.alert, detail.device);
+    let notice = query.changed.map(|_| format!("Status changed to {}.", alert.status.label()));
+    html(&AlertPage {
+        shell: shell(session, notice),
+        id: alert.key,
+        detector: alert.detector,
+        title: alert.title,
+        severity: alert.severity,
+        status: alert.status,
+        host: alert.host.map(|host| host.to_string()),
+        matched: alert.matched.map(|matched| matched.to_string()),
+        first_seen: alert.first_seen_at,
+        last_seen: alert.last_seen_at,
+        count: alert.count,
+        indicator_epoch: alert.indicator_epoch,
+        device: device.into(),
+        now: state.clock.now(),
+    })
+}
+
+/// What the form says.
+#[derive(Deserialize)]
+pub(crate) struct StatusForm {
+    status: String,
+}
+
+/// `POST /alerts/{id}/status`.
+pub(crate) async fn set_status(
+    State(state): State<AppState>,
+    session: Session,
+    Path(id): Path<String>,
+    Form(form): Form<StatusForm>,
+) -> Result<Response, ApiError> {
+    let key = parse(&id)?;
+    let status =
+        AlertStatus::from_word(&form.status).ok_or_else(|| ApiError::malformed("not a status"))?;
+    state
+        .store
+        .set_alert_status(session.scope, key, status, session.member, state.clock.now())
+        .await?;
+    state.news.publish(session.scope.tenant_id());
+    Ok(Redirect::to(&format!("/alerts/{key}?changed=status")).into_response())
+}
+
+fn parse(id: &str) -> Result<AlertKey, ApiError> {
+    id.parse().map_err(|_| ApiError::not_found("alert"))
+}
+
+fn store_filter(filter: console::AlertFilter) -> bartizan_store::AlertFilter {
+    let status = match filter.status {
+        console::StatusFilter::Any => bartizan_store::StatusFilter::Any,
+        console::StatusFilter::Unresolved => bartizan_store::StatusFilter::Unresolved,
+        console::StatusFilter::Only(status) => bartizan_store::StatusFilter::Only(status),
+    };
+    bartizan_store::AlertFilter { severity: filter.severity, status, device: None }
+}
+
+const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
