@@ -186,10 +186,14 @@
     setTimeout(() => (byId("announcer").textContent = ""), 5000);
   });
 
+  // The portal ends each stream after a while to look at the session again; only a longer gap is told.
   let wasDown = false;
+  let gap = null;
   function listen() {
     const source = new EventSource("/events");
     source.addEventListener("open", () => {
+      clearTimeout(gap);
+      gap = null;
       showLive("live");
       if (wasDown) refresh(); // what came meanwhile
       wasDown = false;
@@ -197,7 +201,7 @@
     source.addEventListener("alerts", refresh);
     source.addEventListener("error", () => {
       wasDown = true;
-      showLive("down");
+      if (gap === null) gap = setTimeout(() => showLive("down"), 6000);
       // The browser tries again by itself unless the portal refused.
       if (source.readyState === EventSource.CLOSED) setTimeout(listen, 15000);
     });

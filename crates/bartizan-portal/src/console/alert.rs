@@ -2,7 +2,6 @@
 
 use askama::Template;
 use bartizan_model::{AlertStatus, Detector, Severity, UnixMillis};
-use bartizan_store::AlertKey;
 
 use super::badge::Badge;
 use super::format::{self, Ago};
@@ -14,8 +13,8 @@ use super::{DeviceRow, Icon, Presence, Section, Shell, filters};
 pub(crate) struct AlertPage {
     /// What surrounds it.
     pub(crate) shell: Shell,
-    /// Names it.
-    pub(crate) id: AlertKey,
+    /// Names it: what its address ends in.
+    pub(crate) id: String,
     /// What found it.
     pub(crate) detector: Detector,
     /// What happened, in a few words.
@@ -24,6 +23,10 @@ pub(crate) struct AlertPage {
     pub(crate) severity: Severity,
     /// What became of it.
     pub(crate) status: AlertStatus,
+    /// Who last changed that, if anybody did.
+    pub(crate) changed_by: Option<String>,
+    /// When they did.
+    pub(crate) changed_at: Option<UnixMillis>,
     /// The host it is about; `None` where policy keeps that on the device.
     pub(crate) host: Option<String>,
     /// The entry of the indicator file that matched; `None` with `host`.

@@ -5,7 +5,6 @@
 
 use askama::Template;
 use bartizan_model::{AlertStatus, DeviceId, Severity, UnixMillis, UnresolvedAlerts};
-use bartizan_store::AlertKey;
 
 use super::badge::Badge;
 use super::format::{self, Ago};
@@ -92,8 +91,8 @@ struct Card {
 /// One alert in a table.
 #[derive(Clone, Debug)]
 pub(crate) struct AlertRow {
-    /// Leads to its page.
-    pub(crate) id: AlertKey,
+    /// Leads to its page: what its address ends in.
+    pub(crate) id: String,
     /// How bad it is.
     pub(crate) severity: Severity,
     /// What happened, in a few words.

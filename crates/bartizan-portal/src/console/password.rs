@@ -12,6 +12,8 @@ pub(crate) struct PasswordPage {
     pub(crate) shell: Shell,
     /// Why the last try did not succeed.
     pub(crate) problem: Option<PasswordProblem>,
+    /// The page they wanted: a path of ours, which the handler has checked.
+    pub(crate) next: String,
     /// The fewest characters a password may have.
     pub(crate) min_length: u32,
 }
@@ -34,12 +36,15 @@ pub(crate) enum PasswordProblem {
         /// The most characters it may have.
         max_length: u32,
     },
-    /// It is easy to guess.
-    TooCommon,
     /// The two are not the same.
     NotRepeated,
     /// It is the one they have.
     Unchanged,
+    /// The present password was wrong too often; the next is looked at after this many seconds.
+    TooManyTries {
+        /// At least 1.
+        wait_s: u64,
+    },
 }
 
 impl PasswordProblem {
@@ -53,9 +58,11 @@ impl PasswordProblem {
             Self::TooLong { max_length } => {
                 format!("The new password is too long: use at most {}.", characters(max_length))
             }
-            Self::TooCommon => "The new password is too easy to guess.".into(),
             Self::NotRepeated => "The two new passwords are not the same.".into(),
             Self::Unchanged => "The new password is the one you have. Choose another.".into(),
+            Self::TooManyTries { wait_s } => {
+                format!("Too many tries. Wait {}, then try again.", format::wait(wait_s))
+            }
         }
     }
 }

@@ -4,8 +4,7 @@ use askama::Template;
 use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode};
 use bartizan_model::{
-    AlertKey, Detector, DeviceId, Mode, ProtectionState, RiskLevel, Severity, UnixMillis,
-    UnresolvedAlerts,
+    AlertStatus, Detector, DeviceId, Mode, ProtectionState, RiskLevel, Severity, UnixMillis, UnresolvedAlerts,
 };
 
 use super::*;
@@ -151,12 +150,16 @@ fn a_refused_password_is_told_why() {
             PasswordProblem::TooLong { max_length: 128 },
             "The new password is too long: use at most 128 characters.",
         ),
-        (PasswordProblem::TooCommon, "The new password is too easy to guess."),
         (PasswordProblem::NotRepeated, "The two new passwords are not the same."),
         (PasswordProblem::Unchanged, "The new password is the one you have. Choose another."),
+        (
+            PasswordProblem::TooManyTries { wait_s: 200 },
+            "Too many tries. Wait 4 minutes, then try again.",
+        ),
     ];
     for (problem, sentence) in sentences {
-        let page = PasswordPage { shell: shell(), problem: Some(problem), min_length: 12 };
+        let (problem, next) = (Some(problem), "/alerts".into());
+        let page = PasswordPage { shell: shell(), problem, next, min_length: 12 };
         assert!(page.render().unwrap().contains(sentence), "{problem:?}");
     }
     let expired = sign_in(Some(SignInProblem::OneTimePasswordExpired)).render().unwrap();
@@ -234,6 +237,8 @@ fn pages() -> Vec<(&'static str, String)> {
         title: Detector::WebSpywareBlocked.title().into(),
         severity: Severity::High,
         status: AlertStatus::InProgress,
+        changed_by: Some("admin".into()),
+        changed_at: Some(NOW),
         shell: noticed,
         ..alert()
     };
@@ -246,6 +251,7 @@ fn pages() -> Vec<(&'static str, String)> {
     let password = |one_time_password, problem| PasswordPage {
         shell: Shell { one_time_password, ..shell() },
         problem,
+        next: "/alerts".into(),
         min_length: 12,
     };
     let rendered = |page: &dyn askama::DynTemplate| page.dyn_render().unwrap();
@@ -315,14 +321,14 @@ fn alerts() -> Vec<AlertRow> {
     let row =
         |number: u8, detector: Detector, host: Option<&str>, name: &str, status, minutes: u64| {
             AlertRow {
-                id: AlertKey::new(UnixMillis(NOW.0 - u64::from(number)), u128::from(number)),
+                id: format!("0192f3a4-0000-7000-8000-0000000000{number:02}"),
                 severity: detector.severity(),
                 title: detector.title().into(),
                 host: host.map(Into::into),
                 device: DeviceId(0x0192_f3a4_b5c6_7d8e_9f00_1122_3344_5500 + u128::from(number)),
                 device_name: name.into(),
                 status,
-                count: u32::from(number) * u32::from(number) * 17 % 1_400 + 1,
+                count: u64::from(number) * u64::from(number) * 17 % 1_400 + 1,
                 last_seen: UnixMillis(NOW.0 - minutes * 60_000),
             }
         };
@@ -357,7 +363,7 @@ fn alerts() -> Vec<AlertRow> {
 
 fn hostile_alert() -> AlertRow {
     AlertRow {
-        id: AlertKey::new(UnixMillis(NOW.0 - 4), 4),
+        id: "0192f3a4-0000-7000-8000-000000000004".into(),
         severity: Severity::Low,
         title: "<script>alert('title')</script>".into(),
         host: Some(long_host()),
@@ -374,7 +380,7 @@ fn hostile_alert() -> AlertRow {
 fn alert() -> AlertPage {
     AlertPage {
         shell: shell(),
-        id: AlertKey::new(NOW, 7),
+        id: "0192f3a4-0000-7000-8000-000000000007".into(),
         detector: Detector::WebPhishingBlocked,
         title: Detector::WebPhishingBlocked.title().into(),
         severity: Severity::Informational,
@@ -384,6 +390,8 @@ fn alert() -> AlertPage {
         first_seen: UnixMillis(NOW.0 - 3 * 3_600_000),
         last_seen: UnixMillis(NOW.0 - 300_000),
         count: 4,
+        changed_by: None,
+        changed_at: None,
         indicator_epoch: 1_042,
         device: device_rows().remove(0),
         now: NOW,
