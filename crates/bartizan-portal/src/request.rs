@@ -39,8 +39,8 @@ pub(crate) async fn handle(
         .get::<MatchedPath>()
         .map_or_else(|| "-".to_owned(), |pattern| pattern.as_str().to_owned());
 
-    let wants_page =
-        accepts_html(request.headers()) && !request.uri().path().starts_with(BASE_PATH);
+    let for_programs = FOR_PROGRAMS.iter().any(|prefix| request.uri().path().starts_with(prefix));
+    let wants_page = !for_programs && accepts_html(request.headers());
     let answer = if is_cross_site(&request) {
         Err(ApiError::new(
             StatusCode::FORBIDDEN,
@@ -194,6 +194,8 @@ pub(crate) async fn no_such_method() -> ApiError {
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, METHOD_NOT_ALLOWED, "no such method here")
 }
 
+/// Where an error is never a page, whoever looks.
+const FOR_PROGRAMS: [&str; 3] = [BASE_PATH, "/livez", "/readyz"];
 /// The largest batch of alerts is some 50 KiB.
 pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
 const TIME_LIMIT: Duration = Duration::from_secs(30);

@@ -7,7 +7,7 @@ use super::badge::Badge;
 use super::format::{self, Ago};
 use super::{Icon, Pager, Section, Shell, filters};
 
-/// The list, by name.
+/// The list, the one last heard of first.
 #[derive(Template)]
 #[template(path = "console/devices.html")]
 pub(crate) struct DevicesPage {

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Icon, filters};
+use super::Icon;
 
 /// A title, a sentence and ways out. Says nothing of what went on inside.
 #[derive(Template)]
@@ -12,7 +12,6 @@ pub(crate) struct ErrorPage {
     title: &'static str,
     sentence: &'static str,
     icon: &'static str,
-    incident: Option<String>,
 }
 
 impl ErrorPage {
@@ -23,7 +22,6 @@ impl ErrorPage {
             title: "Page not found",
             sentence: "There is nothing at this address. It may have been removed, or the link may be incomplete.",
             icon: "search",
-            incident: None,
         }
     }
 
@@ -34,18 +32,6 @@ impl ErrorPage {
             title: "Not allowed",
             sentence: "Your account may not do this, or the form was sent from another site. Go back and try again, or ask an administrator.",
             icon: "lock",
-            incident: None,
-        }
-    }
-
-    /// 500: our fault. `incident` is in the log beside the cause.
-    pub(crate) fn internal(incident: Option<String>) -> Self {
-        Self {
-            status: 500,
-            title: "Something went wrong",
-            sentence: "The portal could not answer. Try again in a moment; if it stays like this, tell whoever runs the portal.",
-            icon: "alert-triangle",
-            incident,
         }
     }
 
@@ -56,12 +42,6 @@ impl ErrorPage {
             title: "Not available right now",
             sentence: "The portal is busy or just starting. Try again in a moment.",
             icon: "clock",
-            incident: None,
         }
-    }
-
-    /// Returns the HTTP status to answer with.
-    pub(crate) fn status(&self) -> u16 {
-        self.status
     }
 }

@@ -4,7 +4,8 @@ use askama::Template;
 use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode};
 use bartizan_model::{
-    AlertStatus, Detector, DeviceId, Mode, ProtectionState, RiskLevel, Severity, UnixMillis, UnresolvedAlerts,
+    AlertStatus, Detector, DeviceId, Mode, ProtectionState, RiskLevel, Severity, UnixMillis,
+    UnresolvedAlerts,
 };
 
 use super::*;
@@ -175,17 +176,6 @@ fn a_status_survives_its_form() {
 }
 
 #[test]
-fn an_error_page_knows_its_status() {
-    let pages = [
-        ErrorPage::not_found(),
-        ErrorPage::forbidden(),
-        ErrorPage::internal(None),
-        ErrorPage::unavailable(),
-    ];
-    assert_eq!(pages.map(|page| page.status()), [404, 403, 500, 503]);
-}
-
-#[test]
 fn an_older_page_leads_on_and_back() {
     let mut page = queue(alerts());
     page.filter = AlertFilter::from_query(Some("High"), None);
@@ -277,7 +267,6 @@ fn pages() -> Vec<(&'static str, String)> {
         ("device-fresh", rendered(&fresh_device())),
         ("error-404", rendered(&ErrorPage::not_found())),
         ("error-403", rendered(&ErrorPage::forbidden())),
-        ("error-500", rendered(&ErrorPage::internal(Some("01J8ZK3V".into())))),
         ("error-503", rendered(&ErrorPage::unavailable())),
     ]
 }

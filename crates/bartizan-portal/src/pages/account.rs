@@ -20,16 +20,16 @@ use crate::session::{
 };
 use crate::state::AppState;
 
-/// The page's address.
+/// A page's address: where to go on afterwards.
 #[derive(Deserialize)]
-pub(crate) struct SignInQuery {
+pub(crate) struct NextQuery {
     #[serde(default)]
     next: String,
 }
 
 /// `GET /sign-in`.
 pub(crate) async fn sign_in_page(
-    Query(query): Query<SignInQuery>,
+    Query(query): Query<NextQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     // A cookie that came along and still led here belongs to a session that has ended.
@@ -84,10 +84,14 @@ pub(crate) async fn sign_out(
 }
 
 /// `GET /password`.
-pub(crate) async fn password_page(session: Session) -> Result<Response, ApiError> {
+pub(crate) async fn password_page(
+    session: Session,
+    Query(query): Query<NextQuery>,
+) -> Result<Response, ApiError> {
     html(&PasswordPage {
         shell: shell(session, None),
         problem: None,
+        next: local(&query.next).to_owned(),
         min_length: characters(MIN_PASSWORD),
     })
 }
@@ -100,6 +104,8 @@ pub(crate) struct PasswordForm {
     current: String,
     new: String,
     repeat: String,
+    #[serde(default)]
+    next: String,
 }
 
 /// `POST /password`.
@@ -113,7 +119,7 @@ pub(crate) async fn set_password(
     let (problem, error) = if form.new == form.repeat {
         let (current, chosen) = (Private(form.current), Private(form.new));
         match session::set_password(&state, &session, current, chosen, address).await {
-            Ok(token) => return Ok(go_on(token.cookie(&state), "/")),
+            Ok(token) => return Ok(go_on(token.cookie(&state), local(&form.next))),
             Err(error) => (password_problem(&error), ApiError::from(error)),
         }
     } else {
@@ -124,8 +130,12 @@ pub(crate) async fn set_password(
     if problem.is_none() || !accepts_html(&headers) {
         return Err(error);
     }
-    let page =
-        PasswordPage { shell: shell(session, None), problem, min_length: characters(MIN_PASSWORD) };
+    let page = PasswordPage {
+        shell: shell(session, None),
+        problem,
+        next: local(&form.next).to_owned(),
+        min_length: characters(MIN_PASSWORD),
+    };
     Ok(again(&error, html(&page)?))
 }
 
@@ -137,6 +147,9 @@ fn password_problem(error: &SetPasswordError) -> Option<PasswordProblem> {
             Some(PasswordProblem::TooLong { max_length: characters(MAX_PASSWORD) })
         }
         SetPasswordError::Unchanged => Some(PasswordProblem::Unchanged),
+        SetPasswordError::SignIn(SignInError::RateLimited { retry_after }) => {
+            Some(PasswordProblem::TooManyTries { wait_s: retry_after.as_secs().max(1) })
+        }
         SetPasswordError::SignIn(_) => None,
     }
 }

@@ -77,11 +77,13 @@ pub(crate) async fn alert(
     let notice = query.changed.map(|_| format!("Status changed to {}.", alert.status.label()));
     html(&AlertPage {
         shell: shell(session, notice),
-        id: alert.key,
+        id: alert.key.to_string(),
         detector: alert.detector,
         title: alert.title,
         severity: alert.severity,
         status: alert.status,
+        changed_by: alert.status_by,
+        changed_at: alert.status_at,
         host: alert.host.map(|host| host.to_string()),
         matched: alert.matched.map(|matched| matched.to_string()),
         first_seen: alert.first_seen_at,

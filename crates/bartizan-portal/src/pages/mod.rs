@@ -44,7 +44,7 @@ fn shell(session: Session, notice: Option<String>) -> Shell {
 impl From<bartizan_store::AlertRow> for AlertRow {
     fn from(row: bartizan_store::AlertRow) -> Self {
         Self {
-            id: row.key,
+            id: row.key.to_string(),
             severity: row.severity,
             title: row.title,
             host: row.host.map(|host| host.to_string()),

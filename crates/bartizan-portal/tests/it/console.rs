@@ -2,12 +2,13 @@
 
 use axum::body::Body;
 use axum::http::Request;
+use bartizan_contract::path;
 use bartizan_portal::{Clock, Portal, PortalConfig};
 
-use crate::world::{HOUR, NOW, OWN_PASSWORD, World, call};
+use crate::world::{HOUR, NOW, OWN_PASSWORD, World, batch, call};
 
 #[tokio::test]
-async fn a_member_replaces_the_one_time_password_first() {
+async fn a_member_is_asked_to_replace_the_one_time_password() {
     let world = World::new().await;
     let password = world.portal.create_administrator(world.acme, "a@acme.test").await.unwrap();
     assert_eq!(password.to_string().len(), 23);
@@ -18,8 +19,8 @@ async fn a_member_replaces_the_one_time_password_first() {
     let cookie = answer.header("set-cookie");
     assert!(cookie.starts_with("session=") && cookie.contains("HttpOnly; SameSite=Strict"));
 
-    let sent = browser.get("/session").await;
-    assert_eq!(sent.header("location"), "/password?next=/session");
+    let page = browser.get("/alerts").await.text();
+    assert!(page.contains("one-time password") && page.contains("ACME"), "{page}");
     let short = browser.choose("", "too short").await;
     assert_eq!(short.problem(), (422, "password_unfit".into()));
     let same = browser.choose("", &password.to_string()).await;
@@ -28,18 +29,15 @@ async fn a_member_replaces_the_one_time_password_first() {
     let set = browser.choose("", OWN_PASSWORD).await;
     assert_eq!((set.status.as_u16(), set.header("location")), (303, "/alerts"));
     assert_ne!(browser.cookie, first_cookie);
-    let who = browser.get("/session").await;
-    assert_eq!(
-        String::from_utf8_lossy(&who.body),
-        r#"{"email":"a@acme.test","member_name":"a","tenant_name":"ACME"}"#
-    );
+    let page = browser.get("/alerts").await.text();
+    assert!(page.contains("a@acme.test") && !page.contains("one-time password"), "{page}");
 
     let mut old = world.browser();
     let refused = old.sign_in("a@acme.test", &password.to_string()).await;
     assert_eq!(refused.problem(), (401, "sign_in_refused".into()));
     assert_eq!(browser.post("/sign-out", &[]).await.header("location"), "/sign-in");
     browser.cookie = first_cookie;
-    assert_eq!(browser.get("/session").await.header("location"), "/sign-in?next=/session");
+    assert_eq!(browser.get("/alerts").await.header("location"), "/sign-in?next=/alerts");
 }
 
 #[tokio::test]
@@ -83,7 +81,7 @@ async fn changing_a_password_takes_the_current_one_and_ends_other_sessions() {
     assert_eq!(browser.choose(OWN_PASSWORD, OWN_PASSWORD).await.status, 422);
     assert_eq!(browser.choose(OWN_PASSWORD, &"a".repeat(257)).await.status, 422);
     assert_eq!(browser.choose(OWN_PASSWORD, "another long one").await.status, 303);
-    assert_eq!(other.get("/session").await.status, 303);
+    assert_eq!(other.get("/alerts").await.status, 303);
     for _ in 0..5 {
         assert_eq!(browser.choose("guess", "one more long one").await.status, 422);
     }
@@ -96,15 +94,94 @@ async fn a_session_ends_when_it_is_idle_and_when_it_is_old() {
     let browser = world.member(world.acme, "a@acme.test").await;
     for _ in 0..23 {
         world.advance(HOUR / 2 - 1);
-        assert_eq!(browser.get("/session").await.status, 200);
+        assert_eq!(browser.get("/alerts").await.status, 200);
     }
     world.advance(HOUR / 2 + 23);
-    assert_eq!(browser.get("/session").await.status, 303);
+    assert_eq!(browser.get("/alerts").await.status, 303);
 
     let mut browser = world.browser();
     browser.sign_in("a@acme.test", OWN_PASSWORD).await;
     world.advance(HOUR / 2);
-    assert_eq!(browser.get("/session").await.status, 303);
+    assert_eq!(browser.get("/alerts").await.status, 303);
+}
+
+#[tokio::test]
+async fn what_fails_comes_back_as_a_page_to_whoever_can_show_one() {
+    let world = World::new().await;
+    let mut browser = world.member(world.acme, "a@acme.test").await;
+    let missing = browser.get("/alerts/0192f3a4-b5c6-7d8e-9f00-112233445566").await;
+    assert_eq!(missing.status, 404);
+    assert!(missing.text().contains("Page not found"), "{}", missing.text());
+    assert!(browser.get("/nowhere").await.text().contains("Page not found"));
+
+    let form = [("email", "a@acme.test"), ("password", "wrong"), ("next", "/devices")];
+    let refused = browser.submit("/sign-in", &form).await;
+    assert_eq!(refused.status, 401);
+    let page = refused.text();
+    assert!(page.contains("is wrong") && page.contains("value=\"a@acme.test\""), "{page}");
+    assert!(page.contains("value=\"/devices\""), "{page}");
+    let form = [("current", OWN_PASSWORD), ("new", "short"), ("repeat", "short")];
+    let refused = browser.submit("/password", &form).await;
+    assert_eq!(refused.status, 422);
+    assert!(refused.text().contains("too short"), "{}", refused.text());
+}
+
+#[tokio::test]
+async fn an_alert_is_found_read_and_resolved() {
+    let world = World::new().await;
+    let device = world.device(world.acme, 1).await;
+    assert_eq!(device.post(path::ALERTS, &batch(0..2)).await.status, 200);
+    let mut browser = world.member(world.acme, "a@acme.test").await;
+    let id = world.portal.newest_alerts(world.acme).await.unwrap().remove(0).id;
+    let address = format!("/alerts/{id}");
+    assert!(browser.get("/alerts").await.text().contains(&address));
+    assert!(browser.get(&address).await.text().contains("What happened"));
+
+    let bad = browser.submit(&format!("{address}/status"), &[("status", "Gone")]).await;
+    assert_eq!(bad.status, 400);
+    let done = browser.submit(&format!("{address}/status"), &[("status", "Resolved")]).await;
+    assert_eq!(
+        (done.status.as_u16(), done.header("location")),
+        (303, format!("{address}?changed=status").as_str())
+    );
+    assert!(
+        browser
+            .get(&format!("{address}?changed=status"))
+            .await
+            .text()
+            .contains("Status changed to Resolved.")
+    );
+    assert!(
+        !browser.get("/alerts").await.text().contains(&address),
+        "the queue shows what there is to do"
+    );
+    assert!(browser.get("/alerts?status=Resolved").await.text().contains(&address));
+}
+
+#[tokio::test]
+async fn lists_are_paged_to_their_end() {
+    let world = World::new().await;
+    let device = world.device(world.acme, 1).await;
+    for start in [0, 50, 100] {
+        assert_eq!(device.post(path::ALERTS, &batch(start..start + 50)).await.status, 200);
+    }
+    let browser = world.member(world.acme, "a@acme.test").await;
+    let mut address = "/alerts".to_owned();
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        let page = browser.get(&address).await.text();
+        let ids = page
+            .split("href=\"/alerts/")
+            .skip(1)
+            .filter_map(|rest| rest.get(..36))
+            .map(str::to_owned);
+        seen.extend(ids);
+        let next = page.split("href=\"/alerts?after=").nth(1);
+        address = next.map_or_else(String::new, |rest| {
+            format!("/alerts?after={}", rest.split('"').next().unwrap())
+        });
+    }
+    assert_eq!((seen.len(), address.as_str()), (150, ""));
 }
 
 #[tokio::test]
@@ -128,7 +205,7 @@ async fn another_site_cannot_act_through_the_browser() {
     ] {
         assert_eq!(send(headers).await.problem(), (403, "cross_site".into()), "{headers:?}");
     }
-    assert_eq!(browser.get("/session").await.status, 200);
+    assert_eq!(browser.get("/alerts").await.status, 200);
     assert_eq!(send(&[("origin", "https://portal.test")]).await.status, 303);
 }
 
@@ -148,7 +225,7 @@ async fn nobody_is_sent_elsewhere_after_signing_in() {
 #[tokio::test]
 async fn a_fragment_is_told_where_to_go() {
     let world = World::new().await;
-    let request = Request::get("/session").header("hx-request", "true");
+    let request = Request::get("/alerts").header("hx-request", "true");
     let request = request.header("accept", "text/html").body(Body::empty()).unwrap();
     let answer = call(&world.portal.router(), request).await;
     assert_eq!(answer.problem(), (401, "sign_in_required".into()));

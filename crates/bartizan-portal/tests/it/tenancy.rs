@@ -3,39 +3,53 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request};
-use bartizan_contract::path;
+use bartizan_contract::{BASE_PATH, path};
 use bartizan_portal::{Access, routes};
 
 use crate::world::{Browser, Device, OWN_PASSWORD, World, batch, call, json};
 
 /// How GLOBEX calls a route for what is ACME's, and what it is to be told.
 struct Row {
+    method: &'static str,
     pattern: &'static str,
-    /// `{sha256}` stands for a file of ACME's.
+    /// `{sha256}`, `{alert}` and `{device}` stand for ACME's.
     path: &'static str,
     foreign: u16,
 }
 
+const fn row(method: &'static str, pattern: &'static str, foreign: u16) -> Row {
+    Row { method, pattern, path: pattern, foreign }
+}
+
 const ROWS: &[Row] = &[
-    Row { pattern: "/livez", path: "/livez", foreign: 200 },
-    Row { pattern: "/readyz", path: "/readyz", foreign: 200 },
-    Row { pattern: path::ENROLL, path: path::ENROLL, foreign: 400 },
-    Row { pattern: path::TOKEN, path: path::TOKEN, foreign: 400 },
-    Row { pattern: path::CHECKIN, path: path::CHECKIN, foreign: 400 },
-    Row { pattern: path::POLICY, path: path::POLICY, foreign: 200 },
+    row("GET", "/livez", 200),
+    row("GET", "/readyz", 200),
+    row("POST", path::ENROLL, 400),
+    row("POST", path::TOKEN, 400),
+    row("POST", path::CHECKIN, 400),
+    row("GET", path::POLICY, 200),
     // GLOBEX has published nothing, and does not see that ACME has.
-    Row { pattern: path::MANIFEST, path: path::MANIFEST, foreign: 404 },
+    row("GET", path::MANIFEST, 404),
+    row("GET", "/device/v1/indicators/files/{sha256}", 404),
+    row("POST", path::ALERTS, 400),
+    row("GET", "/assets/{file}", 404),
+    row("GET", "/sign-in", 200),
+    row("POST", "/sign-in", 422),
+    row("POST", "/sign-out", 303),
+    row("GET", "/password", 200),
+    row("POST", "/password", 422),
+    row("GET", "/", 303),
+    row("GET", "/alerts", 200),
+    Row { method: "GET", pattern: "/alerts/{id}", path: "/alerts/{alert}", foreign: 404 },
     Row {
-        pattern: "/device/v1/indicators/files/{sha256}",
-        path: "/device/v1/indicators/files/{sha256}",
+        method: "POST",
+        pattern: "/alerts/{id}/status",
+        path: "/alerts/{alert}/status",
         foreign: 404,
     },
-    Row { pattern: path::ALERTS, path: path::ALERTS, foreign: 400 },
-    Row { pattern: "/sign-in", path: "/sign-in", foreign: 415 },
-    Row { pattern: "/sign-out", path: "/sign-out", foreign: 303 },
-    Row { pattern: "/password", path: "/password", foreign: 415 },
-    Row { pattern: "/session", path: "/session", foreign: 200 },
-    Row { pattern: "/events", path: "/events", foreign: 200 },
+    row("GET", "/devices", 200),
+    Row { method: "GET", pattern: "/devices/{id}", path: "/devices/{device}", foreign: 404 },
+    row("GET", "/events", 200),
 ];
 
 #[tokio::test]
@@ -44,14 +58,19 @@ async fn every_route_knows_who_may_call_it() {
     let published = world.publish(world.acme, "secret-of-acme.test").await;
     let acme = world.device(world.acme, 1).await;
     assert_eq!(acme.post(path::ALERTS, &batch(0..1)).await.status, 200);
+    let alert = world.portal.newest_alerts(world.acme).await.unwrap().remove(0).id;
     let globex = world.device(world.globex, 2).await;
     world.member(world.acme, "a@acme.test").await;
     world.member(world.globex, "g@globex.test").await;
 
     for (method, pattern, access) in routes() {
-        let row = ROWS.iter().find(|row| row.pattern == pattern);
+        let row = ROWS.iter().find(|row| row.pattern == pattern && row.method == method.as_str());
         let row = row.unwrap_or_else(|| panic!("{method} {pattern} has no row"));
-        let path = row.path.replace("{sha256}", &published.sha256);
+        let path = row
+            .path
+            .replace("{sha256}", &published.sha256)
+            .replace("{alert}", &alert)
+            .replace("{device}", &acme.id.to_string());
 
         let nobody = Caller::Nobody.status(&world, method, &path).await;
         let mut browser = world.browser();
@@ -107,8 +126,12 @@ impl Caller {
             }
         }
         let request = request.header("host", "portal.test").header("sec-fetch-site", "same-origin");
-        let body = if method == Method::POST { json(&"nonsense") } else { Vec::new() };
-        let request = request.body(Body::from(body)).unwrap();
+        let (content_type, body) = match (method == Method::POST, path.starts_with(BASE_PATH)) {
+            (false, _) => ("text/plain", Vec::new()),
+            (true, true) => ("application/json", json(&"nonsense")),
+            (true, false) => ("application/x-www-form-urlencoded", b"status=Resolved".to_vec()),
+        };
+        let request = request.header("content-type", content_type).body(Body::from(body)).unwrap();
         if path == "/events" {
             // A stream does not end by itself.
             use tower::ServiceExt as _;

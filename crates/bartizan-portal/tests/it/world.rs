@@ -116,6 +116,10 @@ impl Answer {
     }
 
     #[track_caller]
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
     pub(crate) fn problem(&self) -> (u16, String) {
         assert_eq!(self.header("content-type"), "application/problem+json", "{:?}", self.body);
         let problem: Problem = serde_json::from_slice(&self.body).unwrap();
@@ -231,14 +235,24 @@ impl Browser {
         call(&self.router, request.body(Body::empty()).unwrap()).await
     }
 
-    /// Sends a form as the portal's own page does, and keeps the cookie.
+    /// Sends a form as a program would, and keeps the cookie.
     pub(crate) async fn post(&mut self, path: &str, form: &[(&str, &str)]) -> Answer {
+        self.send(path, form, "application/json").await
+    }
+
+    /// Sends a form as the portal's own page does, and keeps the cookie.
+    pub(crate) async fn submit(&mut self, path: &str, form: &[(&str, &str)]) -> Answer {
+        self.send(path, form, "text/html").await
+    }
+
+    async fn send(&mut self, path: &str, form: &[(&str, &str)], accept: &str) -> Answer {
         let body: Vec<String> =
             form.iter().map(|(key, value)| format!("{key}={}", value.replace(' ', "+"))).collect();
         let request = Request::post(path)
             .header("host", "portal.test")
             .header("sec-fetch-site", "same-origin")
             .header("content-type", "application/x-www-form-urlencoded")
+            .header("accept", accept)
             .header("cookie", &self.cookie)
             .body(Body::from(body.join("&")))
             .unwrap();

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use bartizan_model::{Mode, Policy, Private, ProtectionState, UnixMillis, UnresolvedAlerts};
+use bartizan_model::{
+    AlertStatus, Mode, Policy, Private, ProtectionState, UnixMillis, UnresolvedAlerts,
+};
 use bartizan_store::{
-    AlertFilter, AlertStatus, Counters, DeviceCounts, DeviceFilter, DeviceReport, DeviceState,
-    IndicatorFileRow, NewSession, StoreError,
+    AlertFilter, Counters, DeviceCounts, DeviceFilter, DeviceReport, DeviceState, IndicatorFileRow,
+    NewSession, StoreError,
 };
 
 use crate::world::{DAY, NOW, World, alert, enroll};
