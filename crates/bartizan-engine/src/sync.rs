@@ -130,6 +130,8 @@ pub struct Sync {
     offered: Held,
     alerts: AlertQueue,
     token_until: Option<Instant>,
+    /// Something changed that the last check-in did not say.
+    checkin_wanted: bool,
     next_checkin: Instant,
     failures: u32,
     prf: Prf,
@@ -145,6 +147,7 @@ impl Sync {
             offered: held,
             alerts: AlertQueue::default(),
             token_until: None,
+            checkin_wanted: true,
             next_checkin: now,
             failures: 0,
             prf: Prf::new(seed),
@@ -156,9 +159,9 @@ impl Sync {
         self.alerts.push(alert)
     }
 
-    /// Takes note that the person, or the engine's state, calls for a check-in now.
-    pub fn handle_status_change(&mut self, now: Instant) {
-        self.next_checkin = now;
+    /// Takes note that something changed that the portal should know now.
+    pub fn handle_status_change(&mut self) {
+        self.checkin_wanted = true;
     }
 
     /// Takes the outcome of the task under way.
@@ -192,7 +195,7 @@ impl Sync {
                 self.held.indicator_epoch = Some(*epoch);
                 self.offered.indicator_epoch = Some(*epoch);
                 // Say so: the console shows what a device holds.
-                self.next_checkin = now;
+                self.checkin_wanted = true;
             }
         }
     }
@@ -200,6 +203,7 @@ impl Sync {
     /// Takes the outcome of the task under way.
     pub fn handle_failure(&mut self, failure: Failure, now: Instant) {
         let State::Busy { task } = self.state else { return };
+        self.checkin_wanted |= task == Kind::Checkin;
         match failure {
             Failure::Unreachable => self.back_off(now),
             Failure::Busy(pause) => {
@@ -232,6 +236,8 @@ impl Sync {
             }
             State::Idle { .. } => match self.next_task(now) {
                 Some(task) => {
+                    // What changes from here on is not in this one.
+                    self.checkin_wanted &= task != Task::Checkin;
                     self.state = State::Busy { task: kind(&task) };
                     Output::Start(task)
                 }
@@ -258,7 +264,7 @@ impl Sync {
         }
         let work = if !self.alerts.is_empty() {
             Task::Alerts(self.alerts.batch())
-        } else if self.next_checkin <= now {
+        } else if self.checkin_wanted || self.next_checkin <= now {
             Task::Checkin
         } else if self.held.policy_version < self.offered.policy_version {
             Task::Policy
@@ -398,7 +404,7 @@ mod tests {
     fn an_unusable_file_is_left_alone_until_the_next_check_in() {
         let now = t0();
         let mut sync = enrolled(now);
-        sync.next_checkin = now;
+        sync.handle_status_change();
         step(
             &mut sync,
             now,
@@ -409,6 +415,24 @@ mod tests {
         sync.handle_failure(Failure::Unusable, now);
         let later = now + MAX_PAUSE;
         assert!(matches!(sync.poll_output(later), Output::Wait(Some(_), "check-in")));
+    }
+
+    #[test]
+    fn what_changes_during_a_check_in_is_said_in_the_next() {
+        let now = t0();
+        let mut sync = enrolled(now);
+        let current = Done::CheckedIn { policy_version: 1, indicator_epoch: Some(3) };
+        sync.handle_status_change();
+        assert_eq!(sync.poll_output(now), Output::Start(Task::Checkin));
+        sync.handle_status_change();
+        sync.handle_done(&current, now);
+        step(&mut sync, now, Task::Checkin, current);
+        assert!(matches!(sync.poll_output(now), Output::Wait(Some(_), "check-in")));
+
+        sync.handle_status_change();
+        assert_eq!(sync.poll_output(now), Output::Start(Task::Checkin));
+        sync.handle_failure(Failure::Unreachable, now);
+        assert_eq!(sync.poll_output(now + MAX_PAUSE), Output::Start(Task::Checkin));
     }
 
     #[test]
@@ -435,6 +459,7 @@ mod tests {
         };
         let mut sync = Sync::new(held, [0; 16], now);
         sync.token_until = Some(now + Duration::from_secs(600));
+        sync.checkin_wanted = false;
         sync.next_checkin = now + Duration::from_secs(900);
         sync
     }

@@ -232,9 +232,7 @@ impl Control {
             });
             match events.recv_timeout(pause) {
                 Ok(Event::Tunnel(tunnel::Event::Alert(alert))) => self.alert(alert),
-                Ok(Event::Tunnel(tunnel::Event::Protection)) => {
-                    self.sync.handle_status_change(self.clock.now())
-                }
+                Ok(Event::Tunnel(tunnel::Event::Protection)) => self.sync.handle_status_change(),
                 Ok(Event::Tunnel(tunnel::Event::Ended(ended))) => {
                     self.show();
                     return ended.context("the tunnel has ended");

@@ -10,7 +10,7 @@ fn an_administrator_signs_in_sees_the_alert_live_and_opens_it() {
     let world = World::new();
     let browser = Browser::start(1_280, 900, false);
     world.sign_in(&browser);
-    browser.wait_for_text("No alerts");
+    browser.wait_for_text("Nothing to do");
     browser.screenshot(&screenshot("alerts-empty"));
 
     // Nobody reloads: the alert has to come by itself.
@@ -78,7 +78,7 @@ fn a_wrong_password_is_refused_and_soon_slowed_down() {
     let browser = Browser::start(1_280, 900, false);
     for _ in 0..5 {
         world.try_password(&browser, "not the password");
-        browser.wait_for_text("do not match");
+        browser.wait_for_text("is wrong");
     }
     world.try_password(&browser, "not the password");
     browser.wait_for_text("Too many");
