@@ -38,6 +38,9 @@ pub(crate) enum AdminCommand {
         /// Popular names that no feed may block, beside the built-in ones (repeatable)
         #[arg(long, value_name = "FILE_OR_URL")]
         allow: Vec<String>,
+        /// A host name of the organization's own that no feed may block (repeatable)
+        #[arg(long, value_name = "NAME")]
+        own: Vec<String>,
     },
 }
 
@@ -64,9 +67,9 @@ pub(crate) fn run(command: AdminCommand) -> anyhow::Result<ExitCode> {
                 let (portal, tenant) = at.open().await?;
                 out::line(&portal.create_administrator(tenant, &email).await?.to_string());
             }
-            AdminCommand::Publish { at, feed, allow } => {
+            AdminCommand::Publish { at, feed, allow, own } => {
                 let (portal, tenant) = at.open().await?;
-                let listed = Listed::read(&feed, &allow, &[])?;
+                let listed = Listed::read(&feed, &allow, &own)?;
                 let published = portal
                     .publish_indicators(tenant, listed.compiler.names(), listed.report())
                     .await?;

@@ -22,18 +22,17 @@ pub(crate) struct Listed {
 }
 
 impl Listed {
-    /// Reads all feeds; names in `allow` are popular, and held back beside the built-in ones.
+    /// Reads all feeds; names in `allow` are popular, and held back beside the built-in ones, as are the
+    /// organization's `own`.
     ///
     /// # Errors
     /// The first feed that is none, by its name.
-    pub(crate) fn read(
-        feeds: &[String],
-        allow: &[String],
-        own: &[DomainName],
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn read(feeds: &[String], allow: &[String], own: &[String]) -> anyhow::Result<Self> {
         let mut guard = Guard::new();
         for name in own {
-            guard.protect(name);
+            let name = DomainName::parse(name.as_bytes())
+                .with_context(|| format!("{name} is not a host name"))?;
+            guard.protect(&name);
         }
         for source in allow {
             feed::read(open(source)?, |name| guard.allow(&name))

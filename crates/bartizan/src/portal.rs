@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use bartizan_model::TenantId;
 use bartizan_portal::{Listener, Portal, PortalConfig};
+use tokio::signal::unix::SignalKind;
 
 use crate::feeds::Listed;
 use crate::out;
@@ -35,6 +36,9 @@ pub(crate) struct PortalArgs {
     /// Popular names that no feed may block, beside the built-in ones (repeatable)
     #[arg(long, value_name = "FILE_OR_URL")]
     allow: Vec<String>,
+    /// A host name of the organization's own that no feed may block, such as this portal's (repeatable)
+    #[arg(long, value_name = "NAME")]
+    own: Vec<String>,
     /// Name of the organization, when the data folder is new
     #[arg(long, value_name = "NAME", default_value = "My organization")]
     tenant: String,
@@ -66,7 +70,7 @@ async fn serve(args: PortalArgs) -> anyhow::Result<()> {
         Portal::open(PortalConfig { data_dir: args.data, secure_cookies: tls.is_some() }).await?;
     let tenant = first_tenant(&portal, &args.tenant, &args.admin).await?;
     if !args.feed.is_empty() {
-        publish(&portal, tenant, args.feed, args.allow).await?;
+        publish(&portal, tenant, args.feed, args.allow, args.own).await?;
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
     out::note(&format!("The portal is at {scheme}://{address}"));
@@ -93,8 +97,9 @@ async fn publish(
     tenant: TenantId,
     feeds: Vec<String>,
     allow: Vec<String>,
+    own: Vec<String>,
 ) -> anyhow::Result<()> {
-    let listed = tokio::task::spawn_blocking(move || Listed::read(&feeds, &allow, &[])).await??;
+    let listed = tokio::task::spawn_blocking(move || Listed::read(&feeds, &allow, &own)).await??;
     let published =
         portal.publish_indicators(tenant, listed.compiler.names(), listed.report()).await?;
     out::note(&format!(
@@ -129,18 +134,15 @@ pub(crate) fn tls_config(cert: &Path, key: &Path) -> anyhow::Result<Arc<rustls::
     Ok(Arc::new(config))
 }
 
-/// Returns when the person or the system asks the program to stop.
+/// Returns when the person, the system or a closing terminal asks the program to stop.
 pub(crate) async fn asked_to_stop() {
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
+    let heard = async |kind: SignalKind| match tokio::signal::unix::signal(kind) {
+        Ok(mut signal) => drop(signal.recv().await),
+        Err(_) => std::future::pending().await,
     };
     tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminate => {}
+        () = heard(SignalKind::interrupt()) => {}
+        () = heard(SignalKind::terminate()) => {}
+        () = heard(SignalKind::hangup()) => {}
     }
 }

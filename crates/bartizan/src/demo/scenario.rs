@@ -179,8 +179,10 @@ impl<'a> Scenario<'a> {
             std::fs::write(&path, DEMO_FEED)?;
             feeds.push(path.to_string_lossy().into_owned());
         }
-        let listed =
-            tokio::task::spawn_blocking(move || Listed::read(&feeds, &allow, &[])).await??;
+        let listed = tokio::task::spawn_blocking(move || {
+            Listed::read(&feeds, &allow, &[PORTAL_NAME.to_owned()])
+        })
+        .await??;
         for (source, report) in &listed.feeds {
             self.step(
                 "feed",

@@ -7,4 +7,6 @@ mod feeds;
 #[cfg(test)]
 mod netns;
 #[cfg(test)]
+mod simulated;
+#[cfg(test)]
 mod webdriver;
