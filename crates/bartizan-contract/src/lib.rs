@@ -45,3 +45,31 @@ pub mod path {
     /// `POST` [`crate::alerts::AlertBatch`].
     pub const ALERTS: &str = "/device/v1/alerts";
 }
+
+/// Reads octets as everything that a stranger can send before anything is verified, for the fuzzer and
+/// its replay.
+#[doc(hidden)]
+pub fn fuzz_strangers(octets: &[u8]) {
+    let text = String::from_utf8_lossy(octets);
+    if let Ok(token) = text.parse::<enroll::EnrollmentToken>() {
+        assert_eq!(token.to_string().parse(), Ok(token), "a token survives its text");
+    }
+    let request =
+        dpop::Request { method: "POST", url: "https://portal.example/", access_token: None };
+    let _ = dpop::verify(&text, request, bartizan_model::UnixMillis(1_800_000_000_000));
+    let _ = serde_json::from_slice::<enroll::EnrollRequest>(octets);
+    let _ = serde_json::from_slice::<token::TokenRequest>(octets);
+    let _ = serde_json::from_slice::<checkin::CheckinRequest>(octets);
+    if let Ok(batch) = serde_json::from_slice::<alerts::AlertBatch>(octets) {
+        for report in &batch.alerts {
+            if let Ok(alert) = bartizan_model::Alert::try_from(report) {
+                let again = alerts::AlertReport::from(&alert);
+                assert_eq!(
+                    bartizan_model::Alert::try_from(&again),
+                    Ok(alert),
+                    "an alert survives the wire"
+                );
+            }
+        }
+    }
+}

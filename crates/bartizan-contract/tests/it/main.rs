@@ -119,6 +119,25 @@ fn every_message_is_as_its_golden_file() {
     );
 }
 
+/// The committed corpus of the fuzzer, and each golden file with every octet changed in turn.
+#[test]
+fn what_strangers_send_is_replayed() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/contract");
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/golden");
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).unwrap().chain(std::fs::read_dir(golden).unwrap()) {
+        let mut octets = std::fs::read(entry.unwrap().path()).unwrap();
+        bartizan_contract::fuzz_strangers(&octets);
+        for at in 0..octets.len() {
+            octets[at] ^= 0x15;
+            bartizan_contract::fuzz_strangers(&octets);
+            octets[at] ^= 0x15;
+        }
+        files += 1;
+    }
+    assert!(20 <= files, "{files}");
+}
+
 /// A newer portal may say more than a device knows.
 #[test]
 fn unknown_fields_are_ignored() {
