@@ -7,12 +7,14 @@ use crate::{Done, root};
 
 pub(crate) fn run() -> Done {
     let mut faults = Vec::new();
+    let mut code = String::new();
     for file in rust_files(&root()) {
         let text = fs::read_to_string(&file).unwrap_or_default();
+        code.push_str(&text);
         let shown = file.strip_prefix(root()).unwrap_or(&file).display().to_string();
         check_file(&shown, &text, &mut faults);
     }
-    check_map(&mut faults);
+    check_map(&code, &mut faults);
     check_locks(&mut faults);
     if faults.is_empty() { Ok(()) } else { Err(format!("not tidy:\n  {}", faults.join("\n  "))) }
 }
@@ -36,8 +38,8 @@ fn check_file(shown: &str, text: &str, faults: &mut Vec<String>) {
     }
 }
 
-/// ARCHITECTURE.md names every crate, and none that is gone.
-fn check_map(faults: &mut Vec<String>) {
+/// ARCHITECTURE.md names every crate and none that is gone, and only tests that there are.
+fn check_map(code: &str, faults: &mut Vec<String>) {
     let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap_or_default();
     let mut crates: Vec<String> = folders(&root().join("crates"))
         .iter()
@@ -53,6 +55,12 @@ fn check_map(faults: &mut Vec<String>) {
         let name = format!("bartizan{row}");
         if !crates.contains(&name) {
             faults.push(format!("ARCHITECTURE.md: names {name}, which is gone"));
+        }
+    }
+    // What has two underscores or more between backticks is the name of a test.
+    for name in map.split('`').skip(1).step_by(2).filter(|name| 2 < name.split('_').count()) {
+        if !code.contains(&format!("fn {name}(")) {
+            faults.push(format!("ARCHITECTURE.md: names the test {name}, which is gone"));
         }
     }
 }

@@ -1,3 +1,5 @@
+//! Tables and properties of the DNS messages.
+
 use domain::base::opt::exterr::ExtendedError;
 use domain::base::{Record, ToName};
 use domain::rdata::AllRecordData;
