@@ -76,7 +76,7 @@ fn tests(skipped: &[(&str, String)]) -> Done {
         "--no-fail-fast",
         "--",
         "--test-threads",
-        "2",
+        "1",
     ]);
     for (group, _) in skipped {
         plain.args(["--skip", &format!("{group}::")]);
@@ -134,7 +134,7 @@ fn docs() -> Done {
         "--locked",
         "--quiet",
     ]);
-    crate::run(command.env("RUSTDOCFLAGS", "-D warnings"))
+    crate::run(command.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links"))
 }
 
 fn deny() -> Done {

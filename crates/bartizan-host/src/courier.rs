@@ -1,7 +1,10 @@
 //! The courier thread: has one conversation with the portal at a time, so that nobody else waits.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};
+
+use bartizan_engine::sync::Failure;
 
 use crate::portal::{Job, Outcome, PortalClient};
 
@@ -18,7 +21,12 @@ impl Courier {
         let (jobs, waiting) = channel::<Job>();
         std::thread::Builder::new().name("courier".into()).spawn(move || {
             for job in waiting {
-                done(client.perform(job));
+                let outcome = catch_unwind(AssertUnwindSafe(|| client.perform(job)));
+                done(outcome.unwrap_or_else(|_| Outcome {
+                    result: Err(Failure::Unreachable),
+                    news: None,
+                    problem: Some("talking to the portal failed; see the log".to_owned()),
+                }));
             }
         })?;
         Ok(Self { jobs })

@@ -12,9 +12,9 @@
 //! - A file is replaced whole or not at all: written beside, flushed, renamed.
 //! - What is read back is verified again; a file that fails is as good as absent, and said so.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -65,8 +65,8 @@ impl StateDir {
     /// # Errors
     /// It cannot be made.
     pub fn open(root: &Path) -> anyhow::Result<Self> {
-        fs::create_dir_all(root.join("alerts"))
-            .with_context(|| format!("cannot make {}", root.display()))?;
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(root.join("alerts"));
+        made.with_context(|| format!("cannot make {}", root.display()))?;
         Ok(Self { root: root.to_owned() })
     }
 

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -87,7 +88,11 @@ impl Tunnel {
             poll,
         };
         std::thread::Builder::new().name("tunnel".into()).spawn(move || {
-            let ended = turning.run(&commands, &events);
+            let run = AssertUnwindSafe(|| turning.run(&commands, &events));
+            let ended =
+                catch_unwind(run).unwrap_or_else(|_| Err(io::Error::other("the engine failed")));
+            // The tunnel's interface goes first: nobody shall be told of an end that is not one yet.
+            drop(turning);
             events(Event::Ended(ended));
         })?;
         Ok(Self { commands: sender, waker, snapshot })

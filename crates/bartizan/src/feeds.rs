@@ -135,8 +135,10 @@ fn fetch(url: &str) -> anyhow::Result<Vec<u8>> {
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .root_certs(RootCerts::Specific(Arc::new(roots)))
         .build();
+    let proxy = if on_this_machine { None } else { ureq::Proxy::try_from_env() };
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .tls_config(tls)
+        .proxy(proxy)
         .timeout_global(Some(Duration::from_secs(300)))
         .timeout_connect(Some(Duration::from_secs(10)))
         .user_agent(concat!("bartizan/", env!("CARGO_PKG_VERSION")))

@@ -4,7 +4,7 @@
 
 #[cfg(feature = "portal")]
 mod admin;
-#[cfg(all(feature = "agent", feature = "portal"))]
+#[cfg(feature = "demo")]
 mod demo;
 #[cfg(feature = "portal")]
 mod feeds;
@@ -38,7 +38,7 @@ enum Command {
     #[command(subcommand)]
     Agent(AgentCommand),
     /// Show the whole line once: feed, device, block, alert, console
-    #[cfg(all(feature = "agent", feature = "portal"))]
+    #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
 }
 
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
         }
         #[cfg(feature = "agent")]
         Command::Agent(AgentCommand::Status { state, json }) => agent_status(&state, json),
-        #[cfg(all(feature = "agent", feature = "portal"))]
+        #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args),
     };
     outcome.unwrap_or_else(|error| {

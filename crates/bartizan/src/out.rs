@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error, so that `--json` can be piped.
 
 use std::io::Write;
+#[cfg(feature = "demo")]
 use std::path::Path;
 
 use tracing_subscriber::EnvFilter;
@@ -30,6 +31,7 @@ pub(crate) fn log_to_stderr() {
 }
 
 /// Logs as JSON to a file, so that the terminal stays readable.
+#[cfg(feature = "demo")]
 pub(crate) fn log_to_file(path: &Path) -> anyhow::Result<()> {
     let file = std::fs::File::create(path)?;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));

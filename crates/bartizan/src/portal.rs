@@ -73,7 +73,7 @@ async fn serve(args: PortalArgs) -> anyhow::Result<()> {
         publish(&portal, tenant, args.feed, args.allow, args.own).await?;
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
-    out::note(&format!("The portal is at {scheme}://{address}"));
+    out::line(&format!("The portal is at {scheme}://{address}"));
     let listener = match tls {
         Some(config) => Listener::Tls(socket, config),
         None => Listener::Plain(socket),
@@ -88,7 +88,7 @@ async fn first_tenant(portal: &Portal, name: &str, admin: &str) -> anyhow::Resul
     }
     let tenant = portal.create_tenant(name).await?;
     let password = portal.create_administrator(tenant, admin).await?;
-    out::note(&format!("Sign in as {admin} with the one-time password {password}"));
+    out::line(&format!("Sign in as {admin} with the one-time password {password}"));
     Ok(tenant)
 }
 
@@ -102,7 +102,7 @@ async fn publish(
     let listed = tokio::task::spawn_blocking(move || Listed::read(&feeds, &allow, &own)).await??;
     let published =
         portal.publish_indicators(tenant, listed.compiler.names(), listed.report()).await?;
-    out::note(&format!(
+    out::line(&format!(
         "Published {} names as epoch {}, {} held back",
         published.entries,
         published.epoch,

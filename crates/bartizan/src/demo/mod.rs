@@ -90,6 +90,9 @@ async fn play(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     };
     show(args, &report)?;
     if !args.once {
+        if args.json {
+            out::note(&report.sign_in());
+        }
         out::note("Running until Ctrl-C.");
         scenario.stay().await?;
     }

@@ -434,12 +434,16 @@ impl Report {
         };
         lines.push(format!("{verdict}, in {} s.", self.seconds));
         lines.push(String::new());
-        lines.push(format!("Console   {}", self.console.url));
-        lines.push(format!(
-            "Sign in   {}   one-time password {}",
-            self.console.email, self.console.password
-        ));
+        lines.push(self.sign_in());
         lines.join("\n")
+    }
+}
+
+impl Report {
+    /// Writes where the console is and how to get in.
+    pub(crate) fn sign_in(&self) -> String {
+        let Console { url, email, password } = &self.console;
+        format!("Console   {url}\nSign in   {email}   one-time password {password}")
     }
 }
 

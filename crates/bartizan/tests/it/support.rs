@@ -78,14 +78,15 @@ impl PortalProcess {
             .arg(data)
             .args(more)
             .stdin(Stdio::null())
-            .stderr(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let (sender, lines) = channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let stdout = BufReader::new(child.stdout.take().unwrap());
         // Read on for ever, so that the portal never waits for us.
         std::thread::spawn(move || {
-            stderr.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line)))
+            stdout.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line)))
         });
         let mut said = Vec::new();
         let mut url = None;

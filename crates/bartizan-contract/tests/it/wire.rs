@@ -1,0 +1,159 @@
+//! Every message as it stands on the wire.
+//!
+//! A device in somebody's pocket is not updated with the portal. If a file in `golden/` has to change
+//! in any way but by a new optional field, that is version 2 of the contract, beside this one.
+
+use bartizan_contract::alerts::{AlertAck, AlertBatch, AlertReport, Refusal};
+use bartizan_contract::checkin::{CheckinReply, CheckinRequest, Counters};
+use bartizan_contract::enroll::{EnrollReply, EnrollRequest, EnrollmentToken, Platform};
+use bartizan_contract::indicators::{FileRef, Manifest, ManifestReply};
+use bartizan_contract::keys::Jwk;
+use bartizan_contract::policy::{PolicyDocument, PolicyReply};
+use bartizan_contract::problem::{Problem, code};
+use bartizan_contract::signed;
+use bartizan_contract::token::{TokenReply, TokenRequest};
+use bartizan_model::{DeviceId, Policy};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+#[test]
+fn every_message_is_as_its_golden_file() {
+    let device_key = Jwk::from_device_key(
+        p256::ecdsa::SigningKey::from_slice(&[7; 32]).unwrap().verifying_key(),
+    );
+    let portal_key = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+    let signing_key = Jwk::from_portal_key(&portal_key.verifying_key());
+    let device_id = DeviceId(0x0192_f3a4_b5c6_7d8e_9f00_1122_3344_5566).to_string();
+    let alert = AlertReport {
+        id: "01ARZ3NDEKTSV4RRFFQ69G5FAV".into(),
+        detector: "web.phishing.blocked".into(),
+        host: Some("login.evil.test".into()),
+        matched: Some("evil.test".into()),
+        first_seen_ms: 1_800_000_000_000,
+        last_seen_ms: 1_800_000_000_010,
+        count: 2,
+        indicator_epoch: 3,
+    };
+    let private_alert = AlertReport { host: None, matched: None, ..alert.clone() };
+    let manifest = Manifest {
+        epoch: 3,
+        base: FileRef { format: 1, sha256: "00".repeat(32), size_bytes: 1_024 },
+    };
+    let policy =
+        PolicyDocument::new(device_id.clone(), &Policy { version: 4, ..Policy::default() });
+
+    check(
+        "enroll-request",
+        &EnrollRequest {
+            enrollment_token: EnrollmentToken::new([9; 32], &signing_key).to_string(),
+            device_key,
+            platform: Platform {
+                os: "iOS".into(),
+                os_version: "18.1".into(),
+                model: "iPhone17,3".into(),
+                device_name: "Phone".into(),
+                app_version: "0.1.0".into(),
+            },
+        },
+    );
+    check(
+        "enroll-reply",
+        &EnrollReply {
+            device_id,
+            tenant_name: "Example".into(),
+            signing_key,
+            server_time_ms: 1_800_000_000_000,
+        },
+    );
+    check("token-request", &TokenRequest::new("a.b.c".into()));
+    check(
+        "token-reply",
+        &TokenReply {
+            access_token: "opaque".into(),
+            token_type: "DPoP".into(),
+            expires_in: 600,
+            server_time_ms: 1_800_000_000_000,
+        },
+    );
+    check(
+        "checkin-request",
+        &CheckinRequest {
+            sent_at_ms: 1_800_000_000_000,
+            mode: "dns".into(),
+            protection: "on".into(),
+            os_version: "18.1".into(),
+            app_version: "0.1.0".into(),
+            policy_version: 4,
+            indicator_epoch: Some(3),
+            counters: Counters { queries: 100, blocked: 1, dropped: 0, alerts_lost: 0 },
+        },
+    );
+    check(
+        "checkin-reply",
+        &CheckinReply {
+            policy_version: 4,
+            indicator_epoch: Some(3),
+            server_time_ms: 1_800_000_000_000,
+        },
+    );
+    check("policy-reply", &PolicyReply { policy: signed::seal(&policy, &portal_key) });
+    check("policy-document", &policy);
+    check("manifest-reply", &ManifestReply { manifest: signed::seal(&manifest, &portal_key) });
+    check("manifest-document", &manifest);
+    check("alert-batch", &AlertBatch { alerts: vec![alert, private_alert] });
+    check(
+        "alert-ack",
+        &AlertAck {
+            durable: vec!["01ARZ3NDEKTSV4RRFFQ69G5FAV".into()],
+            refused: vec![Refusal { id: "x".into(), detail: "id is not valid".into() }],
+        },
+    );
+    check(
+        "problem",
+        &Problem {
+            status: 409,
+            code: code::ENROLLMENT_TOKEN_USED.into(),
+            detail: "This enrollment token was already used.".into(),
+            server_time_ms: 1_800_000_000_000,
+        },
+    );
+}
+
+/// The committed corpus of the fuzzer, and each golden file with every octet changed in turn.
+#[test]
+fn what_strangers_send_is_replayed() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/contract");
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/golden");
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).unwrap().chain(std::fs::read_dir(golden).unwrap()) {
+        let mut octets = std::fs::read(entry.unwrap().path()).unwrap();
+        bartizan_contract::fuzz_strangers(&octets);
+        for at in 0..octets.len() {
+            octets[at] ^= 0x15;
+            bartizan_contract::fuzz_strangers(&octets);
+            octets[at] ^= 0x15;
+        }
+        files += 1;
+    }
+    assert!(20 <= files, "{files}");
+}
+
+/// A newer portal may say more than a device knows.
+#[test]
+fn unknown_fields_are_ignored() {
+    let reply = r#"{"policy_version":4,"server_time_ms":1,"later":{"more":true}}"#;
+    let reply: CheckinReply = serde_json::from_str(reply).unwrap();
+    assert_eq!(reply, CheckinReply { policy_version: 4, indicator_epoch: None, server_time_ms: 1 });
+}
+
+#[track_caller]
+fn check<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(name: &str, message: &T) {
+    let path = format!("{}/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let written = serde_json::to_string_pretty(message).unwrap() + "\n";
+    let Ok(golden) = std::fs::read_to_string(&path) else {
+        std::fs::write(&path, written).unwrap();
+        panic!("{path} was missing and has been written: read it, commit it, run again");
+    };
+    assert_eq!(written, golden, "{name} has changed: raise the version of the contract");
+    assert_eq!(&serde_json::from_str::<T>(&golden).unwrap(), message, "{name} does not read back");
+}

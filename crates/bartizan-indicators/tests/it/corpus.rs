@@ -1,0 +1,30 @@
+//! The committed corpora of the fuzzer, replayed: no file panics.
+
+use std::path::Path;
+
+use bartizan_indicators::feed;
+
+#[test]
+fn the_committed_feeds_are_replayed() {
+    let mut read = [0, 0];
+    for octets in corpus("feed") {
+        feed::fuzz_read(&octets);
+        read[usize::from(feed::read(octets.as_slice(), |_| {}).is_ok())] += 1;
+    }
+    assert!(4 <= read[0] && 4 <= read[1], "refused and read: {read:?}");
+}
+
+#[test]
+fn the_committed_indicator_files_are_replayed() {
+    let files = corpus("indicator_file");
+    assert!(10 <= files.len());
+    files.iter().for_each(|octets| bartizan_indicators::fuzz_open(octets));
+}
+
+fn corpus(target: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+    std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
+        .collect()
+}
