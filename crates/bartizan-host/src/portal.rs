@@ -134,7 +134,7 @@ impl PortalClient {
         let Some(token) = self.enrollment_token else {
             return Err(refused("not enrolled, and there is no enrollment token"));
         };
-        let key = new_device_key();
+        let key = self.state.enrolling_key().map_err(|error| refused(&format!("{error:#}")))?;
         let request = EnrollRequest {
             enrollment_token: token.to_string(),
             device_key: Jwk::from_device_key(key.verifying_key()),
@@ -347,15 +347,6 @@ impl PortalClient {
 
     fn identity(&self) -> Called<Identity> {
         self.identity.clone().ok_or_else(|| refused("not enrolled"))
-    }
-}
-
-/// Tries until the octets are a valid scalar, which nearly all are.
-fn new_device_key() -> SigningKey {
-    loop {
-        if let Ok(key) = SigningKey::from_slice(&random::octets::<32>()) {
-            return key;
-        }
     }
 }
 

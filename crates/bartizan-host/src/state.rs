@@ -3,6 +3,7 @@
 //! | File | What |
 //! |---|---|
 //! | `identity.json` | device id, private key, portal, the tenant's signing key; mode 0600 |
+//! | `enrolling.key` | the private key, from the first try to enroll until there is an identity; mode 0600 |
 //! | `policy.jws` | the policy in use, as the portal signed it |
 //! | `indicators.bin` | the indicator file in use, as the portal signed it |
 //! | `alerts/` | alerts the portal has not taken yet ([`crate::spool`]) |
@@ -28,6 +29,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::VerifyingKey;
 use p256::ecdsa::SigningKey;
 use serde::{Deserialize, Serialize};
+
+use crate::random;
 
 /// The folder.
 #[derive(Clone, Debug)]
@@ -99,6 +102,24 @@ impl StateDir {
         read().with_context(damaged).map(Some)
     }
 
+    /// Returns the key to enroll with: one and the same for every try, so that a portal whose answer was
+    /// lost knows the device again.
+    ///
+    /// # Errors
+    /// The disk does not give or take it.
+    pub fn enrolling_key(&self) -> anyhow::Result<SigningKey> {
+        let path = self.root.join("enrolling.key");
+        if let Ok(text) = fs::read_to_string(&path)
+            && let Ok(octets) = URL_SAFE_NO_PAD.decode(text.trim())
+            && let Ok(key) = SigningKey::from_slice(&octets)
+        {
+            return Ok(key);
+        }
+        let key = new_device_key();
+        self.replace("enrolling.key", URL_SAFE_NO_PAD.encode(key.to_bytes()).as_bytes())?;
+        Ok(key)
+    }
+
     /// Keeps who the device is.
     ///
     /// # Errors
@@ -111,7 +132,10 @@ impl StateDir {
             portal_url: identity.portal_url.clone(),
             tenant_name: identity.tenant_name.clone(),
         };
-        self.replace("identity.json", &serde_json::to_vec_pretty(&file)?)
+        self.replace("identity.json", &serde_json::to_vec_pretty(&file)?)?;
+        // The identity holds the key from here on. A file that stays is not used again.
+        let _ = fs::remove_file(self.root.join("enrolling.key"));
+        Ok(())
     }
 
     /// Reads the policy in use, verified; `None` if there is none that can be used.
@@ -180,6 +204,15 @@ pub fn verify_policy(sealed: &str, identity: &Identity) -> anyhow::Result<Policy
         bail!("policy is for another device");
     }
     document.policy().context("policy asks for something this version does not know")
+}
+
+/// Tries until the octets are a valid scalar, which nearly all are.
+fn new_device_key() -> SigningKey {
+    loop {
+        if let Ok(key) = SigningKey::from_slice(&random::octets::<32>()) {
+            return key;
+        }
+    }
 }
 
 /// Replaces a file whole or not at all, and returns once that is on disk.

@@ -44,7 +44,7 @@ fn an_alert_survives_a_killed_portal_and_arrives_once() {
 fn an_alert_whose_acknowledgment_is_lost_is_stored_once() {
     let world = World::new();
     let portal = world.portal();
-    let lossy = Lossy { http: Box::new(http()), lost: Arc::default() };
+    let lossy = Lossy::new("/alerts", 2);
     let lost = Arc::clone(&lossy.lost);
     let token = portal.enrollment_token();
     let device = TestDevice::start_with(&world.state(), &portal.url, Some(&token), Box::new(lossy));
@@ -58,6 +58,21 @@ fn an_alert_whose_acknowledgment_is_lost_is_stored_once() {
         alerts.iter().map(|alert| (alert.host.as_deref(), alert.count)).collect::<Vec<_>>(),
         [(Some("evil.test"), 1)]
     );
+}
+
+#[test]
+fn an_enrollment_whose_reply_is_lost_succeeds_the_next_time() {
+    let world = World::new();
+    let portal = world.portal();
+    let token = portal.enrollment_token();
+    let device = TestDevice::start_with(
+        &world.state(),
+        &portal.url,
+        Some(&token),
+        Box::new(Lossy::new("/enroll", 1)),
+    );
+    device.wait_until("protected", |status| status.protection == "on");
+    assert_eq!(device.resolve("evil.test"), Ipv4Addr::UNSPECIFIED);
 }
 
 #[test]
@@ -103,17 +118,25 @@ fn a_damaged_indicator_file_is_refused_and_the_old_one_protects() {
     assert_eq!(device.resolve("evil.test"), Ipv4Addr::UNSPECIFIED);
 }
 
-/// Loses what the portal answers to the first two uploads, after it has stored them.
+/// Loses what the portal answers to the first calls of one kind, after it has stored what they brought.
 struct Lossy {
     http: Box<dyn Http>,
+    call: &'static str,
+    most: usize,
     lost: Arc<AtomicUsize>,
+}
+
+impl Lossy {
+    fn new(call: &'static str, most: usize) -> Self {
+        Self { http: Box::new(http()), call, most, lost: Arc::default() }
+    }
 }
 
 impl Http for Lossy {
     fn send(&mut self, request: HttpRequest) -> Result<HttpResponse, String> {
-        let upload = request.url.ends_with("/alerts");
+        let is_meant = request.url.ends_with(self.call);
         let response = self.http.send(request)?;
-        if upload && self.lost.load(Ordering::SeqCst) < 2 {
+        if is_meant && self.lost.load(Ordering::SeqCst) < self.most {
             assert_eq!(response.status, 200);
             self.lost.fetch_add(1, Ordering::SeqCst);
             return Err("connection reset".to_owned());
