@@ -92,7 +92,7 @@ impl Engine {
             indicator_epoch: self.indicator_epoch().unwrap_or(0),
         };
         for sighting in self.sightings.record(seen, now).into_iter().flatten() {
-            self.raise(sighting, wall);
+            self.raise(sighting, wall, now);
         }
     }
 

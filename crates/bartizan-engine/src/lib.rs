@@ -29,6 +29,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alert_budget;
 mod alert_queue;
 mod dns;
 mod fuzz;
@@ -51,6 +52,7 @@ use bartizan_wire::ParseError;
 use bartizan_wire::ip::{IpPacket, Protocol};
 use bartizan_wire::udp::UdpDatagram;
 
+use crate::alert_budget::AlertBudget;
 use crate::prf::Prf;
 use crate::questions::{Client, Questions};
 use crate::sightings::{Sighting, Sightings};
@@ -78,6 +80,7 @@ pub struct Engine {
     questions: Questions,
     tcp: TcpServer,
     sightings: Sightings,
+    alert_budget: AlertBudget,
     outputs: VecDeque<Output>,
     prf: Prf,
     stats: Stats,
@@ -97,6 +100,7 @@ impl Engine {
             questions: Questions::default(),
             tcp: TcpServer::new(mtu, prf.draw(), now),
             sightings: Sightings::default(),
+            alert_budget: AlertBudget::new(now),
             outputs: VecDeque::new(),
             prf,
             stats: Stats::default(),
@@ -183,7 +187,7 @@ impl Engine {
                 self.stats.upstream_timeout += 1;
                 self.give_up(id, &question, now);
             } else if let Some(sighting) = self.sightings.take_ended(now) {
-                self.raise(sighting, wall);
+                self.raise(sighting, wall, now);
             } else if self.tcp.deadline().is_some_and(|due_at| due_at <= now) {
                 self.tcp.poll(now);
                 self.serve_tcp(wall, now);
@@ -234,7 +238,11 @@ impl Engine {
         }
     }
 
-    fn raise(&mut self, sighting: Sighting, wall: UnixMillis) {
+    fn raise(&mut self, sighting: Sighting, wall: UnixMillis, now: Instant) {
+        if !self.alert_budget.spend(now) {
+            self.stats.alerts_suppressed += 1;
+            return;
+        }
         let named = self.policy.report_blocked_host;
         self.stats.alerts += 1;
         self.outputs.push_back(Output::Alert(Alert {

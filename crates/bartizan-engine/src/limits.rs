@@ -22,6 +22,11 @@ pub const SIGHTINGS: usize = 256;
 /// How long further blocks of one host are counted before they are reported.
 pub const SIGHTING_WINDOW: Duration = Duration::from_secs(60);
 
+/// Alerts that a device may raise at once, a page with as many listed hosts being hard to imagine.
+pub const ALERT_BURST: usize = 256;
+/// How long until it may raise one more.
+pub const ALERT_EVERY: Duration = Duration::from_secs(2);
+
 /// Alerts that wait for the portal. The oldest goes when one more comes.
 pub const ALERT_QUEUE: usize = 1_000;
 /// Alerts in one upload, as the contract allows.

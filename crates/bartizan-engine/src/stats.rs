@@ -29,6 +29,8 @@ pub struct Stats {
     pub unexpected_answer: u64,
     /// Alerts raised, follow-ups included.
     pub alerts: u64,
+    /// Alerts that were not raised because there were too many ([`crate::limits::ALERT_BURST`]).
+    pub alerts_suppressed: u64,
     /// Packets and messages that contradict their format.
     pub dropped_malformed: u64,
     /// Fragments of packets.

@@ -353,7 +353,7 @@ impl Control {
                 queries: engine.stats.queries(),
                 blocked: engine.stats.blocked,
                 dropped: engine.stats.dropped(),
-                alerts_lost: self.sync.alerts_lost(),
+                alerts_lost: self.sync.alerts_lost() + engine.stats.alerts_suppressed,
             },
         }
     }

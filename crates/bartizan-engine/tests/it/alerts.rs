@@ -94,3 +94,16 @@ fn blocks_are_reported_although_protection_was_turned_off_meanwhile() {
     world.pass(limits::SIGHTING_WINDOW);
     assert_eq!((world.alerts.len(), world.alerts[1].count), (2, 1));
 }
+
+#[test]
+fn who_walks_through_listed_names_is_blocked_but_does_not_bury_the_queue() {
+    let mut world = World::new();
+    let asked = limits::ALERT_BURST + 100;
+    for number in 0..asked {
+        let host = format!("h{number}.evil.test");
+        world.send(CLIENT, RESOLVER, &query(1, &host, Rtype::A, None));
+    }
+    let stats = world.engine.stats();
+    assert_eq!((stats.blocked, stats.alerts_suppressed), (asked as u64, 100));
+    assert_eq!(world.alerts.len(), limits::ALERT_BURST);
+}
