@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every check, timed; the tests last, so that their summary closes the output.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -49,6 +49,12 @@ fn real_things() -> Result<Vec<(&'static str, String)>, String> {
     if let Err(reason) = packages::namespaces() {
         skipped.push(("slow::netns", reason));
     }
+    if feeds().is_none() {
+        skipped.push((
+            "slow::feeds",
+            "BARTIZAN_TEST_DATA names no folder with feeds of real size".to_owned(),
+        ));
+    }
     Ok(skipped)
 }
 
@@ -85,10 +91,15 @@ fn tests(skipped: &[(&str, String)]) -> Done {
     summed(&mut plain)
 }
 
-/// Tells the tests where the feeds of real size are, if they are there; tests that want them say so.
+/// Where feeds of real size are, which are not ours to bring along.
+fn feeds() -> Option<PathBuf> {
+    let named = std::env::var_os("BARTIZAN_TEST_DATA").map(PathBuf::from);
+    let folder = named.unwrap_or_else(|| root().join("../shared/data"));
+    folder.join("dev/phishing-domains.tsv.zst").is_file().then_some(folder)
+}
+
 fn data(command: &mut Command) {
-    let folder = root().join("../shared/data");
-    if folder.is_dir() {
+    if let Some(folder) = feeds() {
         command.env("BARTIZAN_TEST_DATA", folder);
     }
     command.env("BARTIZAN_SCREENSHOTS", target().join("screenshots"));
@@ -146,7 +157,7 @@ fn deny() -> Done {
 }
 
 fn installed(subcommand: &str) -> bool {
-    let cargo_home = std::env::var_os("CARGO_HOME").map(std::path::PathBuf::from);
+    let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = cargo_home.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cargo")));
     let name = format!("cargo-{subcommand}");
     packages::find(&name).is_some()

@@ -6,6 +6,7 @@
 //! go their old way: protection never takes the network down.
 
 mod http;
+mod iproute;
 mod resolvers;
 mod tun;
 
@@ -20,6 +21,7 @@ use bartizan_host::portal::portal_url;
 use bartizan_host::tunnel::Route;
 use bartizan_host::{Device, Setup, Status};
 pub use http::UreqHttp;
+pub use iproute::ip;
 
 /// How to run a device.
 #[derive(Clone, Debug, clap::Args)]

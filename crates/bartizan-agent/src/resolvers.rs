@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::net::IpAddr;
-use std::process::Command;
 
 use anyhow::{Context, bail};
+
+use crate::iproute::ip;
 
 /// Reads the system's resolvers.
 ///
@@ -33,11 +34,8 @@ pub(crate) fn of_the_system() -> anyhow::Result<Vec<IpAddr>> {
 /// # Errors
 /// There is no route to it.
 pub(crate) fn uplink(to: IpAddr) -> anyhow::Result<String> {
-    let output = Command::new("ip")
-        .args(["-json", "route", "get", &to.to_string()])
-        .output()
-        .context("cannot run `ip`: install the package iproute2")?;
-    let routes: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let printed = ip(&["-json", "route", "get", &to.to_string()])?;
+    let routes: serde_json::Value = serde_json::from_slice(&printed).unwrap_or_default();
     match routes.pointer("/0/dev").and_then(serde_json::Value::as_str) {
         Some(interface) => Ok(interface.to_owned()),
         None => bail!("there is no route to the resolver {to}"),

@@ -9,10 +9,11 @@
 use std::fs;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::Command;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use bartizan_host::tunnel::MTU;
+
+use crate::iproute::ip;
 
 /// The rules that are in force; dropping it takes them back.
 #[derive(Debug)]
@@ -88,21 +89,6 @@ fn families(resolvers: &[IpAddr]) -> Vec<&'static str> {
         families.push("-6");
     }
     families
-}
-
-fn ip(arguments: &[&str]) -> anyhow::Result<()> {
-    let output = Command::new("ip")
-        .args(arguments)
-        .output()
-        .context("cannot run `ip`: install the package iproute2")?;
-    if !output.status.success() {
-        bail!(
-            "`ip {}` failed: {}",
-            arguments.join(" "),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    Ok(())
 }
 
 /// A table and a place among the rules that nobody else is likely to use.

@@ -94,7 +94,7 @@ fn many_blocked_queries_in_one_segment_are_all_answered() {
     }
     let stats = world.engine.stats();
     assert_eq!((stats.blocked, stats.alerts + stats.alerts_suppressed), (400, 400));
-    assert_eq!(world.alerts.len(), bartizan_engine::limits::ALERT_BURST);
+    assert_eq!(world.alerts.len(), limits::ALERT_BURST);
 }
 
 #[test]

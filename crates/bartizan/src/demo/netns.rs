@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, bail};
+use bartizan_agent::ip;
 use bartizan_contract::enroll::EnrollmentToken;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -216,22 +217,6 @@ fn remove_stale() {
             }
         }
     }
-}
-
-fn ip(arguments: &[&str]) -> anyhow::Result<()> {
-    let output = Command::new("ip")
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot run `ip`: install the package iproute2")?;
-    if !output.status.success() {
-        bail!(
-            "`ip {}` failed: {}",
-            arguments.join(" "),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    Ok(())
 }
 
 const PREFIX: &str = "bartizan-";
