@@ -1,9 +1,10 @@
 //! Reading a threat feed: whatever the form, host names come out.
 //!
-//! Four forms are told apart by their contents: plain host lists, `hosts` files, and tables separated
-//! by tabs, commas or semicolons whose header names a column `host`, `domain` or `url`. Of a URL the
-//! host counts. Names are brought to A-labels by UTS 46 (`idna`). Reads line by line, so memory does
-//! not grow with the feed.
+//! The forms are told apart by their contents: plain lists of hosts or URLs, `hosts` files, tables separated
+//! by tabs, commas or semicolons (the column is named `host`, `domain` or `url` in a header, or is the first
+//! that holds a name), rules of ad blockers ([`adblock`]), policy zones ([`rpz`]), dnsmasq's `address=` lines,
+//! and lists in JSON ([`lists`]). Of a URL the host counts. Names are brought to A-labels by UTS 46 (`idna`).
+//! Reads line by line, but for JSON, so memory does not grow with the feed.
 //!
 //! # What it does not do
 //! - Decompress or fetch: it is given octets.
@@ -12,6 +13,10 @@
 //! # Invariants
 //! - A bad line is counted and, if among the first, named with its number; it never ends the reading.
 //! - A web page, or anything of which fewer than nine lines in ten can be read, is not a feed at all.
+
+mod adblock;
+mod lists;
+mod rpz;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -27,13 +32,21 @@ pub enum FeedFormat {
     Plain,
     /// An address, then names, as in `/etc/hosts`.
     Hosts,
-    /// Fields with a header.
+    /// Fields.
     Table {
         /// Between two fields.
         separator: u8,
         /// Which field holds the host or URL, from 0.
         column: usize,
     },
+    /// Rules such as `||host^`.
+    Adblock,
+    /// A zone file of response policies.
+    Rpz,
+    /// Lines such as `address=/host/0.0.0.0`.
+    Dnsmasq,
+    /// A list in JSON.
+    Json,
 }
 
 impl fmt::Display for FeedFormat {
@@ -43,6 +56,10 @@ impl fmt::Display for FeedFormat {
             Self::Hosts => out.write_str("hosts file"),
             Self::Table { separator: b'\t', .. } => out.write_str("TSV"),
             Self::Table { .. } => out.write_str("CSV"),
+            Self::Adblock => out.write_str("ad-blocker rules"),
+            Self::Rpz => out.write_str("response policy zone"),
+            Self::Dnsmasq => out.write_str("dnsmasq configuration"),
+            Self::Json => out.write_str("JSON"),
         }
     }
 }
@@ -58,6 +75,8 @@ pub struct FeedReport {
     pub names: u64,
     /// Lines whose entry is an IP address, which this version does not list.
     pub addresses: u64,
+    /// Lines that are in order and say nothing about a name: exceptions, paths, a zone's own records.
+    pub passed_over: u64,
     /// Lines that could not be read.
     pub bad_lines: u64,
     /// The first few of them.
@@ -85,6 +104,12 @@ pub enum FeedError {
     /// No entries.
     #[error("holds no entries")]
     Empty,
+    /// JSON, but not a list of names or one of the objects known here.
+    #[error("is JSON of a form that is not known here, as of line {line}")]
+    OtherJson {
+        /// From 1; 0 where no line is to blame.
+        line: usize,
+    },
     /// Most likely some other kind of file.
     #[error(
         "is not a feed: {bad} of {lines} lines are not host names, the first on line {first}: {reason}"
@@ -110,28 +135,38 @@ pub fn read(
     mut each: impl FnMut(DomainName),
 ) -> Result<FeedReport, FeedError> {
     let mut reading = Reading::default();
+    // JSON has no lines to speak of: often it is one, of megabytes.
+    if is_json(input.fill_buf()?) {
+        for (number, entry) in (1..).zip(lists::read(input)?) {
+            reading.line(number, FeedFormat::Plain, entry.trim(), &mut each);
+        }
+        return reading.finish(FeedFormat::Json);
+    }
     let mut line = Vec::new();
     let mut number = 0;
     let mut format = None;
     while next_line(&mut input, &mut line)? {
         number += 1;
         let text = String::from_utf8_lossy(&line);
-        let text = text.trim_start_matches('\u{feff}').trim();
-        if text.is_empty() || text.starts_with(['#', '!']) {
+        let text = text.trim_start_matches('\u{feff}').trim_end();
+        if text.trim_start().is_empty() || text.trim_start().starts_with(['#', '!', ';']) {
             continue;
         }
-        let Some(known) = format else {
-            if text.starts_with('<') {
-                return Err(FeedError::WebPage);
+        let (known, is_header) = match format {
+            Some(known) => (known, false),
+            None => {
+                let first = text.trim_start();
+                if first.starts_with('<') {
+                    return Err(FeedError::WebPage);
+                }
+                let (detected, is_header) = detect(first);
+                format = Some(detected);
+                (detected, is_header)
             }
-            let detected = detect(text);
-            format = Some(detected);
-            if !matches!(detected, FeedFormat::Table { .. }) {
-                reading.line(number, detected, text, &mut each);
-            }
-            continue;
         };
-        reading.line(number, known, text, &mut each);
+        if !is_header {
+            reading.line(number, known, text, &mut each);
+        }
     }
     reading.finish(format.ok_or(FeedError::Empty)?)
 }
@@ -141,8 +176,10 @@ struct Reading {
     lines: u64,
     names: u64,
     addresses: u64,
+    passed_over: u64,
     bad_lines: u64,
     first_bad: VecDeque<BadLine>,
+    zone: rpz::Zone,
 }
 
 impl Reading {
@@ -155,7 +192,7 @@ impl Reading {
     ) {
         self.lines += 1;
         let mut found = 0;
-        let outcome = entries(format, text, &mut |name| {
+        let outcome = entries(&mut self.zone, format, text, &mut |name| {
             found += 1;
             each(name);
         });
@@ -163,6 +200,7 @@ impl Reading {
         match outcome {
             Ok(()) => {}
             Err(BadEntry::Address) => self.addresses += 1,
+            Err(BadEntry::SaysNothing) => self.passed_over += 1,
             Err(BadEntry::Because(reason)) => {
                 self.bad_lines += 1;
                 if self.first_bad.len() < SHOWN_BAD_LINES {
@@ -191,42 +229,81 @@ impl Reading {
             lines: self.lines,
             names: self.names,
             addresses: self.addresses,
+            passed_over: self.passed_over,
             bad_lines: self.bad_lines,
             first_bad: self.first_bad.into(),
         })
     }
 }
 
+/// Why a line gives no name.
+#[derive(Debug)]
 enum BadEntry {
+    /// It is about an address.
     Address,
+    /// It is in order and about something else.
+    SaysNothing,
+    /// It cannot be read.
     Because(&'static str),
 }
 
-/// Reads the first line that says something.
-fn detect(text: &str) -> FeedFormat {
+fn is_json(beginning: &[u8]) -> bool {
+    let text = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning).trim_ascii_start();
+    text.starts_with(b"{") || (text.starts_with(b"[") && !text.starts_with(b"[Adblock"))
+}
+
+/// Reads the first line that says something, and tells whether it is a header.
+fn detect(text: &str) -> (FeedFormat, bool) {
+    if text.starts_with("[Adblock") || text.starts_with("||") || text.starts_with("@@") {
+        return (FeedFormat::Adblock, false);
+    }
+    if DNSMASQ.iter().any(|word| text.starts_with(word)) {
+        return (FeedFormat::Dnsmasq, false);
+    }
     for separator in *b"\t,;" {
-        let column = text.split(char::from(separator)).position(|field| {
-            HOST_COLUMNS.contains(&field.trim().trim_matches('"').to_ascii_lowercase().as_str())
-        });
-        if let Some(column) = column {
-            return FeedFormat::Table { separator, column };
+        let fields =
+            || text.split(char::from(separator)).map(|field| field.trim().trim_matches('"'));
+        let is_named = |field: &str| HOST_COLUMNS.contains(&field.to_ascii_lowercase().as_str());
+        if let Some(column) = fields().position(is_named) {
+            return (FeedFormat::Table { separator, column }, true);
         }
+        let is_name = |field: &str| field.contains('.') && host_of(field).is_ok();
+        if 1 < fields().count()
+            && let Some(column) = fields().position(is_name)
+        {
+            return (FeedFormat::Table { separator, column }, false);
+        }
+    }
+    if rpz::Zone::begins(text) {
+        return (FeedFormat::Rpz, false);
     }
     let mut words = text.split_ascii_whitespace();
     let starts_with_address = words.next().is_some_and(|word| word.parse::<IpAddr>().is_ok());
-    if starts_with_address && words.next().is_some() {
+    let format = if starts_with_address && words.next().is_some() {
         FeedFormat::Hosts
     } else {
         FeedFormat::Plain
-    }
+    };
+    (format, false)
 }
 
 fn entries(
+    zone: &mut rpz::Zone,
     format: FeedFormat,
-    text: &str,
+    line: &str,
     each: &mut impl FnMut(DomainName),
 ) -> Result<(), BadEntry> {
+    let text = line.trim_start();
     match format {
+        FeedFormat::Adblock => each(host_of(adblock::host(text)?)?),
+        FeedFormat::Rpz => each(host_of(&zone.owner(line)?)?),
+        FeedFormat::Dnsmasq => {
+            for host in dnsmasq_hosts(text)? {
+                each(host_of(host)?);
+            }
+        }
+        // Its entries come as those of a plain list.
+        FeedFormat::Json => return Err(BadEntry::SaysNothing),
         FeedFormat::Plain => {
             let text = text.split(" #").next().unwrap_or(text).trim_end();
             each(host_of(text)?);
@@ -264,6 +341,24 @@ fn entries(
         }
     }
     Ok(())
+}
+
+/// Returns the names that a line of dnsmasq's makes resolve to nothing.
+///
+/// `server=/name/192.0.2.1` sends questions elsewhere, and so blocks nothing.
+fn dnsmasq_hosts(line: &str) -> Result<Vec<&str>, BadEntry> {
+    let (option, value) =
+        line.split_once('=').ok_or(BadEntry::Because("is not an option of dnsmasq"))?;
+    let is_meant = DNSMASQ.iter().any(|word| word.trim_end_matches(['=', '/']) == option);
+    let Some((names, target)) =
+        value.strip_prefix('/').and_then(|value| value.rsplit_once('/')).filter(|_| is_meant)
+    else {
+        return Err(BadEntry::SaysNothing);
+    };
+    if option == "server" && !target.is_empty() {
+        return Err(BadEntry::SaysNothing);
+    }
+    Ok(names.split('/').collect())
 }
 
 /// Reads a name, a wildcard or a URL.
@@ -327,6 +422,7 @@ pub fn fuzz_read(octets: &[u8]) {
 }
 
 const HOST_COLUMNS: [&str; 3] = ["host", "domain", "url"];
+const DNSMASQ: [&str; 3] = ["address=/", "server=/", "local=/"];
 /// What a `hosts` file says about its own machine.
 const OWN_NAMES: [&str; 5] =
     ["localhost", "localhost.localdomain", "broadcasthost", "local", "0.0.0.0"];
@@ -367,11 +463,53 @@ mod tests {
     }
 
     #[test]
+    fn lists_of_other_programs_are_recognized() {
+        let names = ["evil.test", "bad.test"];
+        check(
+            "[Adblock Plus 2.0]\n! x\n||evil.test^\n@@||good.test^\n||bad.test^$important\n",
+            FeedFormat::Adblock,
+            &names,
+        );
+        check("||evil.test^\nbad.test\n", FeedFormat::Adblock, &names);
+        check(
+            "$TTL 60\n@ SOA a. b. 1 2 3 4 5\n NS c.\nevil.test CNAME .\n; x\nbad.test CNAME .\n",
+            FeedFormat::Rpz,
+            &names,
+        );
+        check(
+            "address=/evil.test/bad.test/0.0.0.0\nserver=/corp.test/192.0.2.1\ncache-size=1\n",
+            FeedFormat::Dnsmasq,
+            &names,
+        );
+        check(
+            "{\"version\": 2,\n\"blacklist\": [\"evil.test\"], \"deny\": [\"bad.test\"], \"allow\": [\"good.test\"]}",
+            FeedFormat::Json,
+            &names,
+        );
+        let long = " ".repeat(2 * MAX_LINE);
+        check(&format!("[\"evil.test\",{long}\"bad.test\"]"), FeedFormat::Json, &names);
+        check(
+            "1,evil.test\n2,bad.test\n",
+            FeedFormat::Table { separator: b',', column: 1 },
+            &names,
+        );
+    }
+
+    #[test]
+    fn what_says_nothing_is_passed_over_and_not_bad() {
+        let rules = "||evil.test^\n".to_owned() + &"@@||good.test^\ngood.test##.ad\n".repeat(20);
+        let report = read(rules.as_bytes(), |_| {}).unwrap();
+        assert_eq!((report.names, report.passed_over, report.bad_lines), (1, 40, 0));
+    }
+
+    #[test]
     fn what_is_not_a_feed_says_why() {
         refused("<!DOCTYPE html>\n<p>Sign in</p>", "is a web page, not a feed");
         refused("\n  <html>", "is a web page, not a feed");
         refused("", "holds no entries");
         refused("# nothing yet\n", "holds no entries");
+        refused("{\"a\": 1}", "holds no entries");
+        refused("{\"deny\": 7}", "is JSON of a form that is not known here, as of line 0");
         refused("host\tgrade\n", "holds no entries");
         refused(
             "one fine day\nevil.test\n",

@@ -71,7 +71,7 @@ impl Listed {
             .map(|(source, report)| {
                 json!({
                     "source": source, "format": report.format.to_string(), "lines": report.lines,
-                    "names": report.names, "addresses": report.addresses, "bad_lines": report.bad_lines,
+                    "names": report.names, "addresses": report.addresses, "passed_over": report.passed_over, "bad_lines": report.bad_lines,
                 })
             })
             .collect();

@@ -11,7 +11,7 @@ fn the_committed_feeds_are_replayed() {
         feed::fuzz_read(&octets);
         read[usize::from(feed::read(octets.as_slice(), |_| {}).is_ok())] += 1;
     }
-    assert!(4 <= read[0] && 4 <= read[1], "refused and read: {read:?}");
+    assert!(8 <= read[0] && 12 <= read[1], "refused and read: {read:?}");
 }
 
 #[test]
