@@ -32,7 +32,8 @@ pub(crate) enum AdminCommand {
     Publish {
         #[command(flatten)]
         at: At,
-        /// A file or an https:// address (repeatable)
+        /// A file or an https:// address, after `malware=` or `spyware=` where it does not list phishing
+        /// sites (repeatable)
         #[arg(long, value_name = "FILE_OR_URL", required = true)]
         feed: Vec<String>,
         /// Popular names that no feed may block, beside the built-in ones (repeatable)

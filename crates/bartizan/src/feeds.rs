@@ -40,11 +40,10 @@ impl Listed {
         }
         let mut compiler = Compiler::new(guard);
         let mut reports = Vec::new();
-        for source in feeds {
+        for feed in feeds {
+            let (class, source) = class_and_source(feed);
             let input = open(source)?;
-            let report = compiler
-                .add(input, IndicatorClass::Phishing)
-                .with_context(|| format!("feed {source}"))?;
+            let report = compiler.add(input, class).with_context(|| format!("feed {source}"))?;
             for bad in &report.first_bad {
                 tracing::info!(
                     feed = source,
@@ -53,7 +52,7 @@ impl Listed {
                     "line not read"
                 );
             }
-            reports.push((source.clone(), report));
+            reports.push((source.to_owned(), report));
         }
         Ok(Self { compiler, feeds: reports })
     }
@@ -90,6 +89,14 @@ impl Listed {
         json!({ "feeds": feeds, "listed": self.compiler.names().len(), "held_back": held, "held_back_names": names })
             .to_string()
     }
+}
+
+/// Reads `malware=FILE`; what names no class lists phishing sites.
+fn class_and_source(feed: &str) -> (IndicatorClass, &str) {
+    let named = feed
+        .split_once('=')
+        .and_then(|(word, source)| Some((IndicatorClass::from_word(word)?, source)));
+    named.unwrap_or((IndicatorClass::Phishing, feed))
 }
 
 /// Opens a file or an address, and looks through gzip and zstd, whatever it is called.
@@ -175,6 +182,25 @@ mod tests {
         let zstd = zstd::encode_all(plain.as_slice(), 3).unwrap();
         for packed in [&plain, &gzip, &zstd] {
             assert_eq!(read(packed).unwrap().compiler.names().len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_feed_may_say_what_it_lists() {
+        for (feed, expected) in [
+            ("a.txt", (IndicatorClass::Phishing, "a.txt")),
+            ("phishing=a.txt", (IndicatorClass::Phishing, "a.txt")),
+            (
+                "malware=https://feeds.example/?a=b",
+                (IndicatorClass::Malware, "https://feeds.example/?a=b"),
+            ),
+            ("spyware=a=b", (IndicatorClass::Spyware, "a=b")),
+            (
+                "https://feeds.example/?malware=1",
+                (IndicatorClass::Phishing, "https://feeds.example/?malware=1"),
+            ),
+        ] {
+            assert_eq!(class_and_source(feed), expected);
         }
     }
 

@@ -30,7 +30,8 @@ pub(crate) struct PortalArgs {
     /// Private key as PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Threat feed to list and publish at the start: a file or an https:// address (repeatable)
+    /// Threat feed to list and publish at the start: a file or an https:// address, after `malware=` or
+    /// `spyware=` where it does not list phishing sites (repeatable)
     #[arg(long, value_name = "FILE_OR_URL")]
     feed: Vec<String>,
     /// Popular names that no feed may block, beside the built-in ones (repeatable)
