@@ -71,6 +71,14 @@ pub fn peek_header(token: &str) -> Result<Header, JwsError> {
     decode(Parts::split(token)?.header)
 }
 
+/// Reads a token's claims without believing them, to find the key to verify with.
+///
+/// # Errors
+/// [`JwsError::Malformed`].
+pub fn peek_claims<C: DeserializeOwned>(token: &str) -> Result<C, JwsError> {
+    decode(Parts::split(token)?.claims)
+}
+
 /// Verifies a token that a device signed.
 ///
 /// # Errors

@@ -91,6 +91,13 @@ pub enum AssertionError {
     Stale,
 }
 
+/// Returns the device that an assertion speaks of, without believing it, to find the key to verify with.
+#[must_use]
+pub fn named_device(assertion: &str) -> Option<DeviceId> {
+    let claims: Assertion = jws::peek_claims(assertion).ok()?;
+    claims.iss.parse().ok()
+}
+
 /// Checks an assertion against the key of the device it names.
 ///
 /// # Errors
@@ -136,6 +143,8 @@ mod tests {
             let now = UnixMillis(now.0.saturating_add_signed(seconds * 1_000));
             verify_assertion(&text, device, key.verifying_key(), now)
         };
+        assert_eq!(named_device(&text), Some(device));
+        assert_eq!(named_device("a.b.c"), None);
         assert_eq!(check(device, 0), Ok(()));
         assert_eq!(check(device, 180), Ok(()));
         assert_eq!(check(device, 181), Err(AssertionError::Stale));

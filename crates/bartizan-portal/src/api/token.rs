@@ -2,15 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
-use bartizan_contract::jws::MAX_LEN;
 use bartizan_contract::keys::Jwk;
 use bartizan_contract::problem::code;
 use bartizan_contract::token::{
-    Assertion, AssertionError, TokenReply, TokenRequest, verify_assertion,
+    AssertionError, TokenReply, TokenRequest, named_device, verify_assertion,
 };
-use bartizan_model::DeviceId;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::access_token::LIFETIME_MS;
 use crate::device_auth::{KeyProof, accept_once, unknown};
@@ -52,14 +48,4 @@ pub(crate) async fn token(
         expires_in: LIFETIME_MS / 1_000,
         server_time_ms: now.0,
     }))
-}
-
-/// Reads which device an assertion speaks of, without believing it, to find the key to verify with.
-fn named_device(assertion: &str) -> Option<DeviceId> {
-    if MAX_LEN < assertion.len() {
-        return None;
-    }
-    let claims = URL_SAFE_NO_PAD.decode(assertion.split('.').nth(1)?).ok()?;
-    let claims: Assertion = serde_json::from_slice(&claims).ok()?;
-    claims.iss.parse().ok()
 }
