@@ -17,6 +17,9 @@
 //!                                                              └─ answer ────────► Packet
 //! ```
 //!
+//! Beside it stands [`sync::Sync`], which decides when to talk to the portal and keeps the alerts that wait
+//! (`alert_queue.rs`). The two do not know each other: the host joins them.
+//!
 //! The tunnel for all traffic will stand beside this path, in a file for flows and one for what a
 //! flow's first octets say: [`Engine::handle_packet`] is where a packet that is not DNS goes there.
 //!

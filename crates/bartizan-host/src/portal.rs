@@ -385,8 +385,12 @@ fn refused(detail: &str) -> Trouble {
 
 /// Replies are small but for files.
 const MAX_REPLY: u64 = 256 * 1024;
-/// As much as the budget of `bartizan_engine::limits` sets aside for version 1 of the file.
-const MAX_INDICATOR_FILE: u64 = 10 * 1024 * 1024;
+/// What the engine's budget sets aside.
+const MAX_INDICATOR_FILE: u64 = bartizan_engine::limits::INDICATOR_OCTETS as u64;
+const _: () = assert!(
+    bartizan_engine::limits::ALERT_BATCH <= bartizan_contract::alerts::MAX_BATCH,
+    "the portal must take what the device sends at once"
+);
 
 #[cfg(test)]
 mod tests {

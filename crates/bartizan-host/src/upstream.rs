@@ -54,6 +54,10 @@ impl Upstream {
         query: &[u8],
         registry: &Registry,
     ) -> io::Result<()> {
+        // A question asked once more goes out by the socket it has.
+        if let Some((_, Socketed::Udp(socket))) = self.open.values().find(|(open, _)| *open == id) {
+            return socket.send(query).map(drop);
+        }
         let at = self
             .route
             .resolvers
