@@ -276,7 +276,7 @@ pub struct Published {
     pub entries: u64,
 }
 
-/// Good for one sign-in within 24 hours, in which its owner chooses their own.
+/// Good for 24 hours, or until its owner has chosen their own.
 ///
 /// Four groups of five characters that nobody mistakes for each other: 98 bits. `Display` shows it,
 /// `Debug` hides it.
