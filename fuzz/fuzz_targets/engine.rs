@@ -7,7 +7,7 @@ use std::time::Instant;
 use bartizan_engine::{Engine, EngineConfig, fuzz_engine};
 use bartizan_indicators::IndicatorFile;
 use bartizan_indicators::build::{Stamp, build};
-use bartizan_model::{DomainName, IndicatorClass, UnixMillis};
+use bartizan_model::{DomainName, IndicatorCategory, UnixMillis};
 use ed25519_dalek::SigningKey;
 
 libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
@@ -24,9 +24,9 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::from_bytes(&[7; 32]));
 static FILE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let names = [
-        (DomainName::parse(b"evil.test").unwrap(), IndicatorClass::Phishing),
-        (DomainName::parse(b"c2.test").unwrap(), IndicatorClass::Malware),
-        (DomainName::parse(b"spy.test").unwrap(), IndicatorClass::Spyware),
+        (DomainName::parse(b"evil.test").unwrap(), IndicatorCategory::Phishing),
+        (DomainName::parse(b"c2.test").unwrap(), IndicatorCategory::Malware),
+        (DomainName::parse(b"spy.test").unwrap(), IndicatorCategory::Spyware),
     ];
     let stamp = Stamp { epoch: 5, built_at: UnixMillis(0), hash_key: [9; 16] };
     build(&names.into(), stamp, &KEY).unwrap()

@@ -9,7 +9,7 @@
 
 use std::time::Instant;
 
-use bartizan_model::{Detector, DomainName, IndicatorClass, UnixMillis, Verdict};
+use bartizan_model::{Detector, DomainName, IndicatorCategory, UnixMillis, Verdict};
 use bartizan_wire::dns::{DnsAnswer, DnsQuery, set_id};
 use bartizan_wire::udp::{encode_udp, udp_overhead};
 
@@ -186,7 +186,7 @@ impl Engine {
 
 /// Why a query is stopped.
 struct Threat {
-    class: IndicatorClass,
+    class: IndicatorCategory,
     /// What the client asked for.
     asked: DomainName,
     /// The entry that lists it or its alias.

@@ -37,7 +37,8 @@ pub(crate) fn is_blocking(policy: &Policy) -> bool {
 #[cfg(test)]
 mod tests {
     use bartizan_indicators::build::{Stamp, build};
-    use bartizan_model::{IndicatorClass, UnixMillis};
+    use bartizan_indicators::compile::Compiled;
+    use bartizan_model::{IndicatorCategory, UnixMillis};
     use ed25519_dalek::SigningKey;
 
     use super::*;
@@ -62,13 +63,14 @@ mod tests {
     #[track_caller]
     fn check(name: &str, mode: Mode, web_protection: WebProtection, matched: Option<&str>) {
         let key = SigningKey::from_bytes(&[7; 32]);
-        let names = [(DomainName::parse(b"evil.test").unwrap(), IndicatorClass::Malware)].into();
+        let listed = Compiled::of(&[("evil.test".parse().unwrap(), IndicatorCategory::Malware)]);
         let stamp = Stamp { epoch: 1, built_at: UnixMillis(0), hash_key: [1; 16] };
-        let octets = build(&names, stamp, &key).unwrap().into_boxed_slice();
+        let octets = build(&listed, stamp, &key).unwrap().into_boxed_slice();
         let file = IndicatorFile::open(octets, &key.verifying_key(), 0).unwrap();
         let policy = Policy { mode, web_protection, ..Policy::default() };
         let name = DomainName::parse(name.as_bytes()).unwrap();
-        let verdict = matched.map_or(Verdict::Allow, |_| Verdict::Block(IndicatorClass::Malware));
+        let verdict =
+            matched.map_or(Verdict::Allow, |_| Verdict::Block(IndicatorCategory::Malware));
         assert_eq!(judge(&policy, Some(&file), &name), Judgement { verdict, matched });
     }
 }

@@ -2,12 +2,11 @@
 //!
 //! Pure: the time, the epoch and the hash key are arguments, so the same names give the same octets.
 
-use std::collections::BTreeMap;
-
-use bartizan_model::{DomainName, IndicatorClass, UnixMillis};
+use bartizan_model::UnixMillis;
 use ed25519_dalek::{Signer, SigningKey};
 use sha2::{Digest, Sha256};
 
+use crate::compile::Compiled;
 use crate::file::{BODY_AT, Header, MAX_BUCKET_BITS, MAX_ENTRIES, bucket_of, name_hash};
 
 /// What a file says about itself beside its names.
@@ -26,10 +25,11 @@ pub struct Stamp {
 /// # Errors
 /// More names than the format allows.
 pub fn build(
-    names: &BTreeMap<DomainName, IndicatorClass>,
+    compiled: &Compiled,
     stamp: Stamp,
     key: &SigningKey,
 ) -> Result<Vec<u8>, TooManyEntries> {
+    let names = &compiled.names;
     if MAX_ENTRIES < names.len() {
         return Err(TooManyEntries { entries: names.len() });
     }
@@ -90,16 +90,19 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
+    use bartizan_model::{DomainName, IndicatorCategory};
+
     use super::*;
+    use crate::pattern::Pattern;
     use crate::{FORMAT_VERSION, IndicatorFile, OpenError};
 
     #[test]
     fn a_listed_name_and_its_subdomains_match_and_the_longest_entry_wins() {
         let file = open(&sample()).unwrap();
-        check(&file, "evil.test", Some((IndicatorClass::Phishing, "evil.test")));
-        check(&file, "login.evil.test", Some((IndicatorClass::Phishing, "evil.test")));
-        check(&file, "c2.evil.test", Some((IndicatorClass::Malware, "c2.evil.test")));
-        check(&file, "x.c2.evil.test", Some((IndicatorClass::Malware, "c2.evil.test")));
+        check(&file, "evil.test", Some((IndicatorCategory::Phishing, "evil.test")));
+        check(&file, "login.evil.test", Some((IndicatorCategory::Phishing, "evil.test")));
+        check(&file, "c2.evil.test", Some((IndicatorCategory::Malware, "c2.evil.test")));
+        check(&file, "x.c2.evil.test", Some((IndicatorCategory::Malware, "c2.evil.test")));
         check(&file, "notevil.test", None);
         check(&file, "test", None);
         assert_eq!((file.epoch(), file.entries(), file.built_at()), (7, 2, UnixMillis(1_000)));
@@ -107,7 +110,7 @@ mod tests {
 
     #[test]
     fn an_empty_file_lists_nothing() {
-        let octets = build(&BTreeMap::new(), stamp(), &key()).unwrap();
+        let octets = build(&Compiled::of(&[]), stamp(), &key()).unwrap();
         let file = open(&octets).unwrap();
         check(&file, "a.test", None);
     }
@@ -162,8 +165,9 @@ mod tests {
         /// Short names from a small alphabet, so that parents, siblings and near misses all occur.
         #[test]
         fn agrees_with_a_linear_scan(listed in vec(name(), 0..60), asked in name()) {
-            let names = listed.iter().cloned().map(|name| (name, IndicatorClass::Phishing)).collect();
-            let file = open(&build(&names, stamp(), &key()).unwrap()).unwrap();
+            let entry = |name| (Pattern::Domain(name), IndicatorCategory::Phishing);
+            let entries: Vec<_> = listed.iter().cloned().map(entry).collect();
+            let file = open(&build(&Compiled::of(&entries), stamp(), &key()).unwrap()).unwrap();
             let by_hand = listed.iter().any(|listed| {
                 asked == *listed || asked.as_str().ends_with(&format!(".{listed}"))
             });
@@ -172,7 +176,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(file: &IndicatorFile, name: &str, expected: Option<(IndicatorClass, &str)>) {
+    fn check(file: &IndicatorFile, name: &str, expected: Option<(IndicatorCategory, &str)>) {
         let name = DomainName::parse(name.as_bytes()).unwrap();
         assert_eq!(file.lookup(&name).map(|found| (found.class, found.matched)), expected);
     }
@@ -186,10 +190,12 @@ mod tests {
     }
 
     fn sample() -> Vec<u8> {
-        let names =
-            [("evil.test", IndicatorClass::Phishing), ("c2.evil.test", IndicatorClass::Malware)]
-                .map(|(name, class)| (DomainName::parse(name.as_bytes()).unwrap(), class));
-        build(&BTreeMap::from(names), stamp(), &key()).unwrap()
+        let names = [
+            ("evil.test", IndicatorCategory::Phishing),
+            ("c2.evil.test", IndicatorCategory::Malware),
+        ]
+        .map(|(name, class)| (name.parse().unwrap(), class));
+        build(&Compiled::of(&names), stamp(), &key()).unwrap()
     }
 
     fn stamp() -> Stamp {

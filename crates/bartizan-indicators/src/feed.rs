@@ -23,7 +23,9 @@ use std::fmt;
 use std::io::{self, BufRead};
 use std::net::IpAddr;
 
-use bartizan_model::DomainName;
+use bartizan_model::{DomainName, IndicatorCategory, UnixMillis};
+
+use crate::pattern::Pattern;
 
 /// How the entries stand in the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,17 @@ impl fmt::Display for FeedFormat {
             Self::Json => out.write_str("JSON"),
         }
     }
+}
+
+/// One thing that a feed lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedEntry {
+    /// What.
+    pub pattern: Pattern,
+    /// Why, where the entry says so itself.
+    pub category: Option<IndicatorCategory>,
+    /// Until when, where the entry says so.
+    pub expires_at: Option<UnixMillis>,
 }
 
 /// What was read.
@@ -126,14 +139,17 @@ pub enum FeedError {
     },
 }
 
-/// Reads a feed and hands each name to `each`.
+/// Reads a feed and hands each entry to `each`.
 ///
 /// # Errors
 /// Why this is not a feed. Names may have been handed out before that became clear; forget them.
 pub fn read(
     mut input: impl BufRead,
-    mut each: impl FnMut(DomainName),
+    mut each: impl FnMut(FeedEntry),
 ) -> Result<FeedReport, FeedError> {
+    let mut each = |name| {
+        each(FeedEntry { pattern: Pattern::Domain(name), category: None, expires_at: None });
+    };
     let mut reading = Reading::default();
     // JSON has no lines to speak of: often it is one, of megabytes.
     if is_json(input.fill_buf()?) {
@@ -551,7 +567,7 @@ mod tests {
     #[track_caller]
     fn check(feed: &str, format: FeedFormat, expected: &[&str]) {
         let mut names = Vec::new();
-        let report = read(feed.as_bytes(), |name| names.push(name.to_string())).unwrap();
+        let report = read(feed.as_bytes(), |entry| names.push(entry.pattern.to_string())).unwrap();
         assert_eq!(
             (report.format, names.as_slice()),
             (format, expected.iter().map(ToString::to_string).collect::<Vec<_>>().as_slice())

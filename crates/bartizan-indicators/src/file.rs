@@ -28,7 +28,7 @@
 
 use std::hash::Hasher;
 
-use bartizan_model::{DomainName, IndicatorClass, UnixMillis};
+use bartizan_model::{DomainName, IndicatorCategory, UnixMillis};
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest, Sha256};
 use siphasher::sip::SipHasher24;
@@ -46,7 +46,7 @@ pub struct IndicatorFile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Match<'name> {
     /// Why it is listed.
-    pub class: IndicatorClass,
+    pub class: IndicatorCategory,
     /// The entry that matched: the name asked for, or the nearest listed parent.
     pub matched: &'name str,
 }
@@ -112,7 +112,7 @@ impl IndicatorFile {
             .find_map(|suffix| Some(Match { class: self.class_of(suffix)?, matched: suffix }))
     }
 
-    fn class_of(&self, name: &str) -> Option<IndicatorClass> {
+    fn class_of(&self, name: &str) -> Option<IndicatorCategory> {
         let hash = name_hash(&self.header.hash_key, name);
         let bucket = bucket_of(hash, self.header.bucket_bits);
         let mut low = self.bucket_start(bucket)?;
@@ -123,7 +123,7 @@ impl IndicatorFile {
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,
                 std::cmp::Ordering::Equal => {
-                    return IndicatorClass::from_octet(self.class_at(middle)?);
+                    return IndicatorCategory::from_octet(self.class_at(middle)?);
                 }
             }
         }
@@ -150,7 +150,7 @@ impl IndicatorFile {
                 };
                 let ascends = previous.is_none_or(|previous| previous < hash);
                 let in_place = bucket_of(hash, self.header.bucket_bits) == bucket;
-                if !ascends || !in_place || IndicatorClass::from_octet(class).is_none() {
+                if !ascends || !in_place || IndicatorCategory::from_octet(class).is_none() {
                     return false;
                 }
                 previous = Some(hash);

@@ -8,6 +8,9 @@
 //! The format is version [`FORMAT_VERSION`] (`docs/indicator-format.md`). Nothing outside this crate
 //! knows its layout, so that it can change behind these few functions.
 
+pub mod normal;
+pub mod pattern;
+
 #[cfg(feature = "build")]
 pub mod feed;
 #[cfg(feature = "build")]

@@ -1,6 +1,6 @@
 //! Alerts: what a device raises, and the published table of detectors.
 
-use crate::{AlertId, DomainName, IndicatorClass, UnixMillis};
+use crate::{AlertId, DomainName, IndicatorCategory, UnixMillis};
 
 /// How bad it is for the organization. A threat that was prevented is informational.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,10 +60,6 @@ impl Category {
 /// What found the threat. The table of ids, titles, severities and techniques is public; see
 /// `docs/alerts.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(
-    clippy::enum_variant_names,
-    reason = "a variant is its public id; other families have other prefixes"
-)]
 pub enum Detector {
     /// A phishing site was stopped.
     WebPhishingBlocked,
@@ -71,20 +67,29 @@ pub enum Detector {
     WebMalwareBlocked,
     /// A connection to mercenary-spyware infrastructure was stopped.
     WebSpywareBlocked,
+    /// An indicator of the organization's own matched, or one that only watches.
+    IndicatorMatched,
 }
 
 impl Detector {
     /// Every detector, in the order of the public table.
-    pub const ALL: [Self; 3] =
-        [Self::WebPhishingBlocked, Self::WebMalwareBlocked, Self::WebSpywareBlocked];
+    pub const ALL: [Self; 4] = [
+        Self::WebPhishingBlocked,
+        Self::WebMalwareBlocked,
+        Self::WebSpywareBlocked,
+        Self::IndicatorMatched,
+    ];
 
-    /// Returns the detector that reports a block by an indicator of this class.
+    /// Returns the detector that reports a block by an indicator of this category.
     #[must_use]
-    pub fn of_block(class: IndicatorClass) -> Self {
-        match class {
-            IndicatorClass::Phishing => Self::WebPhishingBlocked,
-            IndicatorClass::Malware => Self::WebMalwareBlocked,
-            IndicatorClass::Spyware => Self::WebSpywareBlocked,
+    pub fn of_block(category: IndicatorCategory) -> Self {
+        match category {
+            IndicatorCategory::Phishing | IndicatorCategory::Scam => Self::WebPhishingBlocked,
+            IndicatorCategory::Malware | IndicatorCategory::CommandAndControl => {
+                Self::WebMalwareBlocked
+            }
+            IndicatorCategory::Spyware => Self::WebSpywareBlocked,
+            IndicatorCategory::Tracker | IndicatorCategory::Custom => Self::IndicatorMatched,
         }
     }
 
@@ -95,6 +100,7 @@ impl Detector {
             Self::WebPhishingBlocked => "web.phishing.blocked",
             Self::WebMalwareBlocked => "web.malware.blocked",
             Self::WebSpywareBlocked => "web.spyware.blocked",
+            Self::IndicatorMatched => "indicator.matched",
         }
     }
 
@@ -111,6 +117,7 @@ impl Detector {
             Self::WebPhishingBlocked => "Phishing site blocked",
             Self::WebMalwareBlocked => "Connection to malware infrastructure blocked",
             Self::WebSpywareBlocked => "Connection to mercenary-spyware infrastructure blocked",
+            Self::IndicatorMatched => "Connection to a custom network indicator",
         }
     }
 
@@ -118,7 +125,7 @@ impl Detector {
     #[must_use]
     pub fn severity(self) -> Severity {
         match self {
-            Self::WebPhishingBlocked => Severity::Informational,
+            Self::WebPhishingBlocked | Self::IndicatorMatched => Severity::Informational,
             Self::WebMalwareBlocked => Severity::Medium,
             Self::WebSpywareBlocked => Severity::High,
         }
@@ -129,7 +136,9 @@ impl Detector {
     pub fn category(self) -> Category {
         match self {
             Self::WebPhishingBlocked => Category::InitialAccess,
-            Self::WebMalwareBlocked | Self::WebSpywareBlocked => Category::CommandAndControl,
+            Self::WebMalwareBlocked | Self::WebSpywareBlocked | Self::IndicatorMatched => {
+                Category::CommandAndControl
+            }
         }
     }
 
@@ -138,7 +147,7 @@ impl Detector {
     pub fn technique(self) -> &'static str {
         match self {
             Self::WebPhishingBlocked => "T1660",
-            Self::WebMalwareBlocked | Self::WebSpywareBlocked => "T1437",
+            Self::WebMalwareBlocked | Self::WebSpywareBlocked | Self::IndicatorMatched => "T1437",
         }
     }
 }
@@ -222,6 +231,7 @@ mod tests {
                 ("web.phishing.blocked", "Informational", "InitialAccess", "T1660"),
                 ("web.malware.blocked", "Medium", "CommandAndControl", "T1437"),
                 ("web.spyware.blocked", "High", "CommandAndControl", "T1437"),
+                ("indicator.matched", "Informational", "CommandAndControl", "T1437"),
             ]
         );
         for detector in Detector::ALL {

@@ -16,7 +16,7 @@ mod time;
 pub use alert::{Alert, AlertStatus, Category, Detector, Severity};
 pub use domain::{DomainName, DomainNameError, MAX_NAME_LEN};
 pub use id::{AlertId, AlertIdError, DeviceId, DeviceIdError, TenantId};
-pub use indicator::{IndicatorClass, Verdict};
+pub use indicator::{IndicatorAction, IndicatorCategory, Verdict};
 pub use policy::{Mode, Policy, ProtectionState, WebProtection};
 pub use private::Private;
 pub use risk::{RiskLevel, ThreatLevel, UnresolvedAlerts};

@@ -30,7 +30,6 @@ mod session;
 mod state;
 mod throttle;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,7 +39,8 @@ use anyhow::Context as _;
 use bartizan_contract::enroll::EnrollmentToken;
 use bartizan_contract::keys::Jwk;
 use bartizan_indicators::build::{Stamp, build};
-use bartizan_model::{DomainName, IndicatorClass, Private, TenantId, UnixMillis};
+use bartizan_indicators::compile::Compiled;
+use bartizan_model::{Private, TenantId, UnixMillis};
 use bartizan_store::{AlertFilter, AlertRow, IndicatorFileRow, NewMember, Store, StoreError};
 use ed25519_dalek::SigningKey;
 use sha2::{Digest as _, Sha256};
@@ -158,25 +158,26 @@ impl Portal {
     pub async fn publish_indicators(
         &self,
         tenant: TenantId,
-        names: &BTreeMap<DomainName, IndicatorClass>,
+        compiled: Compiled,
         report_json: String,
     ) -> anyhow::Result<Published> {
         let store = &self.state.store;
         let scope = store.tenant(tenant).await?;
         let key = SigningKey::from_bytes(&store.tenant_row(scope).await?.signing_key.0);
-        let names = Arc::new(names.clone());
+        let compiled = Arc::new(compiled);
         // Another process may publish at the same time; then this one takes the next number.
         for _ in 0..PUBLISH_TRIES {
             let newest = store.newest_indicator_file(scope).await?;
             let epoch = newest.map_or(0, |file| file.epoch) + 1;
             let stamp = Stamp { epoch, built_at: self.state.clock.now(), hash_key: random()? };
-            let (names, key, files) = (Arc::clone(&names), key.clone(), self.state.files.clone());
+            let (compiled, key, files) =
+                (Arc::clone(&compiled), key.clone(), self.state.files.clone());
             let written = tokio::task::spawn_blocking(move || -> anyhow::Result<Published> {
-                let octets = build(&names, stamp, &key)?;
+                let octets = build(&compiled, stamp, &key)?;
                 let sha256 = hexadecimal(&Sha256::digest(&octets));
                 files.write(&sha256, &octets).context("cannot write the indicator file")?;
                 let size_bytes = u64::try_from(octets.len())?;
-                Ok(Published { epoch, sha256, size_bytes, entries: u64::try_from(names.len())? })
+                Ok(Published { epoch, sha256, size_bytes, entries: u64::try_from(compiled.len())? })
             });
             let published = written.await??;
             let row = IndicatorFileRow {

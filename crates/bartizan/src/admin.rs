@@ -71,10 +71,11 @@ pub(crate) fn run(command: AdminCommand) -> anyhow::Result<ExitCode> {
             AdminCommand::Publish { at, feed, allow, own } => {
                 let (portal, tenant) = at.open().await?;
                 let listed = Listed::read(&feed, &allow, &own)?;
+                let report = listed.report();
                 let published = portal
-                    .publish_indicators(tenant, listed.compiler.names(), listed.report())
+                    .publish_indicators(tenant, listed.compiler.finish(), report.clone())
                     .await?;
-                out::line(&listed.report());
+                out::line(&report);
                 out::note(&format!(
                     "Published as epoch {}; devices fetch it at their next check-in",
                     published.epoch

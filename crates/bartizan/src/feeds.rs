@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use bartizan_indicators::compile::Compiler;
-use bartizan_indicators::feed::{self, FeedReport};
+use bartizan_indicators::compile::{Added, Compiler, FeedTerms};
+use bartizan_indicators::feed;
 use bartizan_indicators::guard::{Guard, HeldBack};
-use bartizan_model::{DomainName, IndicatorClass};
+use bartizan_model::{DomainName, IndicatorCategory};
 use serde_json::json;
 use ureq::tls::{PemItem, RootCerts, TlsConfig};
 
@@ -18,7 +18,7 @@ pub(crate) struct Listed {
     /// The names, without those held back.
     pub(crate) compiler: Compiler,
     /// A feed each, in the order given.
-    pub(crate) feeds: Vec<(String, FeedReport)>,
+    pub(crate) feeds: Vec<(String, Added)>,
 }
 
 impl Listed {
@@ -35,16 +35,24 @@ impl Listed {
             guard.protect(&name);
         }
         for source in allow {
-            feed::read(open(source)?, |name| guard.allow(&name))
+            let mut allow = |entry: feed::FeedEntry| {
+                if let Some(name) = entry.pattern.name() {
+                    guard.allow(name);
+                }
+            };
+            feed::read(open(source)?, &mut allow)
                 .with_context(|| format!("allow list {source}"))?;
         }
-        let mut compiler = Compiler::new(guard);
+        let mut hash_key = [0; 16];
+        getrandom::fill(&mut hash_key)?;
+        let mut compiler = Compiler::new(guard, hash_key, bartizan_portal::Clock::system().now());
         let mut reports = Vec::new();
         for feed in feeds {
-            let (class, source) = class_and_source(feed);
+            let (category, source) = category_and_source(feed);
             let input = open(source)?;
-            let report = compiler.add(input, class).with_context(|| format!("feed {source}"))?;
-            for bad in &report.first_bad {
+            let terms = FeedTerms::new(source, category);
+            let added = compiler.add(input, &terms).with_context(|| format!("feed {source}"))?;
+            for bad in &added.report.first_bad {
                 tracing::info!(
                     feed = source,
                     line = bad.number,
@@ -52,9 +60,14 @@ impl Listed {
                     "line not read"
                 );
             }
-            reports.push((source.to_owned(), report));
+            reports.push((source.to_owned(), added));
         }
         Ok(Self { compiler, feeds: reports })
+    }
+
+    /// Returns how many entries were kept, counting one that several feeds list for each of them.
+    pub(crate) fn kept(&self) -> u64 {
+        self.feeds.iter().map(|(_, added)| added.kept).sum()
     }
 
     /// Returns how many entries were held back for a reason.
@@ -67,7 +80,8 @@ impl Listed {
         let feeds: Vec<_> = self
             .feeds
             .iter()
-            .map(|(source, report)| {
+            .map(|(source, added)| {
+                let report = &added.report;
                 json!({
                     "source": source, "format": report.format.to_string(), "lines": report.lines,
                     "names": report.names, "addresses": report.addresses, "passed_over": report.passed_over, "bad_lines": report.bad_lines,
@@ -84,19 +98,19 @@ impl Listed {
             .held_back()
             .iter()
             .take(MOST_HELD_BACK_NAMED)
-            .map(|(name, reason)| json!({ "name": name.as_str(), "reason": reason.to_string() }))
+            .map(|(name, reason)| json!({ "name": name, "reason": reason.to_string() }))
             .collect();
-        json!({ "feeds": feeds, "listed": self.compiler.names().len(), "held_back": held, "held_back_names": names })
+        json!({ "feeds": feeds, "listed": self.kept(), "held_back": held, "held_back_names": names })
             .to_string()
     }
 }
 
-/// Reads `malware=FILE`; what names no class lists phishing sites.
-fn class_and_source(feed: &str) -> (IndicatorClass, &str) {
+/// Reads `malware=FILE`; what names no category lists phishing sites.
+fn category_and_source(feed: &str) -> (IndicatorCategory, &str) {
     let named = feed
         .split_once('=')
-        .and_then(|(word, source)| Some((IndicatorClass::from_word(word)?, source)));
-    named.unwrap_or((IndicatorClass::Phishing, feed))
+        .and_then(|(word, source)| Some((IndicatorCategory::from_word(word)?, source)));
+    named.unwrap_or((IndicatorCategory::Phishing, feed))
 }
 
 /// Opens a file or an address, and looks through gzip and zstd, whatever it is called.
@@ -181,26 +195,26 @@ mod tests {
         let gzip = gzip.finish().unwrap();
         let zstd = zstd::encode_all(plain.as_slice(), 3).unwrap();
         for packed in [&plain, &gzip, &zstd] {
-            assert_eq!(read(packed).unwrap().compiler.names().len(), 1);
+            assert_eq!(read(packed).unwrap().compiler.finish().len(), 1);
         }
     }
 
     #[test]
     fn a_feed_may_say_what_it_lists() {
         for (feed, expected) in [
-            ("a.txt", (IndicatorClass::Phishing, "a.txt")),
-            ("phishing=a.txt", (IndicatorClass::Phishing, "a.txt")),
+            ("a.txt", (IndicatorCategory::Phishing, "a.txt")),
+            ("phishing=a.txt", (IndicatorCategory::Phishing, "a.txt")),
             (
                 "malware=https://feeds.example/?a=b",
-                (IndicatorClass::Malware, "https://feeds.example/?a=b"),
+                (IndicatorCategory::Malware, "https://feeds.example/?a=b"),
             ),
-            ("spyware=a=b", (IndicatorClass::Spyware, "a=b")),
+            ("spyware=a=b", (IndicatorCategory::Spyware, "a=b")),
             (
                 "https://feeds.example/?malware=1",
-                (IndicatorClass::Phishing, "https://feeds.example/?malware=1"),
+                (IndicatorCategory::Phishing, "https://feeds.example/?malware=1"),
             ),
         ] {
-            assert_eq!(class_and_source(feed), expected);
+            assert_eq!(category_and_source(feed), expected);
         }
     }
 

@@ -101,13 +101,11 @@ async fn publish(
     own: Vec<String>,
 ) -> anyhow::Result<()> {
     let listed = tokio::task::spawn_blocking(move || Listed::read(&feeds, &allow, &own)).await??;
-    let published =
-        portal.publish_indicators(tenant, listed.compiler.names(), listed.report()).await?;
+    let (report, held_back) = (listed.report(), listed.compiler.held_back().len());
+    let published = portal.publish_indicators(tenant, listed.compiler.finish(), report).await?;
     out::line(&format!(
         "Published {} names as epoch {}, {} held back",
-        published.entries,
-        published.epoch,
-        listed.compiler.held_back().len()
+        published.entries, published.epoch, held_back
     ));
     Ok(())
 }

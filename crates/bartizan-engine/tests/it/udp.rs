@@ -1,7 +1,7 @@
 //! Queries in datagrams: blocked, forwarded, repeated, given up.
 
 use bartizan_engine::{Transport, UpstreamId, limits};
-use bartizan_model::{IndicatorClass, Mode, Policy, ProtectionState, WebProtection};
+use bartizan_model::{IndicatorCategory, Mode, Policy, ProtectionState, WebProtection};
 use bartizan_wire::dns::{DnsAnswer, DnsQuery};
 use bartizan_wire::udp::encode_udp;
 use domain::base::iana::exterr::ExtendedErrorCode;
@@ -252,7 +252,7 @@ fn where_policy_has_protection_off_names_stay_resolvable() {
 #[test]
 fn a_replaced_file_decides_from_then_on() {
     let mut world = World::new();
-    world.engine.handle_indicators(indicators(8, &[("new.test", IndicatorClass::Phishing)]));
+    world.engine.handle_indicators(indicators(8, &[("new.test", IndicatorCategory::Phishing)]));
     assert_eq!(world.engine.indicator_epoch(), Some(8));
     world.send(CLIENT, RESOLVER, &query(1, "evil.test", Rtype::A, None));
     world.send(CLIENT, RESOLVER, &query(2, "new.test", Rtype::A, None));

@@ -1,14 +1,15 @@
 //! A device around the engine: applications, a tunnel, a clock, and resolvers that say what they are
 //! told to.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bartizan_engine::{Engine, EngineConfig, Output, Transport, UpstreamFailed, UpstreamId};
 use bartizan_indicators::IndicatorFile;
 use bartizan_indicators::build::{Stamp, build};
-use bartizan_model::{Alert, DomainName, IndicatorClass, Policy, UnixMillis};
+use bartizan_indicators::compile::Compiled;
+use bartizan_model::{Alert, DomainName, IndicatorCategory, Policy, UnixMillis};
 use bartizan_wire::ip::IpPacket;
 use bartizan_wire::udp::{UdpDatagram, encode_udp};
 use domain::base::iana::{Class, Rcode};
@@ -140,10 +141,10 @@ impl World {
     }
 }
 
-pub(crate) const LISTED: &[(&str, IndicatorClass)] = &[
-    ("evil.test", IndicatorClass::Phishing),
-    ("c2.test", IndicatorClass::Malware),
-    ("spy.test", IndicatorClass::Spyware),
+pub(crate) const LISTED: &[(&str, IndicatorCategory)] = &[
+    ("evil.test", IndicatorCategory::Phishing),
+    ("c2.test", IndicatorCategory::Malware),
+    ("spy.test", IndicatorCategory::Spyware),
 ];
 
 pub(crate) fn engine(start: Instant) -> Engine {
@@ -151,12 +152,12 @@ pub(crate) fn engine(start: Instant) -> Engine {
     Engine::new(EngineConfig { resolvers, mtu: 1_500 }, [42; 16], start)
 }
 
-pub(crate) fn indicators(epoch: u64, listed: &[(&str, IndicatorClass)]) -> IndicatorFile {
-    let names: BTreeMap<DomainName, IndicatorClass> =
-        listed.iter().map(|(listed, class)| (name(listed), *class)).collect();
+pub(crate) fn indicators(epoch: u64, listed: &[(&str, IndicatorCategory)]) -> IndicatorFile {
+    let listed: Vec<_> =
+        listed.iter().map(|(listed, category)| (listed.parse().unwrap(), *category)).collect();
     let key = SigningKey::from_bytes(&[7; 32]);
     let stamp = Stamp { epoch, built_at: UnixMillis(0), hash_key: [9; 16] };
-    let octets = build(&names, stamp, &key).unwrap().into_boxed_slice();
+    let octets = build(&Compiled::of(&listed), stamp, &key).unwrap().into_boxed_slice();
     IndicatorFile::open(octets, &key.verifying_key(), 0).unwrap()
 }
 

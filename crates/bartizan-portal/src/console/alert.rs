@@ -55,6 +55,7 @@ impl AlertPage {
             Detector::WebPhishingBlocked => ("a phishing site", "phishing list"),
             Detector::WebMalwareBlocked => ("malware infrastructure", "malware list"),
             Detector::WebSpywareBlocked => ("mercenary-spyware infrastructure", "spyware list"),
+            Detector::IndicatorMatched => ("a listed site", "organization's list"),
         };
         match (&self.host, &self.matched) {
             (None, _) => format!("Bartizan stopped this device from reaching {kind}."),
@@ -85,9 +86,9 @@ impl AlertPage {
     fn technique_name(&self) -> &'static str {
         match self.detector {
             Detector::WebPhishingBlocked => "Phishing",
-            Detector::WebMalwareBlocked | Detector::WebSpywareBlocked => {
-                "Application Layer Protocol"
-            }
+            Detector::WebMalwareBlocked
+            | Detector::WebSpywareBlocked
+            | Detector::IndicatorMatched => "Application Layer Protocol",
         }
     }
 
@@ -110,6 +111,11 @@ impl AlertPage {
                 "Do not reset or update it yet: keep it switched on and take a forensic copy first.",
                 "Cut its access to company mail, files and apps, and end the person's sessions.",
                 "Bring in a team with experience in mercenary spyware. Lockdown Mode raises the bar on an iPhone or iPad.",
+            ],
+            Detector::IndicatorMatched => &[
+                "An indicator of your organization matched. Open it to see who added it and why.",
+                "Ask the person what they were doing, if that is not clear from the indicator.",
+                "If the entry is a mistake, edit it or let it expire; devices follow at their next check-in.",
             ],
         }
     }

@@ -1,6 +1,5 @@
 //! A portal with two tenants, a device that speaks the contract, and a browser.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
@@ -14,8 +13,9 @@ use bartizan_contract::keys::Jwk;
 use bartizan_contract::path;
 use bartizan_contract::problem::Problem;
 use bartizan_contract::token::{TokenReply, TokenRequest, assertion};
+use bartizan_indicators::compile::Compiled;
 use bartizan_model::{
-    Alert, AlertId, Detector, DeviceId, DomainName, IndicatorClass, TenantId, UnixMillis,
+    Alert, AlertId, Detector, DeviceId, DomainName, IndicatorCategory, TenantId, UnixMillis,
 };
 use bartizan_portal::{Clock, Portal, PortalConfig, Published};
 use p256::ecdsa::SigningKey;
@@ -79,9 +79,8 @@ impl World {
     }
 
     pub(crate) async fn publish(&self, tenant: TenantId, name: &str) -> Published {
-        let name = DomainName::parse(name.as_bytes()).unwrap();
-        let names = BTreeMap::from([(name, IndicatorClass::Phishing)]);
-        self.portal.publish_indicators(tenant, &names, "{}".into()).await.unwrap()
+        let listed = [(name.parse().unwrap(), IndicatorCategory::Phishing)];
+        self.portal.publish_indicators(tenant, Compiled::of(&listed), "{}".into()).await.unwrap()
     }
 
     pub(crate) fn browser(&self) -> Browser {

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use bartizan_host::Status;
 use bartizan_host::clock::Clock;
 use bartizan_indicators::guard::HeldBack;
-use bartizan_model::{DomainName, TenantId};
+use bartizan_model::TenantId;
 use bartizan_portal::{Listener, Portal, PortalConfig};
 use serde::Serialize;
 use tokio::task::JoinHandle;
@@ -97,7 +97,10 @@ impl<'a> Scenario<'a> {
 
     pub(crate) async fn play(&mut self) -> anyhow::Result<Report> {
         let listed = self.read_feeds().await?;
-        let phishing = pick_phishing_host(&listed)?;
+        let sample =
+            listed.compiler.sample().context("the feeds list no name that a site could have")?;
+        let phishing = sample.to_string();
+        let report = listed.report();
         let harmless = HARMLESS.to_owned();
 
         let (ca, sockets_tls) = self.make_certificates(&[&harmless, &phishing, PORTAL_NAME])?;
@@ -113,8 +116,7 @@ impl<'a> Scenario<'a> {
 
         let (portal, tenant, console, portal_url) =
             self.open_portal(portal_socket, sockets_tls).await?;
-        let published =
-            portal.publish_indicators(tenant, listed.compiler.names(), listed.report()).await?;
+        let published = portal.publish_indicators(tenant, listed.compiler.finish(), report).await?;
         self.step(
             "portal",
             &format!(
@@ -149,7 +151,7 @@ impl<'a> Scenario<'a> {
             feed_entries: listed
                 .feeds
                 .iter()
-                .map(|(_, report)| report.names + report.addresses)
+                .map(|(_, added)| added.report.names + added.report.addresses)
                 .sum(),
             unprotected,
             protected,
@@ -183,7 +185,8 @@ impl<'a> Scenario<'a> {
             Listed::read(&feeds, &allow, &[PORTAL_NAME.to_owned()])
         })
         .await??;
-        for (source, report) in &listed.feeds {
+        for (source, added) in &listed.feeds {
+            let report = &added.report;
             self.step(
                 "feed",
                 &format!(
@@ -198,11 +201,7 @@ impl<'a> Scenario<'a> {
             .collect();
         self.step(
             "guard",
-            &format!(
-                "{} names to list; held back: {}",
-                listed.compiler.names().len(),
-                held.join(", ")
-            ),
+            &format!("{} entries to list; held back: {}", listed.kept(), held.join(", ")),
         );
         Ok(listed)
     }
@@ -465,22 +464,6 @@ impl Outcome {
             Self::Word(word) => word.clone(),
         }
     }
-}
-
-/// Picks one of the listed names: the longest-lived choice is one in the middle that looks like a site.
-fn pick_phishing_host(listed: &Listed) -> anyhow::Result<String> {
-    let names = listed.compiler.names();
-    let plain = |name: &&DomainName| {
-        let text = name.as_str();
-        text.len() <= 40
-            && text
-                .bytes()
-                .all(|octet| octet.is_ascii_alphanumeric() || octet == b'.' || octet == b'-')
-    };
-    let middle = names.len() / 2;
-    let host = names.keys().skip(middle).find(plain).or_else(|| names.keys().find(plain));
-    let host = host.context("the feeds list no name that a site could have")?;
-    Ok(host.to_string())
 }
 
 fn page(title: &str, length: usize) -> Vec<u8> {
