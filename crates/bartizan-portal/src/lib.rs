@@ -169,7 +169,7 @@ impl Portal {
         for _ in 0..PUBLISH_TRIES {
             let newest = store.newest_indicator_file(scope).await?;
             let epoch = newest.map_or(0, |file| file.epoch) + 1;
-            let stamp = Stamp { epoch, built_at: self.state.clock.now(), hash_key: random()? };
+            let stamp = Stamp { epoch, built_at: self.state.clock.now() };
             let (compiled, key, files) =
                 (Arc::clone(&compiled), key.clone(), self.state.files.clone());
             let written = tokio::task::spawn_blocking(move || -> anyhow::Result<Published> {
