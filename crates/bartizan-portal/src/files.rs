@@ -59,7 +59,8 @@ impl Files {
         tokio::fs::File::open(self.path(sha256)).await
     }
 
-    fn path(&self, sha256: &str) -> PathBuf {
+    /// Returns where a file lies.
+    pub(crate) fn path(&self, sha256: &str) -> PathBuf {
         self.dir.join(sha256)
     }
 }
