@@ -19,9 +19,13 @@ mod device_auth;
 mod error;
 mod files;
 mod health;
+mod indicator_csv;
+mod indicator_import;
+mod indicator_rule;
 mod live;
 mod pages;
 mod password;
+mod publish;
 mod replay;
 mod request;
 mod router;
@@ -315,6 +319,12 @@ impl fmt::Debug for OneTimePassword {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("OneTimePassword(<private>)")
     }
+}
+
+/// Reads a CSV file of indicators, for the fuzzer.
+#[doc(hidden)]
+pub fn fuzz_csv(octets: &[u8]) {
+    indicator_csv::fuzz(octets);
 }
 
 /// Draws secret octets from the operating system.
