@@ -162,7 +162,7 @@ impl Device {
         };
         control.tunnel.tell(Command::Policy(policy));
         if let Some(file) = indicators {
-            control.tunnel.tell(Command::Indicators(file));
+            control.tunnel.tell(Command::Indicators(Box::new(file)));
         }
         for alert in control.spool.waiting().context("cannot read the waiting alerts")? {
             control.queue(alert);

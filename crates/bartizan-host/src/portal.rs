@@ -87,7 +87,7 @@ pub(crate) struct Outcome {
 pub(crate) enum News {
     Identity(Box<Identity>),
     Policy(Policy),
-    Indicators(IndicatorFile),
+    Indicators(Box<IndicatorFile>),
 }
 
 /// The device's side of the contract.
@@ -228,7 +228,7 @@ impl PortalClient {
                 "indicator file is not the one in the manifest"
             );
             let file = IndicatorFile::open(
-                octets.clone().into(),
+                Box::new(octets.clone()),
                 &identity.portal_key,
                 self.indicator_epoch,
             )?;
@@ -241,7 +241,7 @@ impl PortalClient {
         };
         let file = used().map_err(|error| unusable(&error))?;
         self.indicator_epoch = file.epoch();
-        Ok((Done::Indicators { epoch: file.epoch() }, Some(News::Indicators(file))))
+        Ok((Done::Indicators { epoch: file.epoch() }, Some(News::Indicators(Box::new(file)))))
     }
 
     fn download(&mut self, manifest: &Manifest) -> Called<Vec<u8>> {

@@ -30,7 +30,7 @@ use ed25519_dalek::VerifyingKey;
 use p256::ecdsa::SigningKey;
 use serde::{Deserialize, Serialize};
 
-use crate::random;
+use crate::{mapping, random};
 
 /// The folder.
 #[derive(Clone, Debug)]
@@ -158,8 +158,8 @@ impl StateDir {
     /// Reads the indicator file in use, verified; `None` if there is none that can be used.
     #[must_use]
     pub fn indicators(&self, identity: &Identity) -> Option<IndicatorFile> {
-        let octets = fs::read(self.root.join("indicators.bin")).ok()?;
-        IndicatorFile::open(octets.into(), &identity.portal_key, 0)
+        let octets = mapping::map(&self.root.join("indicators.bin")).ok()?;
+        IndicatorFile::open(octets, &identity.portal_key, 0)
             .inspect_err(|error| tracing::warn!(error = %error, "kept indicator file not usable"))
             .ok()
     }

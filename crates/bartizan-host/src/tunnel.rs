@@ -29,7 +29,7 @@ use crate::upstream::Upstream;
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Use this file from now on.
-    Indicators(IndicatorFile),
+    Indicators(Box<IndicatorFile>),
     /// Use this policy from now on.
     Policy(Policy),
     /// End.
@@ -210,7 +210,7 @@ impl Turning {
     fn obey(&mut self, commands: &Receiver<Command>) -> bool {
         loop {
             match commands.try_recv() {
-                Ok(Command::Indicators(file)) => self.engine.handle_indicators(file),
+                Ok(Command::Indicators(file)) => self.engine.handle_indicators(*file),
                 Ok(Command::Policy(policy)) => self.engine.handle_policy(policy),
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return true,
                 Err(TryRecvError::Empty) => return false,

@@ -9,6 +9,8 @@ use std::fmt;
 
 use bartizan_model::DomainName;
 
+use crate::pattern::Pattern;
+
 /// Why an entry was held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HeldBack {
@@ -67,7 +69,11 @@ impl Guard {
 
     /// Tells whether an entry is to be held back, and why.
     #[must_use]
-    pub fn holds_back(&self, name: &DomainName) -> Option<HeldBack> {
+    pub fn holds_back(&self, pattern: &Pattern) -> Option<HeldBack> {
+        let (Pattern::Domain(name) | Pattern::Host(name) | Pattern::Subdomains(name)) = pattern
+        else {
+            return None;
+        };
         let text = name.as_str();
         if self.own.contains(text) {
             Some(HeldBack::Own)
@@ -132,6 +138,6 @@ mod tests {
     fn check(name: &str, expected: Option<HeldBack>) {
         let mut guard = Guard::new();
         guard.protect(&DomainName::parse(b"portal.example.test").unwrap());
-        assert_eq!(guard.holds_back(&DomainName::parse(name.as_bytes()).unwrap()), expected);
+        assert_eq!(guard.holds_back(&name.parse().unwrap()), expected);
     }
 }

@@ -173,7 +173,7 @@ impl Portal {
         for _ in 0..PUBLISH_TRIES {
             let newest = store.newest_indicator_file(scope).await?;
             let epoch = newest.map_or(0, |file| file.epoch) + 1;
-            let stamp = Stamp { epoch, built_at: self.state.clock.now(), hash_key: random()? };
+            let stamp = Stamp { epoch, built_at: self.state.clock.now() };
             let (compiled, key, files) =
                 (Arc::clone(&compiled), key.clone(), self.state.files.clone());
             let written = tokio::task::spawn_blocking(move || -> anyhow::Result<Published> {
@@ -220,12 +220,13 @@ impl Portal {
     /// for up to 10 s, and closes the store.
     ///
     /// # Errors
-    /// None at present; a connection that fails is that connection's matter.
+    /// The store is unavailable; a connection that fails is that connection's matter.
     pub async fn serve(
         &self,
         listeners: Vec<Listener>,
         shutdown: impl Future<Output = ()> + Send,
     ) -> anyhow::Result<()> {
+        publish::catch_up(&self.state).await?;
         let closing = self.state.closing.subscribe();
         let ended = serve(self.router(), listeners, closing);
         let stop = async {

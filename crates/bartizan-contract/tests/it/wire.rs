@@ -29,12 +29,15 @@ fn every_message_is_as_its_golden_file() {
         detector: "web.phishing.blocked".into(),
         host: Some("login.evil.test".into()),
         matched: Some("evil.test".into()),
+        source: Some("a feed".into()),
+        indicator_id: None,
+        action: "block".into(),
         first_seen_ms: 1_800_000_000_000,
         last_seen_ms: 1_800_000_000_010,
         count: 2,
         indicator_epoch: 3,
     };
-    let private_alert = AlertReport { host: None, matched: None, ..alert.clone() };
+    let private_alert = AlertReport { host: None, matched: None, source: None, ..alert.clone() };
     let manifest = Manifest {
         epoch: 3,
         base: FileRef { format: 1, sha256: "00".repeat(32), size_bytes: 1_024 },

@@ -77,10 +77,10 @@ impl StoredIndicator {
                 format!("Matches every name under {name}, but not {name} itself.")
             }
             Pattern::Url(url) if url.query().is_some() => format!(
-                "Matches the address {url} with just this query. Where a device sees only names, it does nothing."
+                "Matches {url} with just this query, also on names under the host. Where a device sees only names, it does nothing."
             ),
             Pattern::Url(url) => format!(
-                "Matches {url} and every address under it. Where a device sees only names, it does nothing."
+                "Matches {url} and every page under it, also on names under the host. Where a device sees only names, it does nothing."
             ),
             Pattern::Address(address) => format!("Matches the IP address {address}."),
             Pattern::Network(network) => format!(
@@ -201,11 +201,11 @@ mod tests {
             ("*.evil.test", "Matches every name under evil.test, but not evil.test itself."),
             (
                 "evil.test/a",
-                "Matches evil.test/a and every address under it. Where a device sees only names, it does nothing.",
+                "Matches evil.test/a and every page under it, also on names under the host. Where a device sees only names, it does nothing.",
             ),
             (
                 "evil.test/a?b",
-                "Matches the address evil.test/a?b with just this query. Where a device sees only names, it does nothing.",
+                "Matches evil.test/a?b with just this query, also on names under the host. Where a device sees only names, it does nothing.",
             ),
             ("192.0.2.1", "Matches the IP address 192.0.2.1."),
             ("192.0.2.0/28", "Matches the IP addresses from 192.0.2.0 to 192.0.2.15."),

@@ -296,12 +296,7 @@ fn held_back(pattern: &Pattern, action: IndicatorAction) -> Option<&'static str>
         IndicatorAction::Allow | IndicatorAction::Audit => false,
         IndicatorAction::Warn | IndicatorAction::Block => true,
     };
-    // A URL on a popular host is about that URL alone.
-    let name = match pattern {
-        Pattern::Domain(name) | Pattern::Host(name) | Pattern::Subdomains(name) => name,
-        Pattern::Url(_) | Pattern::Address(_) | Pattern::Network(_) => return None,
-    };
-    match GUARD.holds_back(name).filter(|_| stops)? {
+    match GUARD.holds_back(pattern).filter(|_| stops)? {
         HeldBack::PublicSuffix => Some(
             "This is a public suffix: many organizations have names under it, and all of them are stopped on your devices. No feed could do that; your own indicator does.",
         ),

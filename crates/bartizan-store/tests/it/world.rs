@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use bartizan_model::{
-    Alert, AlertId, Detector, DeviceId, DomainName, IndicatorAction, IndicatorCategory, Private,
-    Severity, TenantId, UnixMillis,
+    Alert, AlertId, Detector, DeviceId, DomainName, IndicatorAction, IndicatorCategory,
+    IndicatorSource, MatchedIndicator, Private, Severity, TenantId, UnixMillis,
 };
 use bartizan_store::{
     AlertCursor, AlertFilter, AlertRow, IndicatorRule, MemberId, NewDevice, NewIndicator,
@@ -106,7 +106,11 @@ pub(crate) fn alert(id: u128, host: &str, after_ms: u64) -> Alert {
         id: AlertId(id),
         detector: Detector::WebPhishingBlocked,
         host: DomainName::parse(host.as_bytes()).ok(),
-        matched: DomainName::parse(host.as_bytes()).ok(),
+        matched: Some(MatchedIndicator {
+            entry: host.into(),
+            source: IndicatorSource::Feed("list".into()),
+        }),
+        action: IndicatorAction::Block,
         first_seen: seen,
         last_seen: seen,
         count: 1,
