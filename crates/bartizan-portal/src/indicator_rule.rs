@@ -395,6 +395,12 @@ fn groups_text(json: &str) -> String {
     serde_json::from_str::<Vec<String>>(json).unwrap_or_default().join(", ")
 }
 
+/// What stands in each field: the first that is given for it.
+#[cfg(test)]
+pub(crate) fn texts<'a>(given: &'a [(Field, &'a str)]) -> impl Fn(Field) -> &'a str {
+    |asked| given.iter().find(|(field, _)| *field == asked).map_or("", |(_, text)| text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -515,13 +521,8 @@ mod tests {
     }
 
     fn rule(fields: &[(Field, &str)]) -> Result<IndicatorRule, Vec<FieldError>> {
-        read_rule(|asked| {
-            let given = fields.iter().find(|(field, _)| *field == asked).map(|(_, text)| *text);
-            given.unwrap_or(match asked {
-                Field::Action => "Block",
-                Field::Title => "Title",
-                _ => "",
-            })
-        })
+        let usual = [(Field::Action, "Block"), (Field::Title, "Title")];
+        let all: Vec<_> = fields.iter().chain(&usual).copied().collect();
+        read_rule(texts(&all))
     }
 }

@@ -191,7 +191,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::files::Files;
-    use crate::indicator_rule::{Field, indicator, read_pattern, read_rule};
+    use crate::indicator_rule::{Field, indicator, read_pattern, read_rule, texts};
 
     const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 
@@ -260,11 +260,7 @@ mod tests {
         }
 
         async fn add(&self, name: &str) {
-            let rule = read_rule(|field| match field {
-                Field::Action => "Block",
-                Field::Title => "A title",
-                _ => "",
-            });
+            let rule = read_rule(texts(&[(Field::Action, "Block"), (Field::Title, "A title")]));
             let pattern = read_pattern("DomainName", name).unwrap();
             let new = indicator(&pattern, name, rule.unwrap());
             self.state.store.create_indicator(self.scope, new, self.member, NOW).await.unwrap();

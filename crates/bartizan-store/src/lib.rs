@@ -27,6 +27,7 @@ mod sqlite;
 mod tenant;
 mod tenant_file;
 mod tenant_indicator;
+mod tenant_indicator_change;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -49,9 +50,10 @@ pub use session::{NewSession, SessionRow};
 pub use tenant::TenantRow;
 pub use tenant_file::TenantFileRow;
 pub use tenant_indicator::{
-    ActiveIndicator, Imported, IndicatorCursor, IndicatorFilter, IndicatorId, IndicatorRow,
-    IndicatorRule, IndicatorState, MAX_INDICATORS, NewIndicator,
+    ActiveIndicator, IndicatorCursor, IndicatorFilter, IndicatorId, IndicatorRow, IndicatorRule,
+    IndicatorState, NewIndicator,
 };
+pub use tenant_indicator_change::{Imported, MAX_INDICATORS};
 
 use sqlite::Sqlite;
 

@@ -149,16 +149,16 @@ proptest! {
         };
         let Ok(pattern) = value.parse::<Pattern>() else { return Ok(()) };
         let expires = crate::indicator_rule::time_text(bartizan_model::UnixMillis(seconds * 1_000 + ms));
-        let rule = read_rule(|field| match field {
-            Field::Title => &title,
-            Field::Description => &texts[0],
-            Field::RbacGroups => &texts[1],
-            Field::MitreTechniques => &texts[2],
-            Field::Action => ["Allowed", "Warn", "Block", "Alert"][action],
-            Field::GenerateAlert => if alert { "True" } else { "" },
-            Field::ExpirationTime => &expires,
-            _ => "",
-        });
+        let fields = [
+            (Field::Title, title.as_str()),
+            (Field::Description, &texts[0]),
+            (Field::RbacGroups, &texts[1]),
+            (Field::MitreTechniques, &texts[2]),
+            (Field::Action, ["Allowed", "Warn", "Block", "Alert"][action]),
+            (Field::GenerateAlert, if alert { "True" } else { "" }),
+            (Field::ExpirationTime, &expires),
+        ];
+        let rule = read_rule(crate::indicator_rule::texts(&fields));
         let Ok(rule) = rule else { return Ok(()) };
         let row = SheetRow { line: 1, indicator: indicator(&pattern, &value, rule) };
         let mut text = header().into_bytes();
