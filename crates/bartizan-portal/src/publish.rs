@@ -141,13 +141,32 @@ async fn build(state: &AppState, scope: TenantScope) -> anyhow::Result<()> {
             Ok(()) => {
                 let tenant = scope.tenant_id().0;
                 tracing::info!(tenant.id = tenant, epoch, entries, "tenant file published");
-                return Ok(());
+                return forget(state, scope, epoch.saturating_sub(KEPT)).await;
             }
             Err(StoreError::Conflict { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
     anyhow::bail!("others keep publishing at the same time")
+}
+
+/// Removes files that no device asks for any longer.
+async fn forget(state: &AppState, scope: TenantScope, below: u64) -> anyhow::Result<()> {
+    let old = state.store.forget_tenant_files(scope, below).await?;
+    let files = state.files.clone();
+    tokio::task::spawn_blocking(move || {
+        for sha256 in old {
+            if let Err(error) = files.remove(&sha256) {
+                // It takes space and does no harm.
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "old tenant file is still there"
+                );
+            }
+        }
+    })
+    .await?;
+    Ok(())
 }
 
 /// Returns the version and the epoch of the file to build; `None` if the newest holds all changes.
@@ -177,6 +196,8 @@ fn indicators(rows: Vec<ActiveIndicator>) -> anyhow::Result<Vec<TenantIndicator>
 
 /// Between two builds: whoever enters one after the other has them in one file.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Files that stay beside the newest: a device may just have been told of one.
+const KEPT: u64 = 4;
 /// After failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Each try builds the file again, so a few are plenty.
@@ -222,6 +243,18 @@ mod tests {
         catch_up(&world.state).await.unwrap();
         build(&world.state, world.scope).await.unwrap();
         assert_eq!(world.published(2).await.epoch, 1, "what is current is not built again");
+    }
+
+    #[tokio::test]
+    async fn only_a_few_files_are_kept() {
+        let world = World::new().await;
+        for number in 0..8 {
+            world.add(&format!("h{number}.test")).await;
+            build(&world.state, world.scope).await.unwrap();
+        }
+        let files = std::fs::read_dir(world.dir.path().join("indicators")).unwrap();
+        assert_eq!(files.count(), 5);
+        assert_eq!(world.published(8).await.epoch, 8);
     }
 
     #[test]

@@ -64,6 +64,27 @@ impl Store {
             .await
     }
 
+    /// Forgets the files below an epoch, and returns their hashes: their octets can go.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn forget_tenant_files(
+        &self,
+        scope: TenantScope,
+        below: u64,
+    ) -> Result<Vec<String>, StoreError> {
+        self.sqlite
+            .write(move |db| {
+                let mut statement = db.prepare_cached(
+                    "DELETE FROM tenant_file WHERE tenant_id = ?1 AND epoch < ?2 RETURNING sha256",
+                )?;
+                let rows =
+                    statement.query_map(params![scope.id(), int(below)], |row| row.get(0))?;
+                Ok(rows.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+
     /// Returns the file with the highest epoch, if any was published.
     ///
     /// # Errors

@@ -64,6 +64,8 @@ async fn indicators_are_seen_and_changed_by_their_own_tenant_alone() {
     assert_eq!(store.indicator_version(globex.scope).await.unwrap(), 0);
     assert_eq!(store.newest_tenant_file(globex.scope).await.unwrap(), None);
     not_found(store.tenant_file(globex.scope, &tenant_file().sha256).await);
+    assert!(store.forget_tenant_files(globex.scope, u64::MAX).await.unwrap().is_empty());
+    assert!(store.tenant_file(acme.scope, &tenant_file().sha256).await.is_ok());
 
     not_found(store.update_indicator(globex.scope, id, row.rule.clone(), NOW).await);
     assert_eq!(store.delete_indicators(globex.scope, vec![id]).await.unwrap(), 0);
