@@ -14,7 +14,6 @@
 pub mod clock;
 pub mod control;
 mod courier;
-mod mapping;
 pub mod portal;
 mod random;
 pub mod spool;

@@ -30,7 +30,7 @@ use ed25519_dalek::VerifyingKey;
 use p256::ecdsa::SigningKey;
 use serde::{Deserialize, Serialize};
 
-use crate::{mapping, random};
+use crate::random;
 
 /// The folder.
 #[derive(Clone, Debug)]
@@ -158,7 +158,7 @@ impl StateDir {
     /// Reads the indicator file in use, verified; `None` if there is none that can be used.
     #[must_use]
     pub fn indicators(&self, identity: &Identity) -> Option<IndicatorFile> {
-        let octets = mapping::map(&self.root.join("indicators.bin")).ok()?;
+        let octets = bartizan_indicators::mapping::map(&self.root.join("indicators.bin")).ok()?;
         IndicatorFile::open(octets, &identity.portal_key, 0)
             .inspect_err(|error| tracing::warn!(error = %error, "kept indicator file not usable"))
             .ok()

@@ -380,6 +380,19 @@ mod encode {
     use crate::bits::{BitWriter, rice_parameter};
     use crate::file::PALETTE_RECORD;
 
+    /// What differs between two files, and the delta that leads from one to the other.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Difference {
+        /// Entries that only the later one has.
+        pub added: u64,
+        /// Entries that only the earlier one has.
+        pub removed: u64,
+        /// Entries of both with another category, action or feed.
+        pub changed: u64,
+        /// What leads from the earlier one to the later.
+        pub delta: Vec<u8>,
+    }
+
     /// Writes the delta that leads from one file to the other.
     ///
     /// `None` where none can: their hashes have different keys.
@@ -390,6 +403,19 @@ mod encode {
         base: &IndicatorFile,
         target: &IndicatorFile,
     ) -> Result<Option<Vec<u8>>, Damaged> {
+        Ok(difference(base, target)?.map(|difference| difference.delta))
+    }
+
+    /// Compares two files. Networks are part of the delta, but are not counted.
+    ///
+    /// `None` where that cannot be: their hashes have different keys.
+    ///
+    /// # Errors
+    /// One of the two is damaged.
+    pub fn difference(
+        base: &IndicatorFile,
+        target: &IndicatorFile,
+    ) -> Result<Option<Difference>, Damaged> {
         if base.hash_key() != target.hash_key() {
             return Ok(None);
         }
@@ -399,7 +425,7 @@ mod encode {
             rows.push(row);
             Ok(())
         })?;
-        let (mut removals, mut additions) = (Vec::new(), Vec::new());
+        let (mut removals, mut additions, mut changed) = (Vec::new(), Vec::new(), 0);
         let (mut number, mut rest) = (0_u64, rows.into_iter().peekable());
         base.each_row(|row| -> Result<(), Damaged> {
             while let Some(added) = rest.next_if(|target| target.hash < row.hash) {
@@ -409,6 +435,7 @@ mod encode {
             match rest.next_if(|target| target.hash == row.hash) {
                 Some(same) if same.attribute == mapped => {}
                 Some(other) => {
+                    changed += 1;
                     removals.push(number);
                     additions.push(other);
                 }
@@ -444,7 +471,12 @@ mod encode {
         let bits = target.parameters().widths.attribute_bits;
         let hashes = additions.iter().map(|Row { hash, attribute }| (*hash, u64::from(*attribute)));
         coded(&mut octets, hashes, u64::MAX, bits);
-        Ok(Some(octets))
+        Ok(Some(Difference {
+            added: additions.len() as u64 - changed,
+            removed: removals.len() as u64 - changed,
+            changed,
+            delta: octets,
+        }))
     }
 
     /// Says for each attribute of the one file which one of the other it is.
@@ -494,7 +526,7 @@ mod encode {
 }
 
 #[cfg(feature = "build")]
-pub use encode::encode;
+pub use encode::{Difference, difference, encode};
 
 const MAGIC: &[u8] = b"BTZ-DELT";
 /// An attribute that the later file does not have.

@@ -140,7 +140,7 @@ impl Match<'_> {
 
 impl Entry<'_> {
     /// Returns how much of the question it names: octets of path, then of the name or bits of the address.
-    fn length(&self) -> (usize, usize) {
+    pub(crate) fn length(&self) -> (usize, usize) {
         match self {
             Self::Domain(name) | Self::Host(name) | Self::Subdomains(name) => (0, name.len()),
             Self::Url { host: UrlHost::Name(name), path } => (path.len(), name.len()),

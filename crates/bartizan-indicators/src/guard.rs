@@ -27,6 +27,18 @@ impl HeldBack {
     pub const ALL: [Self; 3] = [Self::PublicSuffix, Self::Popular, Self::Own];
 }
 
+impl HeldBack {
+    /// Returns the word for it in reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::PublicSuffix => "public-suffix",
+            Self::Popular => "popular",
+            Self::Own => "own",
+        }
+    }
+}
+
 impl fmt::Display for HeldBack {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {

@@ -10,8 +10,6 @@
 //! The format is version [`FORMAT_VERSION`] (`docs/indicator-format.md`). Nothing outside this crate
 //! knows its layout, so that it can change behind these few functions.
 
-#![forbid(unsafe_code)]
-
 pub mod normal;
 pub mod pattern;
 
@@ -19,10 +17,13 @@ mod bits;
 mod body;
 mod container;
 pub mod delta;
+pub mod explain;
 mod file;
 pub mod found;
 mod fuse;
 mod lookup;
+#[cfg(feature = "map")]
+pub mod mapping;
 mod networks;
 mod shard;
 pub mod tenant;
