@@ -75,6 +75,7 @@ pub(crate) fn unknown(error: StoreError) -> ApiError {
             ApiError::unauthorized(code::DEVICE_UNKNOWN, "this device is not enrolled here")
         }
         StoreError::Conflict { .. }
+        | StoreError::Full { .. }
         | StoreError::Busy
         | StoreError::Closed
         | StoreError::Damaged { .. }

@@ -119,6 +119,7 @@ impl From<StoreError> for ApiError {
             StoreError::Conflict { what } => {
                 Self::new(StatusCode::CONFLICT, CONFLICT, format!("{what} has changed"))
             }
+            StoreError::Full { .. } => Self::new(StatusCode::CONFLICT, CONFLICT, error.to_string()),
             StoreError::Busy | StoreError::Closed => Self::unavailable(),
             StoreError::Damaged { .. } | StoreError::Unavailable(_) => Self::internal(&error),
         }

@@ -59,6 +59,11 @@ impl Files {
         tokio::fs::File::open(self.path(sha256)).await
     }
 
+    /// Removes a file that the store has forgotten. Whoever reads it still reads it to its end.
+    pub(crate) fn remove(&self, sha256: &str) -> io::Result<()> {
+        fs::remove_file(self.path(sha256))
+    }
+
     /// Returns where a file lies.
     pub(crate) fn path(&self, sha256: &str) -> PathBuf {
         self.dir.join(sha256)

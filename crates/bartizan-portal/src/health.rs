@@ -28,6 +28,7 @@ pub(crate) async fn ready(State(state): State<AppState>) -> Result<&'static str,
                 StoreError::Damaged { .. } => "database does not keep what is written",
                 StoreError::NotFound { .. }
                 | StoreError::Conflict { .. }
+                | StoreError::Full { .. }
                 | StoreError::Unavailable(_) => "database cannot be written or read",
             }))
         }

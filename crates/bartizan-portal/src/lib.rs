@@ -20,9 +20,13 @@ mod device_auth;
 mod error;
 mod files;
 mod health;
+mod indicator_csv;
+mod indicator_import;
+mod indicator_rule;
 mod live;
 mod pages;
 mod password;
+mod publish;
 mod replay;
 mod request;
 mod router;
@@ -232,12 +236,13 @@ impl Portal {
     /// for up to 10 s, and closes the store.
     ///
     /// # Errors
-    /// None at present; a connection that fails is that connection's matter.
+    /// The store is unavailable; a connection that fails is that connection's matter.
     pub async fn serve(
         &self,
         listeners: Vec<Listener>,
         shutdown: impl Future<Output = ()> + Send,
     ) -> anyhow::Result<()> {
+        publish::catch_up(&self.state).await?;
         let closing = self.state.closing.subscribe();
         let ended = serve(self.router(), listeners, closing);
         let stop = async {
@@ -331,6 +336,12 @@ impl fmt::Debug for OneTimePassword {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("OneTimePassword(<private>)")
     }
+}
+
+/// Reads a CSV file of indicators, for the fuzzer.
+#[doc(hidden)]
+pub fn fuzz_csv(octets: &[u8]) {
+    indicator_csv::fuzz(octets);
 }
 
 /// Draws secret octets from the operating system.

@@ -56,6 +56,20 @@ const ROUTES: &[Route] = &[
     row(Method::POST, "/alerts/{id}/status", Access::Member, || post(pages::alerts::set_status)),
     row(Method::GET, "/devices", Access::Member, || get(pages::devices::list)),
     row(Method::GET, "/devices/{id}", Access::Member, || get(pages::devices::device)),
+    row(Method::GET, "/indicators", Access::Member, || get(pages::indicators::list)),
+    row(Method::POST, "/indicators", Access::Member, || post(pages::indicators::create)),
+    row(Method::GET, "/indicators/new", Access::Member, || get(pages::indicators::blank)),
+    row(Method::POST, "/indicators/bulk", Access::Member, || post(pages::indicators::bulk)),
+    row(Method::GET, EXPORT, Access::Member, || get(pages::indicator_file::export)),
+    row(Method::GET, IMPORT, Access::Member, || get(pages::indicator_file::import)),
+    row(Method::POST, IMPORT, Access::Member, || {
+        post(pages::indicator_file::upload)
+            .layer(DefaultBodyLimit::max(pages::indicator_file::BODY))
+    }),
+    row(Method::GET, UPLOAD, Access::Member, || get(pages::indicator_file::preview)),
+    row(Method::POST, UPLOAD, Access::Member, || post(pages::indicator_file::apply)),
+    row(Method::GET, "/indicators/{id}", Access::Member, || get(pages::indicators::indicator)),
+    row(Method::POST, "/indicators/{id}", Access::Member, || post(pages::indicators::save)),
     row(Method::GET, live::EVENTS, Access::Member, || get(live::events)),
 ];
 
@@ -86,5 +100,8 @@ pub(crate) fn build(state: &AppState) -> Router {
         .with_state(state.clone())
 }
 
+const EXPORT: &str = "/indicators/export.csv";
+const IMPORT: &str = "/indicators/import";
+const UPLOAD: &str = "/indicators/import/{upload}";
 /// [`path::INDICATOR_FILE`] and the hash.
 const INDICATOR_FILE: &str = "/device/v1/indicators/files/{sha256}";

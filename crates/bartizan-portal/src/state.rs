@@ -10,7 +10,9 @@ use tokio::sync::watch;
 use crate::access_token::AccessTokens;
 use crate::clock::Clock;
 use crate::files::Files;
+use crate::indicator_import::Uploads;
 use crate::live::News;
+use crate::publish::Publisher;
 use crate::replay::Replays;
 use crate::throttle::Throttle;
 use crate::{password, random};
@@ -29,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) replays: Replays,
     pub(crate) throttle: Throttle,
     pub(crate) news: News,
+    pub(crate) uploads: Uploads,
+    pub(crate) publisher: Publisher,
     /// Whether the portal is shutting down.
     pub(crate) closing: watch::Sender<bool>,
     /// Hash of a password that nobody has, to verify against where there is no account.
@@ -54,6 +58,8 @@ impl AppState {
             replays: Replays::default(),
             throttle: Throttle::default(),
             news: News::default(),
+            uploads: Uploads::default(),
+            publisher: Publisher::default(),
             closing: watch::Sender::new(false),
             nobodys_password,
         })))

@@ -37,6 +37,8 @@ pub struct DeviceReport {
     pub policy_version: u64,
     /// Of the indicator file in use.
     pub indicator_epoch: Option<u64>,
+    /// Of the tenant file in use.
+    pub tenant_epoch: Option<u64>,
     /// What the engine counted.
     pub counters: Counters,
 }
@@ -61,6 +63,8 @@ pub struct CheckinState {
     pub policy_version: u64,
     /// The newest indicator file.
     pub indicator_epoch: Option<u64>,
+    /// The newest tenant file.
+    pub tenant_epoch: Option<u64>,
     /// Whether the device is protected otherwise than it last said; news for whoever watches.
     pub protection_changed: bool,
 }
@@ -92,6 +96,8 @@ pub struct DeviceRow {
     pub policy_version: u64,
     /// Of the indicator file in use.
     pub indicator_epoch: Option<u64>,
+    /// Of the tenant file in use.
+    pub tenant_epoch: Option<u64>,
     /// What the engine counted.
     pub counters: Counters,
     /// What its risk follows from.
@@ -277,7 +283,8 @@ fn check_in(
     db.prepare_cached(
             "UPDATE device_status SET last_seen_at_ms = max(last_seen_at_ms, ?3), mode = ?4,
                  protection = ?5, os_version = ?6, app_version = ?7, policy_version = ?8,
-                 indicator_epoch = ?9, queries = ?10, blocked = ?11, dropped = ?12, alerts_lost = ?13
+                 indicator_epoch = ?9, queries = ?10, blocked = ?11, dropped = ?12, alerts_lost = ?13,
+                 tenant_epoch = ?14
              WHERE tenant_id = ?1 AND device_id = ?2",
         )?
         .execute(params![
@@ -294,13 +301,18 @@ fn check_in(
             int(report.counters.blocked),
             int(report.counters.dropped),
             int(report.counters.alerts_lost),
+            report.tenant_epoch.map(int),
         ])?;
     let epoch: Option<i64> = db
         .prepare_cached("SELECT max(epoch) FROM indicator_file WHERE tenant_id = ?1")?
         .query_row([scope.id()], |row| row.get(0))?;
+    let tenant_epoch: Option<i64> = db
+        .prepare_cached("SELECT max(epoch) FROM tenant_file WHERE tenant_id = ?1")?
+        .query_row([scope.id()], |row| row.get(0))?;
     Ok(CheckinState {
         policy_version: tenant::policy_version(db, scope)?,
         indicator_epoch: epoch.map(count),
+        tenant_epoch: tenant_epoch.map(count),
         protection_changed: before.as_deref() != Some(report.protection.word()),
     })
 }
@@ -380,7 +392,7 @@ fn read(row: &Row<'_>) -> Result<DeviceRow, StoreError> {
     let mode: Option<String> = row.get(8)?;
     let protection: Option<String> = row.get(9)?;
     let mut unresolved = UnresolvedAlerts::default();
-    for (severity, column) in Severity::ALL.into_iter().zip(16..) {
+    for (severity, column) in Severity::ALL.into_iter().zip(17..) {
         unresolved.add(severity, count(row.get::<usize, i64>(column)?));
     }
     Ok(DeviceRow {
@@ -398,6 +410,7 @@ fn read(row: &Row<'_>) -> Result<DeviceRow, StoreError> {
             .transpose()?,
         policy_version: count(row.get(10)?),
         indicator_epoch: row.get::<_, Option<i64>>(11)?.map(count),
+        tenant_epoch: row.get::<_, Option<i64>>(16)?.map(count),
         counters: Counters {
             queries: count(row.get(12)?),
             blocked: count(row.get(13)?),
@@ -413,7 +426,7 @@ macro_rules! device_columns {
     () => {
         "SELECT d.device_id, d.os, s.os_version, d.model, d.device_name, s.app_version,
                 d.enrolled_at_ms, s.last_seen_at_ms, s.mode, s.protection, s.policy_version,
-                s.indicator_epoch, s.queries, s.blocked, s.dropped, s.alerts_lost,
+                s.indicator_epoch, s.queries, s.blocked, s.dropped, s.alerts_lost, s.tenant_epoch,
                 (SELECT count(*) FROM alert AS a WHERE a.tenant_id = s.tenant_id
                      AND a.device_id = s.device_id AND a.severity = 'Informational'
                      AND a.status <> 'Resolved'),

@@ -115,7 +115,7 @@ impl Store {
             .await
     }
 
-    /// Returns what a device may fetch under this hash: an indicator file, or a delta.
+    /// Returns what a device may fetch under this hash: an indicator file, a delta, or a tenant file.
     ///
     /// # Errors
     /// The tenant has no such file.
@@ -132,6 +132,8 @@ impl Store {
                         "SELECT sha256, size_bytes FROM indicator_file WHERE tenant_id = ?1 AND sha256 = ?2
                          UNION ALL
                          SELECT sha256, size_bytes FROM indicator_delta WHERE tenant_id = ?1 AND sha256 = ?2
+                         UNION ALL
+                         SELECT sha256, size_bytes FROM tenant_file WHERE tenant_id = ?1 AND sha256 = ?2
                          LIMIT 1",
                     )?
                     .query_row(params![scope.id(), sha256], |row| {

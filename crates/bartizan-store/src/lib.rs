@@ -26,6 +26,9 @@ mod scope;
 mod session;
 mod sqlite;
 mod tenant;
+mod tenant_file;
+mod tenant_indicator;
+mod tenant_indicator_change;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -47,6 +50,12 @@ pub use member::{MemberCredential, MemberId, MemberRow, NewMember};
 pub use scope::TenantScope;
 pub use session::{NewSession, SessionRow};
 pub use tenant::TenantRow;
+pub use tenant_file::TenantFileRow;
+pub use tenant_indicator::{
+    ActiveIndicator, IndicatorCursor, IndicatorFilter, IndicatorId, IndicatorRow, IndicatorRule,
+    IndicatorState, NewIndicator,
+};
+pub use tenant_indicator_change::{Imported, MAX_INDICATORS};
 
 use sqlite::Sqlite;
 
@@ -130,6 +139,14 @@ pub enum StoreError {
     Conflict {
         /// In a word.
         what: &'static str,
+    },
+    /// There are as many as a tenant may have.
+    #[error("there are {limit} {what}, which is as many as there may be")]
+    Full {
+        /// In a word.
+        what: &'static str,
+        /// How many that is.
+        limit: u64,
     },
     /// Too much is waiting; try again later.
     #[error("too many jobs are waiting")]

@@ -52,6 +52,22 @@
     input.form.addEventListener("submit", () => show(false));
   }
 
+  // --- Select all rows -------------------------------------------------------------------------
+
+  for (const box of all("[data-pick-all]")) {
+    const rows = all("tbody input[type=checkbox]", box.closest("table"));
+    box.addEventListener("change", () => {
+      for (const row of rows) row.checked = box.checked;
+    });
+    for (const row of rows) {
+      row.addEventListener("change", () => {
+        const picked = rows.filter((row) => row.checked).length;
+        box.checked = picked === rows.length;
+        box.indeterminate = 0 < picked && picked < rows.length;
+      });
+    }
+  }
+
   // --- Keyboard --------------------------------------------------------------------------------
 
   const help = byId("help");
@@ -96,6 +112,8 @@
       location.assign("/alerts");
     } else if (afterGo && event.key === "d") {
       location.assign("/devices");
+    } else if (afterGo && event.key === "i") {
+      location.assign("/indicators");
     } else if (event.key === "g") {
       goPressedAt = event.timeStamp;
     } else if (event.key === "j") {

@@ -28,6 +28,7 @@ pub(crate) async fn checkin(
         app_version: request.app_version,
         policy_version: request.policy_version,
         indicator_epoch: request.indicator_epoch,
+        tenant_epoch: request.tenant_epoch,
         counters: Counters {
             queries: request.counters.queries,
             blocked: request.counters.blocked,
@@ -44,7 +45,7 @@ pub(crate) async fn checkin(
     Ok(Json(CheckinReply {
         policy_version: there.policy_version,
         indicator_epoch: there.indicator_epoch,
-        tenant_epoch: None,
+        tenant_epoch: there.tenant_epoch,
         server_time_ms: now.0,
     }))
 }

@@ -8,10 +8,11 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
-use bartizan_contract::indicators::{DeltaRef, FileRef, Manifest, ManifestReply};
+use bartizan_contract::indicators::{DeltaRef, FileRef, Manifest, ManifestReply, TenantRef};
 use bartizan_contract::signed::seal;
 use bartizan_indicators::FORMAT_VERSION;
 use bartizan_indicators::delta::DELTA_VERSION;
+use bartizan_indicators::tenant::TENANT_FORMAT_VERSION;
 use ed25519_dalek::SigningKey;
 use futures_util::stream::{Stream, unfold};
 use tokio::fs::File;
@@ -27,11 +28,16 @@ pub(crate) async fn manifest(
     device: Device,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let newest = state.store.newest_indicator_file(device.scope).await?;
-    let file = newest.ok_or_else(|| ApiError::not_found("indicator file"))?;
+    let base = state.store.newest_indicator_file(device.scope).await?;
+    let own = state.store.newest_tenant_file(device.scope).await?;
+    if base.is_none() && own.is_none() {
+        return Err(ApiError::not_found("indicator file"));
+    }
+    let epoch = base.as_ref().map_or(0, |file| file.epoch);
+    let version = format!("{epoch}.{}", own.as_ref().map_or(0, |file| file.epoch));
     let deltas = state.store.indicator_deltas(device.scope, MOST_DELTAS).await?;
     let tenant = state.store.tenant_row(device.scope).await?;
-    Ok(tagged(file.epoch, &headers, || {
+    Ok(tagged(&version, &headers, || {
         let key = SigningKey::from_bytes(&tenant.signing_key.0);
         let deltas = deltas.into_iter().map(|delta| DeltaRef {
             from: delta.from_epoch,
@@ -42,14 +48,20 @@ pub(crate) async fn manifest(
                 size_bytes: delta.size_bytes,
             },
         });
-        let base =
-            FileRef { format: FORMAT_VERSION, sha256: file.sha256, size_bytes: file.size_bytes };
-        let manifest = Manifest {
+        let base = base.map(|file| FileRef {
+            format: FORMAT_VERSION,
+            sha256: file.sha256,
+            size_bytes: file.size_bytes,
+        });
+        let tenant = own.map(|file| TenantRef {
             epoch: file.epoch,
-            base: Some(base),
-            deltas: deltas.collect(),
-            tenant: None,
-        };
+            file: FileRef {
+                format: TENANT_FORMAT_VERSION,
+                sha256: file.sha256,
+                size_bytes: file.size_bytes,
+            },
+        });
+        let manifest = Manifest { epoch, base, deltas: deltas.collect(), tenant };
         Json(ManifestReply { manifest: seal(&manifest, &key) }).into_response()
     }))
 }

@@ -21,7 +21,7 @@ fn plain(field: &str, text: &str) -> Result<(), ApiError> {
 }
 
 /// Answers with `body` under an entity tag, or with 304 if the caller has that one (RFC 9110 §13.1.2).
-fn tagged(version: u64, headers: &HeaderMap, body: impl FnOnce() -> Response) -> Response {
+fn tagged(version: &str, headers: &HeaderMap, body: impl FnOnce() -> Response) -> Response {
     let tag = format!("\"{version}\"");
     let known = headers
         .get_all(header::IF_NONE_MATCH)

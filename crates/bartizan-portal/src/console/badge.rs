@@ -2,7 +2,7 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use bartizan_model::{AlertStatus, ProtectionState, RiskLevel, Severity};
+use bartizan_model::{AlertStatus, IndicatorAction, ProtectionState, RiskLevel, Severity};
 
 use super::Icon;
 
@@ -61,6 +61,22 @@ impl Badge {
             None => ("quiet", "circle-dashed", "Never checked in"),
         };
         Self { tone, icon, text }
+    }
+
+    /// Shows what is to be done at a match.
+    pub(crate) fn action(action: &IndicatorAction) -> Self {
+        let (tone, icon) = match action {
+            IndicatorAction::Allow => ("good", "circle-check"),
+            IndicatorAction::Warn => ("medium", "alert-triangle"),
+            IndicatorAction::Block => ("high", "ban"),
+            IndicatorAction::Audit => ("info", "eye"),
+        };
+        Self { tone, icon, text: action.label() }
+    }
+
+    /// Shows that an indicator's time is over.
+    pub(crate) fn expired() -> Self {
+        Self { tone: "quiet", icon: "hourglass-off", text: "Expired" }
     }
 
     /// Shows that nothing was heard from a device for a week.

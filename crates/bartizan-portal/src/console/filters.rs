@@ -12,6 +12,12 @@ pub(crate) fn shown<T: Display>(value: T, _: &dyn askama::Values) -> askama::Res
     Ok(format::visible(&value.to_string()))
 }
 
+/// As [`shown`], for text of several lines.
+#[askama::filter_fn]
+pub(crate) fn shown_lines<T: Display>(value: T, _: &dyn askama::Values) -> askama::Result<String> {
+    Ok(format::visible_lines(&value.to_string()))
+}
+
 /// Shortens in the middle.
 #[askama::filter_fn]
 pub(crate) fn middle<T: Display>(

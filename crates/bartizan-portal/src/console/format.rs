@@ -54,6 +54,11 @@ pub(crate) fn utc(at: &UnixMillis) -> String {
     stamp(*at, "%Y-%m-%d %H:%M:%S UTC")
 }
 
+/// Says on which day it is, by UTC.
+pub(crate) fn day(at: &UnixMillis) -> String {
+    stamp(*at, "%Y-%m-%d")
+}
+
 fn rfc3339(at: UnixMillis) -> String {
     stamp(at, "%Y-%m-%dT%H:%M:%SZ")
 }
@@ -130,6 +135,18 @@ pub(crate) fn visible(text: &str) -> String {
                 | '\u{3164}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
     };
     text.chars().map(|character| if hidden(character) { '\u{fffd}' } else { character }).collect()
+}
+
+/// As [`visible`], for text of several lines.
+pub(crate) fn visible_lines(text: &str) -> String {
+    text.split_inclusive(['\n', '\r', '\t'])
+        .flat_map(|line| {
+            let kept =
+                line.ends_with(['\n', '\r', '\t']).then(|| line.chars().next_back()).flatten();
+            let rest = line.trim_end_matches(['\n', '\r', '\t']);
+            visible(rest).chars().chain(kept).collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 /// Builds an address from a path and what follows the question mark, leaving out what is empty.
@@ -235,6 +252,7 @@ mod tests {
     fn what_cannot_be_seen_is_shown() {
         assert_eq!(visible("Zoë's phone 📱"), "Zoë's phone 📱");
         assert_eq!(visible("a\u{202e}b\u{200b}c\nd\u{0}"), "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}");
+        assert_eq!(visible_lines("a\r\nb\u{202e}\n\nc\td"), "a\r\nb\u{fffd}\n\nc\td");
     }
 
     #[test]

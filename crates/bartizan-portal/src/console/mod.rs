@@ -20,6 +20,9 @@ mod devices;
 mod error_page;
 mod filters;
 mod format;
+mod indicator;
+mod indicator_import;
+mod indicators;
 mod password;
 mod sign_in;
 
@@ -38,6 +41,12 @@ pub(crate) use devices::{
     DeviceFilter, DeviceRow, DeviceState, DevicesPage, EnrollHelp, INACTIVE_AFTER_MS, Presence,
 };
 pub(crate) use error_page::ErrorPage;
+pub(crate) use format::count;
+pub(crate) use indicator::{IndicatorForm, IndicatorPage, StoredIndicator};
+pub(crate) use indicator_import::{ChangedRow, IndicatorImportPage, IndicatorPreviewPage};
+pub(crate) use indicators::{
+    IndicatorFilter, IndicatorRow, IndicatorState, IndicatorsDeletePage, IndicatorsPage,
+};
 pub(crate) use password::{PasswordPage, PasswordProblem};
 pub(crate) use sign_in::{SignInPage, SignInProblem};
 
@@ -61,6 +70,8 @@ pub(crate) enum Section {
     Alerts,
     /// The devices.
     Devices,
+    /// The tenant's own indicators.
+    Indicators,
     /// The member's own account.
     Account,
 }

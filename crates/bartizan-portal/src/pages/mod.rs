@@ -3,6 +3,8 @@
 pub(crate) mod account;
 pub(crate) mod alerts;
 pub(crate) mod devices;
+pub(crate) mod indicator_file;
+pub(crate) mod indicators;
 
 use askama::Template;
 use axum::http::{HeaderMap, header};

@@ -5,6 +5,8 @@ mod console;
 #[cfg(test)]
 mod devices;
 #[cfg(test)]
+mod indicators;
+#[cfg(test)]
 mod listening;
 #[cfg(test)]
 mod logging;

@@ -6,13 +6,14 @@ use axum::http::{Method, Request};
 use bartizan_contract::{BASE_PATH, path};
 use bartizan_portal::{Access, routes};
 
+use crate::indicators::{create, upload};
 use crate::world::{Browser, Device, OWN_PASSWORD, World, batch, call, json};
 
 /// How GLOBEX calls a route for what is ACME's, and what it is to be told.
 struct Row {
     method: &'static str,
     pattern: &'static str,
-    /// `{sha256}`, `{alert}` and `{device}` stand for ACME's.
+    /// `{sha256}`, `{alert}`, `{upload}` and `{device}` stand for ACME's.
     path: &'static str,
     foreign: u16,
 }
@@ -49,6 +50,18 @@ const ROWS: &[Row] = &[
     },
     row("GET", "/devices", 200),
     Row { method: "GET", pattern: "/devices/{id}", path: "/devices/{device}", foreign: 404 },
+    row("GET", "/indicators", 200),
+    row("POST", "/indicators", 422),
+    row("GET", "/indicators/new", 200),
+    row("POST", "/indicators/bulk", 400),
+    row("GET", "/indicators/export.csv", 200),
+    row("GET", "/indicators/import", 200),
+    row("POST", "/indicators/import", 400),
+    // The upload and the indicator are ACME's.
+    Row { method: "GET", pattern: "/indicators/import/{upload}", path: "{upload}", foreign: 404 },
+    Row { method: "POST", pattern: "/indicators/import/{upload}", path: "{upload}", foreign: 404 },
+    Row { method: "GET", pattern: "/indicators/{id}", path: "/indicators/1", foreign: 404 },
+    Row { method: "POST", pattern: "/indicators/{id}", path: "/indicators/1", foreign: 404 },
     row("GET", "/events", 200),
 ];
 
@@ -60,7 +73,10 @@ async fn every_route_knows_who_may_call_it() {
     assert_eq!(acme.post(path::ALERTS, &batch(0..1)).await.status, 200);
     let alert = world.portal.newest_alerts(world.acme).await.unwrap().remove(0).id;
     let globex = world.device(world.globex, 2).await;
-    world.member(world.acme, "a@acme.test").await;
+    let mut member = world.member(world.acme, "a@acme.test").await;
+    let indicator = create(&mut member, "secret-of-acme.test", "Block").await;
+    assert_eq!(indicator.header("location"), "/indicators/1?done=created");
+    let upload = upload(&member, "title").await.header("location").to_owned();
     world.member(world.globex, "g@globex.test").await;
 
     for (method, pattern, access) in routes() {
@@ -70,6 +86,7 @@ async fn every_route_knows_who_may_call_it() {
             .path
             .replace("{sha256}", &published.sha256)
             .replace("{alert}", &alert)
+            .replace("{upload}", &upload)
             .replace("{device}", &acme.id.to_string());
 
         let nobody = Caller::Nobody.status(&world, method, &path).await;

@@ -1,4 +1,4 @@
--- 0004: deltas between indicator files, and what decided about an alert.
+-- 0004: deltas between indicator files, what devices hold of the tenant's own, and what decided about an alert.
 
 -- Leads from one of a tenant's indicator files to a later one. The octets lie beside the database.
 CREATE TABLE indicator_delta (
@@ -14,6 +14,8 @@ CREATE TABLE indicator_delta (
 
 CREATE INDEX indicator_delta_from ON indicator_delta (tenant_id, from_epoch);
 CREATE INDEX indicator_delta_file ON indicator_delta (tenant_id, sha256);
+
+ALTER TABLE device_status ADD COLUMN tenant_epoch INTEGER; -- absent until the device holds such a file
 
 -- Who listed what an alert is about, and what was done. Alerts from before say neither.
 ALTER TABLE alert ADD COLUMN source TEXT;          -- name of the feed; absent for the organization's own

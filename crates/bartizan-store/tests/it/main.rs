@@ -5,6 +5,8 @@ mod alerts;
 #[cfg(test)]
 mod enrollment;
 #[cfg(test)]
+mod indicators;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod tenancy;

@@ -7,10 +7,10 @@ use bartizan_model::{
 };
 use bartizan_store::{
     AlertFilter, Counters, DeviceCounts, DeviceFilter, DeviceReport, DeviceState, IndicatorFileRow,
-    NewSession, StoreError,
+    IndicatorFilter, IndicatorId, NewSession, StoreError, TenantFileRow,
 };
 
-use crate::world::{DAY, NOW, World, alert, enroll};
+use crate::world::{DAY, NOW, World, alert, enroll, indicator};
 
 #[tokio::test]
 async fn reading_shows_nothing_of_another_tenant() {
@@ -44,6 +44,40 @@ async fn reading_shows_nothing_of_another_tenant() {
     not_found(store.password_hash(globex.scope, acme.member).await);
     let members = store.members(globex.scope).await.unwrap();
     assert_eq!(members.iter().map(|member| member.id).collect::<Vec<_>>(), [globex.member]);
+}
+
+#[tokio::test]
+async fn indicators_are_seen_and_changed_by_their_own_tenant_alone() {
+    let world = World::new().await;
+    let (store, acme, globex) = (&world.store, world.acme, world.globex);
+    let id =
+        store.create_indicator(acme.scope, indicator("evil.test"), acme.member, NOW).await.unwrap();
+    store.add_tenant_file(acme.scope, tenant_file()).await.unwrap();
+    let row = store.indicator(acme.scope, id).await.unwrap();
+
+    not_found(store.indicator(globex.scope, id).await);
+    let all = IndicatorFilter::default();
+    assert_eq!(store.indicators(globex.scope, all, None, 9).await.unwrap(), []);
+    assert_eq!(store.indicators_after(globex.scope, IndicatorId(0), 9).await.unwrap(), []);
+    let found = store.indicators_by_pattern(globex.scope, vec!["evil.test".into()]).await.unwrap();
+    assert_eq!(found, [None]);
+    assert_eq!(store.active_indicators(globex.scope, NOW).await.unwrap(), []);
+    assert_eq!(store.indicator_count(globex.scope).await.unwrap(), 0);
+    assert_eq!(store.indicator_version(globex.scope).await.unwrap(), 0);
+    assert_eq!(store.newest_tenant_file(globex.scope).await.unwrap(), None);
+    not_found(store.device_file(globex.scope, &tenant_file().sha256).await);
+    assert!(store.forget_tenant_files(globex.scope, u64::MAX).await.unwrap().is_empty());
+    assert!(store.device_file(acme.scope, &tenant_file().sha256).await.is_ok());
+
+    not_found(store.update_indicator(globex.scope, id, row.rule.clone(), NOW).await);
+    assert_eq!(store.delete_indicators(globex.scope, vec![id]).await.unwrap(), 0);
+    assert_eq!(store.expire_indicators(globex.scope, vec![id], NOW).await.unwrap(), 0);
+    let by_other = store.create_indicator(globex.scope, indicator("a.test"), acme.member, NOW);
+    assert!(by_other.await.is_err(), "a row that would join two tenants is refused");
+    let many = vec![indicator("evil.test")];
+    store.import_indicators(globex.scope, many, globex.member, NOW).await.unwrap();
+    assert_eq!(store.indicator(acme.scope, id).await.unwrap(), row);
+    assert_eq!(store.indicator_version(acme.scope).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -176,6 +210,17 @@ fn file(epoch: u64) -> IndicatorFileRow {
     }
 }
 
+fn tenant_file() -> TenantFileRow {
+    TenantFileRow {
+        epoch: 1,
+        sha256: "0".repeat(64),
+        size_bytes: 10,
+        entries: 1,
+        indicator_version: 1,
+        built_at: NOW,
+    }
+}
+
 fn report() -> DeviceReport {
     DeviceReport {
         mode: Mode::Dns,
@@ -184,6 +229,7 @@ fn report() -> DeviceReport {
         app_version: "0.2.0".into(),
         policy_version: 1,
         indicator_epoch: None,
+        tenant_epoch: None,
         counters: Counters { queries: u64::MAX >> 1, blocked: 2, dropped: 3, alerts_lost: 4 },
     }
 }

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use bartizan_model::{
-    Alert, AlertId, Detector, DeviceId, DomainName, IndicatorAction, IndicatorSource,
-    MatchedIndicator, Private, TenantId, UnixMillis,
+    Alert, AlertId, Detector, DeviceId, DomainName, IndicatorAction, IndicatorCategory,
+    IndicatorSource, MatchedIndicator, Private, Severity, TenantId, UnixMillis,
 };
 use bartizan_store::{
-    AlertCursor, AlertFilter, AlertRow, MemberId, NewDevice, NewMember, Store, TenantScope,
+    AlertCursor, AlertFilter, AlertRow, IndicatorRule, MemberId, NewDevice, NewIndicator,
+    NewMember, Store, TenantScope,
 };
 
 /// Some day in 2027.
@@ -114,5 +115,27 @@ pub(crate) fn alert(id: u128, host: &str, after_ms: u64) -> Alert {
         last_seen: seen,
         count: 1,
         indicator_epoch: 3,
+    }
+}
+
+/// An indicator that blocks a domain.
+pub(crate) fn indicator(pattern: &str) -> NewIndicator {
+    NewIndicator {
+        pattern: pattern.into(),
+        kind: "domain",
+        source_text: pattern.to_uppercase(),
+        rule: IndicatorRule {
+            action: IndicatorAction::Block,
+            category: IndicatorCategory::Phishing,
+            title: format!("Title of {pattern}"),
+            description: "Seen in a mail.".into(),
+            severity: Severity::Medium,
+            expires_at: None,
+            generate_alert: true,
+            recommended_actions: "Call the person.".into(),
+            rbac_groups: r#"["Field"]"#.into(),
+            mitre_techniques: "T1660".into(),
+            defender_category: "InitialAccess".into(),
+        },
     }
 }
