@@ -61,6 +61,15 @@ async fn what_is_wrong_is_told_beside_its_field() {
         assert!(page.contains(expected) && page.contains("Nothing was saved."), "{page}");
         assert_eq!(browser.post("/indicators", &form).await.problem().1, "indicator_unfit");
     }
+    let long = "x".repeat(501);
+    let form = [
+        ("indicatorValue", "a.test"),
+        ("action", "Block"),
+        ("title", "A"),
+        ("mitretechniques", long.as_str()),
+    ];
+    let page = browser.submit("/indicators", &form).await.text();
+    assert!(page.contains("<code>mitretechniques</code> has more than 500 characters."), "{page}");
     assert!(browser.get("/indicators").await.text().contains("No indicators of your own yet"));
 }
 
