@@ -28,6 +28,7 @@ impl BitWriter {
     }
 
     /// Appends a Rice code: the upper bits in unary, then the lower `parameter` bits, fewer than 64.
+    #[cfg(any(test, feature = "build"))]
     pub(crate) fn push_rice(&mut self, value: u64, parameter: u32) {
         for _ in 0..value >> parameter {
             self.push(1, 1);
@@ -105,6 +106,7 @@ impl<'a> BitReader<'a> {
 }
 
 /// Returns the parameter that makes Rice codes of numbers with this mean shortest, or nearly so.
+#[cfg(any(test, feature = "build"))]
 pub(crate) fn rice_parameter(mean: u64) -> u32 {
     mean.checked_ilog2().unwrap_or(0)
 }

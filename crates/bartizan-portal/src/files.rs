@@ -64,7 +64,8 @@ impl Files {
         fs::remove_file(self.path(sha256))
     }
 
-    fn path(&self, sha256: &str) -> PathBuf {
+    /// Returns where a file lies.
+    pub(crate) fn path(&self, sha256: &str) -> PathBuf {
         self.dir.join(sha256)
     }
 }

@@ -16,6 +16,7 @@
 
 mod alert;
 mod column;
+mod delta;
 mod device;
 mod enrollment;
 mod indicator;
@@ -38,12 +39,13 @@ pub use alert::{
     AlertCursor, AlertDetail, AlertFilter, AlertKey, AlertKeyError, AlertRow, Ingested,
     StatusFilter,
 };
+pub use delta::DeltaRow;
 pub use device::{
     CheckinState, Counters, DeviceCounts, DeviceCredential, DeviceCursor, DeviceFilter,
     DeviceReport, DeviceRow, DeviceState,
 };
 pub use enrollment::{EnrollError, Enrolled, NewDevice};
-pub use indicator::IndicatorFileRow;
+pub use indicator::{DeviceFile, IndicatorFileRow};
 pub use member::{MemberCredential, MemberId, MemberRow, NewMember};
 pub use scope::TenantScope;
 pub use session::{NewSession, SessionRow};

@@ -173,7 +173,8 @@ async fn a_published_file_arrives_and_verifies() {
     let reply: ManifestReply = device.get(path::MANIFEST).await.json();
     let key = device.signing_key.as_ref().unwrap().portal_key().unwrap();
     let manifest: Manifest = signed::open(&reply.manifest, &key).unwrap();
-    assert_eq!((manifest.epoch, &manifest.base.sha256), (2, &published.sha256));
+    let base = manifest.base.unwrap();
+    assert_eq!((manifest.epoch, &base.sha256), (2, &published.sha256));
     let answer = device.get(&format!("{}{}", path::INDICATOR_FILE, published.sha256)).await;
     assert_eq!(answer.header("content-length"), published.size_bytes.to_string());
     assert!(answer.header("cache-control").contains("immutable"));
@@ -235,6 +236,7 @@ fn checkin() -> CheckinRequest {
         app_version: "0.1.0".into(),
         policy_version: 0,
         indicator_epoch: None,
+        tenant_epoch: None,
         counters: Counters::default(),
     }
 }

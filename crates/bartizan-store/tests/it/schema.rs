@@ -61,7 +61,8 @@ async fn opening_again_migrates_nothing() {
     drop(Store::open(&world.file(), NOW).unwrap());
     let db = Connection::open(world.file()).unwrap();
     assert_eq!(strings(&db, schema), before);
-    assert_eq!(strings(&db, "SELECT name FROM refinery_schema_history"), ["base", "indicators"]);
+    let steps = strings(&db, "SELECT name FROM refinery_schema_history");
+    assert_eq!(steps, ["base", "indicators", "deltas"]);
 }
 
 #[tokio::test]
