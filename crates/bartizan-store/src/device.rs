@@ -61,6 +61,8 @@ pub struct CheckinState {
     pub policy_version: u64,
     /// The newest indicator file.
     pub indicator_epoch: Option<u64>,
+    /// The newest file of the tenant's own indicators.
+    pub tenant_epoch: Option<u64>,
     /// Whether the device is protected otherwise than it last said; news for whoever watches.
     pub protection_changed: bool,
 }
@@ -298,9 +300,13 @@ fn check_in(
     let epoch: Option<i64> = db
         .prepare_cached("SELECT max(epoch) FROM indicator_file WHERE tenant_id = ?1")?
         .query_row([scope.id()], |row| row.get(0))?;
+    let tenant_epoch: Option<i64> = db
+        .prepare_cached("SELECT max(epoch) FROM tenant_file WHERE tenant_id = ?1")?
+        .query_row([scope.id()], |row| row.get(0))?;
     Ok(CheckinState {
         policy_version: tenant::policy_version(db, scope)?,
         indicator_epoch: epoch.map(count),
+        tenant_epoch: tenant_epoch.map(count),
         protection_changed: before.as_deref() != Some(report.protection.word()),
     })
 }

@@ -132,6 +132,8 @@ impl Store {
                         "SELECT sha256, size_bytes FROM indicator_file WHERE tenant_id = ?1 AND sha256 = ?2
                          UNION ALL
                          SELECT sha256, size_bytes FROM indicator_delta WHERE tenant_id = ?1 AND sha256 = ?2
+                         UNION ALL
+                         SELECT sha256, size_bytes FROM tenant_file WHERE tenant_id = ?1 AND sha256 = ?2
                          LIMIT 1",
                     )?
                     .query_row(params![scope.id(), sha256], |row| {

@@ -4,7 +4,7 @@
 use bartizan_model::UnixMillis;
 use rusqlite::{OptionalExtension, Row, params};
 
-use crate::column::{count, found, int, ms, stored, time};
+use crate::column::{count, int, ms, stored, time};
 use crate::{Store, StoreError, TenantScope};
 
 /// A file that was published.
@@ -103,29 +103,6 @@ impl Store {
                     .query_row([scope.id()], read)
                     .optional()?;
                 Ok(row)
-            })
-            .await
-    }
-
-    /// Returns the file with this hash.
-    ///
-    /// # Errors
-    /// The tenant has no such file.
-    pub async fn tenant_file(
-        &self,
-        scope: TenantScope,
-        sha256: &str,
-    ) -> Result<TenantFileRow, StoreError> {
-        let sha256 = sha256.to_owned();
-        self.sqlite
-            .read(move |db| {
-                let row = db
-                    .prepare_cached(
-                        "SELECT epoch, sha256, size_bytes, entries, indicator_version, built_at_ms
-                         FROM tenant_file WHERE tenant_id = ?1 AND sha256 = ?2",
-                    )?
-                    .query_row(params![scope.id(), sha256], read);
-                found(row, "tenant file")
             })
             .await
     }

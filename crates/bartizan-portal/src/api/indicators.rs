@@ -8,10 +8,11 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
-use bartizan_contract::indicators::{DeltaRef, FileRef, Manifest, ManifestReply};
+use bartizan_contract::indicators::{DeltaRef, FileRef, Manifest, ManifestReply, TenantRef};
 use bartizan_contract::signed::seal;
 use bartizan_indicators::FORMAT_VERSION;
 use bartizan_indicators::delta::DELTA_VERSION;
+use bartizan_indicators::tenant::TENANT_FORMAT_VERSION;
 use ed25519_dalek::SigningKey;
 use futures_util::stream::{Stream, unfold};
 use tokio::fs::File;
@@ -27,28 +28,31 @@ pub(crate) async fn manifest(
     device: Device,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let newest = state.store.newest_indicator_file(device.scope).await?;
-    let file = newest.ok_or_else(|| ApiError::not_found("indicator file"))?;
+    let base = state.store.newest_indicator_file(device.scope).await?;
+    let own = state.store.newest_tenant_file(device.scope).await?;
+    if base.is_none() && own.is_none() {
+        return Err(ApiError::not_found("indicator file"));
+    }
+    let epoch = base.as_ref().map_or(0, |file| file.epoch);
     let deltas = state.store.indicator_deltas(device.scope, MOST_DELTAS).await?;
     let tenant = state.store.tenant_row(device.scope).await?;
-    Ok(tagged(file.epoch, &headers, || {
+    let version = format!("{epoch}.{}", own.as_ref().map_or(0, |file| file.epoch));
+    Ok(tagged(version, &headers, || {
         let key = SigningKey::from_bytes(&tenant.signing_key.0);
+        let file = |format, sha256, size_bytes| FileRef { format, sha256, size_bytes };
         let deltas = deltas.into_iter().map(|delta| DeltaRef {
             from: delta.from_epoch,
             to: delta.to_epoch,
-            file: FileRef {
-                format: DELTA_VERSION,
-                sha256: delta.sha256,
-                size_bytes: delta.size_bytes,
-            },
+            file: file(DELTA_VERSION, delta.sha256, delta.size_bytes),
         });
-        let base =
-            FileRef { format: FORMAT_VERSION, sha256: file.sha256, size_bytes: file.size_bytes };
         let manifest = Manifest {
-            epoch: file.epoch,
-            base: Some(base),
+            epoch,
+            base: base.map(|base| file(FORMAT_VERSION, base.sha256, base.size_bytes)),
             deltas: deltas.collect(),
-            tenant: None,
+            tenant: own.map(|own| TenantRef {
+                epoch: own.epoch,
+                file: file(TENANT_FORMAT_VERSION, own.sha256, own.size_bytes),
+            }),
         };
         Json(ManifestReply { manifest: seal(&manifest, &key) }).into_response()
     }))
