@@ -4,8 +4,8 @@
 //! page hashes are those of [`crate::container`]; magic `BTZ-TENA`.
 //!
 //! # Layout of the body
-//! Parameters: number of records (8 octets), then place and length (4 octets each) of the tables of
-//! [`crate::networks`] for IPv4 and IPv6. The records come first, ascending by key; networks last, by number:
+//! Parameters: number of records that are searched (8 octets), place and length (4 octets each) of the tables of
+//! [`crate::networks`] for IPv4 and IPv6, number of all records (8 octets). The records come first, ascending by key; networks last, by number:
 //!
 //! | Octets | What |
 //! |---|---|
@@ -91,7 +91,7 @@ impl TenantFile {
     /// Returns how many indicators it holds, expired ones included.
     #[must_use]
     pub fn entries(&self) -> u64 {
-        self.records as u64
+        u64::from_le_bytes(self.file.header().parameter(24))
     }
 
     /// Adds what is listed of a name and its parents.
@@ -450,12 +450,14 @@ mod build {
                 }
                 octets.extend(encoded);
             }
+            parameters.extend_from_slice(&(self.rows.len() as u64).to_le_bytes());
             (octets, parameters)
         }
     }
 
     /// Octets of a title that a file keeps.
-    pub const MAX_TITLE: usize = 200;
+    /// 200 characters, whatever they are.
+    pub const MAX_TITLE: usize = 800;
 }
 
 #[cfg(feature = "build")]

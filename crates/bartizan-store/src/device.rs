@@ -63,7 +63,7 @@ pub struct CheckinState {
     pub policy_version: u64,
     /// The newest indicator file.
     pub indicator_epoch: Option<u64>,
-    /// The newest tenant file.
+    /// The newest file of the tenant's own indicators.
     pub tenant_epoch: Option<u64>,
     /// Whether the device is protected otherwise than it last said; news for whoever watches.
     pub protection_changed: bool,

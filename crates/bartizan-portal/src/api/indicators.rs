@@ -34,34 +34,26 @@ pub(crate) async fn manifest(
         return Err(ApiError::not_found("indicator file"));
     }
     let epoch = base.as_ref().map_or(0, |file| file.epoch);
-    let version = format!("{epoch}.{}", own.as_ref().map_or(0, |file| file.epoch));
     let deltas = state.store.indicator_deltas(device.scope, MOST_DELTAS).await?;
     let tenant = state.store.tenant_row(device.scope).await?;
-    Ok(tagged(&version, &headers, || {
+    let version = format!("{epoch}.{}", own.as_ref().map_or(0, |file| file.epoch));
+    Ok(tagged(version, &headers, || {
         let key = SigningKey::from_bytes(&tenant.signing_key.0);
+        let file = |format, sha256, size_bytes| FileRef { format, sha256, size_bytes };
         let deltas = deltas.into_iter().map(|delta| DeltaRef {
             from: delta.from_epoch,
             to: delta.to_epoch,
-            file: FileRef {
-                format: DELTA_VERSION,
-                sha256: delta.sha256,
-                size_bytes: delta.size_bytes,
-            },
+            file: file(DELTA_VERSION, delta.sha256, delta.size_bytes),
         });
-        let base = base.map(|file| FileRef {
-            format: FORMAT_VERSION,
-            sha256: file.sha256,
-            size_bytes: file.size_bytes,
-        });
-        let tenant = own.map(|file| TenantRef {
-            epoch: file.epoch,
-            file: FileRef {
-                format: TENANT_FORMAT_VERSION,
-                sha256: file.sha256,
-                size_bytes: file.size_bytes,
-            },
-        });
-        let manifest = Manifest { epoch, base, deltas: deltas.collect(), tenant };
+        let manifest = Manifest {
+            epoch,
+            base: base.map(|base| file(FORMAT_VERSION, base.sha256, base.size_bytes)),
+            deltas: deltas.collect(),
+            tenant: own.map(|own| TenantRef {
+                epoch: own.epoch,
+                file: file(TENANT_FORMAT_VERSION, own.sha256, own.size_bytes),
+            }),
+        };
         Json(ManifestReply { manifest: seal(&manifest, &key) }).into_response()
     }))
 }

@@ -7,6 +7,8 @@ pub(crate) mod indicators;
 pub(crate) mod policy;
 pub(crate) mod token;
 
+use std::fmt::Display;
+
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -21,7 +23,7 @@ fn plain(field: &str, text: &str) -> Result<(), ApiError> {
 }
 
 /// Answers with `body` under an entity tag, or with 304 if the caller has that one (RFC 9110 §13.1.2).
-fn tagged(version: &str, headers: &HeaderMap, body: impl FnOnce() -> Response) -> Response {
+fn tagged(version: impl Display, headers: &HeaderMap, body: impl FnOnce() -> Response) -> Response {
     let tag = format!("\"{version}\"");
     let known = headers
         .get_all(header::IF_NONE_MATCH)

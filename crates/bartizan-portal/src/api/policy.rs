@@ -20,7 +20,7 @@ pub(crate) async fn policy(
 ) -> Result<Response, ApiError> {
     let policy = state.store.policy(device.scope).await?;
     let tenant = state.store.tenant_row(device.scope).await?;
-    Ok(tagged(&policy.version.to_string(), &headers, || {
+    Ok(tagged(policy.version, &headers, || {
         let key = SigningKey::from_bytes(&tenant.signing_key.0);
         let document = PolicyDocument::new(device.id.to_string(), &policy);
         Json(PolicyReply { policy: seal(&document, &key) }).into_response()

@@ -124,6 +124,24 @@ impl IndicatorPage {
         found.map(|error| error.reason.as_str())
     }
 
+    /// What is wrong with fields that have no place of their own for it.
+    fn errors_elsewhere(&self) -> impl Iterator<Item = &FieldError> {
+        self.errors.iter().filter(|error| match error.field {
+            Field::Value
+            | Field::Action
+            | Field::Title
+            | Field::Description
+            | Field::ExpirationTime
+            | Field::GenerateAlert => false,
+            Field::Type
+            | Field::Severity
+            | Field::RecommendedActions
+            | Field::RbacGroups
+            | Field::Category
+            | Field::MitreTechniques => true,
+        })
+    }
+
     fn actions(&self) -> [(&'static str, &'static str); 4] {
         IndicatorAction::ALL.map(|action| (action_word(action), action.label()))
     }

@@ -2,6 +2,9 @@
 
 use axum::body::Body;
 use axum::http::Request;
+use bartizan_contract::indicators::{Manifest, ManifestReply};
+use bartizan_contract::{path, signed};
+use bartizan_indicators::TenantFile;
 
 use crate::world::{Answer, Browser, HOUR, World, call};
 
@@ -61,6 +64,15 @@ async fn what_is_wrong_is_told_beside_its_field() {
         assert!(page.contains(expected) && page.contains("Nothing was saved."), "{page}");
         assert_eq!(browser.post("/indicators", &form).await.problem().1, "indicator_unfit");
     }
+    let long = "x".repeat(501);
+    let form = [
+        ("indicatorValue", "a.test"),
+        ("action", "Block"),
+        ("title", "A"),
+        ("mitretechniques", long.as_str()),
+    ];
+    let page = browser.submit("/indicators", &form).await.text();
+    assert!(page.contains("<code>mitretechniques</code> has more than 500 characters."), "{page}");
     assert!(browser.get("/indicators").await.text().contains("No indicators of your own yet"));
 }
 
@@ -207,6 +219,34 @@ async fn nothing_of_another_tenant_is_seen_changed_or_exported() {
     tally(&page, [1, 0, 0, 0]);
     let page = acme.get("/indicators/1").await.text();
     assert!(page.contains("Stopped.") && !page.contains("expired"), "{page}");
+}
+
+#[tokio::test]
+async fn a_device_is_told_of_its_own_tenants_indicators_and_fetches_them() {
+    let world = World::new().await;
+    let (device, other) = (world.device(world.acme, 1).await, world.device(world.globex, 2).await);
+    assert_eq!(device.get(path::MANIFEST).await.status, 404);
+    let mut browser = world.member(world.acme, "a@acme.test").await;
+    create(&mut browser, "evil.test", "Block").await;
+    // The file is built in the background.
+    let reply: ManifestReply = loop {
+        let answer = device.get(path::MANIFEST).await;
+        if answer.status == 200 {
+            assert_eq!(answer.header("etag"), "\"0.1\"");
+            break answer.json();
+        }
+        tokio::task::yield_now().await;
+    };
+    let key = device.signing_key.as_ref().unwrap().portal_key().unwrap();
+    let manifest: Manifest = signed::open(&reply.manifest, &key).unwrap();
+    assert_eq!((manifest.epoch, manifest.base), (0, None));
+    let own = manifest.tenant.unwrap();
+    let address = format!("{}{}", path::INDICATOR_FILE, own.file.sha256);
+    let octets = device.get(&address).await.body;
+    let file = TenantFile::open(Box::new(octets.to_vec()), &key, 0).unwrap();
+    assert_eq!((file.epoch(), file.entries()), (1, 1));
+    assert_eq!(other.get(path::MANIFEST).await.status, 404);
+    assert_eq!(other.get(&address).await.status, 404);
 }
 
 const FILE: &str = "indicatorType,indicatorValue,action,title,description,expirationTime,severity,category,GenerateAlert,scopeTags\n\

@@ -65,9 +65,13 @@ async fn indicators_are_seen_and_changed_by_their_own_tenant_alone() {
     assert_eq!(store.indicator_count(globex.scope).await.unwrap(), 0);
     assert_eq!(store.indicator_version(globex.scope).await.unwrap(), 0);
     assert_eq!(store.newest_tenant_file(globex.scope).await.unwrap(), None);
-    not_found(store.device_file(globex.scope, &tenant_file().sha256).await);
     assert!(store.forget_tenant_files(globex.scope, u64::MAX).await.unwrap().is_empty());
+    not_found(store.device_file(globex.scope, &tenant_file().sha256).await);
     assert!(store.device_file(acme.scope, &tenant_file().sha256).await.is_ok());
+    let told = store.check_in(globex.scope, globex.device, report(), NOW).await.unwrap();
+    assert_eq!(told.tenant_epoch, None);
+    let told = store.check_in(acme.scope, acme.device, report(), NOW).await.unwrap();
+    assert_eq!(told.tenant_epoch, Some(1));
 
     not_found(store.update_indicator(globex.scope, id, row.rule.clone(), NOW).await);
     assert_eq!(store.delete_indicators(globex.scope, vec![id]).await.unwrap(), 0);
