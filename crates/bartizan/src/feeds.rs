@@ -1,7 +1,7 @@
 //! Feeds from files and addresses, compressed or not, to the names that are listed.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{BufRead, BufReader, Cursor};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use bartizan_indicators::compile::{Added, Compiler, FeedTerms};
 use bartizan_indicators::feed;
 use bartizan_indicators::guard::{Guard, HeldBack};
+use bartizan_indicators::unpack;
 use bartizan_model::{DomainName, IndicatorCategory};
 use serde_json::json;
 use ureq::tls::{PemItem, RootCerts, TlsConfig};
@@ -84,7 +85,8 @@ impl Listed {
                 let report = &added.report;
                 json!({
                     "source": source, "format": report.format.to_string(), "lines": report.lines,
-                    "names": report.names, "addresses": report.addresses, "passed_over": report.passed_over, "bad_lines": report.bad_lines,
+                    "names": report.names, "urls": report.urls, "addresses": report.addresses,
+                    "networks": report.networks, "passed_over": report.passed_over, "bad_lines": report.bad_lines,
                 })
             })
             .collect();
@@ -113,27 +115,15 @@ fn category_and_source(feed: &str) -> (IndicatorCategory, &str) {
     named.unwrap_or((IndicatorCategory::Phishing, feed))
 }
 
-/// Opens a file or an address, and looks through gzip and zstd, whatever it is called.
+/// Opens a file or an address, and looks through its packing, whatever it is called.
 fn open(source: &str) -> anyhow::Result<Box<dyn BufRead>> {
-    let raw: Box<dyn Read> = if source.contains("://") {
-        Box::new(Cursor::new(fetch(source)?))
+    let opened = if source.contains("://") {
+        unpack::open(Cursor::new(fetch(source)?))
     } else {
-        Box::new(File::open(source).with_context(|| format!("cannot open {source}"))?)
+        let file = File::open(source).with_context(|| format!("cannot open {source}"))?;
+        unpack::open(BufReader::with_capacity(1 << 16, file))
     };
-    look_through(raw).with_context(|| format!("cannot read {source}"))
-}
-
-fn look_through(raw: impl Read + 'static) -> io::Result<Box<dyn BufRead>> {
-    let mut raw = BufReader::with_capacity(1 << 16, raw);
-    let magic = raw.fill_buf()?;
-    let unpacked: Box<dyn Read> = if magic.starts_with(&[0x1f, 0x8b]) {
-        Box::new(flate2::bufread::MultiGzDecoder::new(raw))
-    } else if magic.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        Box::new(zstd::stream::read::Decoder::with_buffer(raw)?)
-    } else {
-        return Ok(Box::new(raw.take(MOST_OCTETS)));
-    };
-    Ok(Box::new(BufReader::with_capacity(1 << 16, unpacked.take(MOST_OCTETS))))
+    opened.with_context(|| format!("cannot read {source}"))
 }
 
 fn fetch(url: &str) -> anyhow::Result<Vec<u8>> {
@@ -175,8 +165,6 @@ fn fetch(url: &str) -> anyhow::Result<Vec<u8>> {
 }
 
 const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
-/// Unpacked. The largest public lists have a few hundred megabytes; a bomb has more.
-const MOST_OCTETS: u64 = 2 << 30;
 /// As it comes.
 const MOST_FETCHED: u64 = 256 << 20;
 const MOST_HELD_BACK_NAMED: usize = 1_000;
