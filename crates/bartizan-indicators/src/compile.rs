@@ -95,8 +95,10 @@ impl Compiler {
                 added.expired += 1;
                 continue;
             }
-            let Pattern::Domain(name) = entry.pattern else { continue };
-            match self.guard.holds_back(&name) {
+            let pattern = listed(&self.guard, entry.pattern, terms.urls);
+            let held_back = self.guard.holds_back(&pattern);
+            let Pattern::Domain(name) = pattern else { continue };
+            match held_back {
                 Some(reason) => {
                     for (known, count) in HeldBack::ALL.iter().zip(&mut added.held_back) {
                         *count += u64::from(*known == reason);
@@ -133,6 +135,17 @@ impl Compiler {
     #[must_use]
     pub fn finish(self) -> Compiled {
         Compiled { names: self.names }
+    }
+}
+
+/// Returns what an entry lists: of a URL its host, where the feed is read so and the guard lets it.
+fn listed(guard: &Guard, pattern: Pattern, urls: UrlListing) -> Pattern {
+    match (&pattern, urls) {
+        (Pattern::Url(url), UrlListing::Host) => {
+            let host = Pattern::of_host(url.host().clone());
+            if guard.holds_back(&host).is_none() { host } else { pattern }
+        }
+        (_, UrlListing::Host | UrlListing::Url) => pattern,
     }
 }
 
