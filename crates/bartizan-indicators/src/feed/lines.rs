@@ -186,6 +186,8 @@ const MAX_LINE: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
 
     #[test]
@@ -195,6 +197,17 @@ mod tests {
         check("a\rb\r", &[(1, "a"), (2, "b")]);
         check("\n\r\n\ra", &[(1, ""), (2, ""), (3, ""), (4, "a")]);
         check("", &[]);
+    }
+
+    #[test]
+    fn a_line_without_end_takes_no_more_memory_than_another() {
+        let endless = io::repeat(b'x').take(64 << 20).chain(&b"\nevil.test"[..]);
+        let mut lines = Lines::new(io::BufReader::new(endless));
+        let line = lines.next().unwrap().unwrap();
+        assert!(line.is_cut && line.octets.len() == MAX_LINE);
+        assert!(lines.octets.capacity() <= 2 * MAX_LINE);
+        let line = lines.next().unwrap().unwrap();
+        assert_eq!((line.number, line.octets, line.is_cut), (2, &b"evil.test"[..], false));
     }
 
     #[track_caller]

@@ -136,6 +136,22 @@ fn every_indicator_of_the_bundles_comes_out_and_nothing_else() {
     assert!(missing.is_empty() && invented.is_empty(), "{missing:?} {invented:?}");
 }
 
+#[test]
+fn what_others_publish_is_read() {
+    for (file, format, least) in [
+        ("misp-event-stalkerware.json.zst", feed::FeedFormat::Misp, 1_000),
+        ("misp-event-eset-lazarus3cx.json.zst", feed::FeedFormat::Misp, 1),
+        ("stalkerware-iocs.tsv.zst", feed::FeedFormat::Tsv, 1_000),
+        ("ip/ipsum-3plus.tsv.zst", feed::FeedFormat::Tsv, 10_000),
+        ("ip/threatfox-ips.txt.zst", feed::FeedFormat::Plain, 10_000),
+    ] {
+        let outcome = feed::read(open_in("common", file), |_| {}).unwrap();
+        report(&format!("{file}: {outcome:?}"));
+        assert_eq!((outcome.format, outcome.bad_lines), (format, 0), "{file}");
+        assert!(least <= outcome.entries(), "{file}: {}", outcome.entries());
+    }
+}
+
 /// Names that feeds list and must not block.
 fn traps() -> Vec<Pattern> {
     let rows = column("feed-listed-popular.tsv.zst", "host");
@@ -157,9 +173,13 @@ fn column(file: &str, wanted: &str) -> Vec<(String, Vec<String>)> {
 }
 
 fn open(file: &str) -> Box<dyn BufRead> {
+    open_in("dev", file)
+}
+
+fn open_in(part: &str, file: &str) -> Box<dyn BufRead> {
     let folder = std::env::var_os("BARTIZAN_TEST_DATA")
         .expect("BARTIZAN_TEST_DATA names a folder with feeds");
-    let path = PathBuf::from(folder).join("dev").join(file);
+    let path = PathBuf::from(folder).join(part).join(file);
     unpack::open(BufReader::new(File::open(&path).expect("the feed is there"))).unwrap()
 }
 
