@@ -216,7 +216,7 @@ impl Compiler {
             taken.counts.expired += 1;
             return;
         }
-        let pattern = match self.admitted(entry.pattern, terms.urls) {
+        let pattern = match self.admitted(entry.pattern, terms) {
             Ok(pattern) => pattern,
             Err((pattern, reason)) => {
                 taken.hold_back(&pattern, reason);
@@ -240,8 +240,16 @@ impl Compiler {
     }
 
     /// Says what is listed for an entry, or why nothing is.
-    fn admitted(&self, pattern: Pattern, urls: UrlListing) -> Result<Pattern, (Pattern, HeldBack)> {
-        if let (Pattern::Url(url), UrlListing::Host) = (&pattern, urls) {
+    fn admitted(
+        &self,
+        pattern: Pattern,
+        terms: &FeedTerms,
+    ) -> Result<Pattern, (Pattern, HeldBack)> {
+        // The guard is against stopping what people need; what is let through needs none.
+        if terms.action == IndicatorAction::Allow {
+            return Ok(pattern);
+        }
+        if let (Pattern::Url(url), UrlListing::Host) = (&pattern, terms.urls) {
             let host = Pattern::of_host(url.host().clone());
             if self.guard.holds_back(&host).is_none() {
                 return Ok(host);

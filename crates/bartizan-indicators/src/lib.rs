@@ -2,8 +2,8 @@
 //!
 //! A device only reads: [`IndicatorFile::open`] and [`TenantFile::open`] verify, [`Indicators`] answers, [`delta`]
 //! leads from one indicator file to the next. The portal and the command line also write, behind the feature
-//! `build`, in this order: [`feed`] reads threat feeds, [`guard`] holds back what no feed may block, [`compile`] puts
-//! both together, and [`build`] lays out and signs the file.
+//! `build`, in this order: [`unpack`] looks through compression, [`feed`] reads threat feeds, [`guard`] holds back what no feed
+//! may block, [`compile`] puts both together, and [`build`] lays out and signs the file.
 //!
 //! [`normal`] and [`pattern`] say in one form what a feed lists and what a device sees; both sides come there.
 //!
@@ -35,6 +35,8 @@ pub mod guard;
 
 #[cfg(feature = "build")]
 pub mod compile;
+#[cfg(feature = "build")]
+pub mod unpack;
 
 #[cfg(feature = "build")]
 pub mod build;

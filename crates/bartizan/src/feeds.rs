@@ -1,7 +1,7 @@
 //! Feeds from files and addresses, compressed or not, to the names that are listed.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use bartizan_indicators::compile::{Added, Compiler, FeedTerms, UrlListing};
 use bartizan_indicators::feed;
 use bartizan_indicators::guard::{Guard, HeldBack};
+use bartizan_indicators::unpack;
 use bartizan_model::{DomainName, IndicatorCategory};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde_json::json;
@@ -116,7 +117,8 @@ impl Listed {
                 let report = &added.report;
                 json!({
                     "source": source, "format": report.format.to_string(), "lines": report.lines,
-                    "names": report.names, "addresses": report.addresses, "passed_over": report.passed_over, "bad_lines": report.bad_lines,
+                    "names": report.names, "urls": report.urls, "addresses": report.addresses,
+                    "networks": report.networks, "passed_over": report.passed_over, "bad_lines": report.bad_lines,
                 })
             })
             .collect()
@@ -150,7 +152,7 @@ fn category_and_source(feed: &str) -> (IndicatorCategory, &str) {
     named.unwrap_or((IndicatorCategory::Phishing, feed))
 }
 
-/// Opens a file or an address, and looks through gzip and zstd, whatever it is called.
+/// Opens a file or an address, and looks through its packing, whatever it is called.
 fn open(source: &str, show_progress: bool) -> anyhow::Result<Box<dyn BufRead>> {
     let (raw, len): (Box<dyn Read>, u64) = if source.contains("://") {
         let fetched = fetch(source)?;
@@ -162,7 +164,8 @@ fn open(source: &str, show_progress: bool) -> anyhow::Result<Box<dyn BufRead>> {
         (Box::new(file), len)
     };
     let raw = if show_progress { Box::new(progress(source, len).wrap_read(raw)) } else { raw };
-    look_through(raw).with_context(|| format!("cannot read {source}"))
+    unpack::open(BufReader::with_capacity(1 << 16, raw))
+        .with_context(|| format!("cannot read {source}"))
 }
 
 /// A bar on standard error that fills as a feed is read; nothing where that is no terminal.
@@ -174,19 +177,6 @@ fn progress(source: &str, len: u64) -> ProgressBar {
         Err(_) => bar,
     }
     .with_finish(ProgressFinish::AndClear)
-}
-
-fn look_through(raw: impl Read + 'static) -> io::Result<Box<dyn BufRead>> {
-    let mut raw = BufReader::with_capacity(1 << 16, raw);
-    let magic = raw.fill_buf()?;
-    let unpacked: Box<dyn Read> = if magic.starts_with(&[0x1f, 0x8b]) {
-        Box::new(flate2::bufread::MultiGzDecoder::new(raw))
-    } else if magic.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        Box::new(zstd::stream::read::Decoder::with_buffer(raw)?)
-    } else {
-        return Ok(Box::new(raw.take(MOST_OCTETS)));
-    };
-    Ok(Box::new(BufReader::with_capacity(1 << 16, unpacked.take(MOST_OCTETS))))
 }
 
 fn fetch(url: &str) -> anyhow::Result<Vec<u8>> {
@@ -228,8 +218,6 @@ fn fetch(url: &str) -> anyhow::Result<Vec<u8>> {
 }
 
 const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
-/// Unpacked. The largest public lists have a few hundred megabytes; a bomb has more.
-const MOST_OCTETS: u64 = 2 << 30;
 /// As it comes.
 const MOST_FETCHED: u64 = 256 << 20;
 const MOST_HELD_BACK_NAMED: usize = 1_000;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bartizan_indicators::feed;
+use bartizan_indicators::{feed, normal, unpack};
 
 #[test]
 fn the_committed_feeds_are_replayed() {
@@ -11,7 +11,14 @@ fn the_committed_feeds_are_replayed() {
         feed::fuzz_read(&octets);
         read[usize::from(feed::read(octets.as_slice(), |_| {}).is_ok())] += 1;
     }
-    assert!(8 <= read[0] && 12 <= read[1], "refused and read: {read:?}");
+    assert!(14 <= read[0] && 24 <= read[1], "refused and read: {read:?}");
+}
+
+#[test]
+fn the_committed_patterns_hosts_and_packings_are_replayed() {
+    replay("stix_pattern", feed::stix_pattern::fuzz_stix_pattern);
+    replay("normal", normal::fuzz_normal);
+    replay("unpack", unpack::fuzz_unpack);
 }
 
 #[test]
@@ -19,6 +26,12 @@ fn the_committed_indicator_files_are_replayed() {
     let files = corpus("indicator_file");
     assert!(10 <= files.len());
     files.iter().for_each(|octets| bartizan_indicators::fuzz_open(octets));
+}
+
+fn replay(target: &str, fuzz: fn(&[u8])) {
+    let files = corpus(target);
+    assert!(10 <= files.len(), "{target}: {}", files.len());
+    files.iter().for_each(|octets| fuzz(octets));
 }
 
 fn corpus(target: &str) -> Vec<Vec<u8>> {

@@ -9,4 +9,6 @@ mod format;
 #[cfg(test)]
 mod lookup;
 #[cfg(test)]
+mod slow;
+#[cfg(test)]
 mod world;

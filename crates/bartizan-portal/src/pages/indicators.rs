@@ -300,11 +300,17 @@ fn held_back(pattern: &Pattern, action: IndicatorAction) -> Option<&'static str>
         HeldBack::PublicSuffix => Some(
             "This is a public suffix: many organizations have names under it, and all of them are stopped on your devices. No feed could do that; your own indicator does.",
         ),
-        HeldBack::Popular => Some(
+        HeldBack::Popular | HeldBack::SharedHosting => Some(
             "This is a popular or shared site: people and apps may depend on it. No feed could stop it; your own indicator does.",
         ),
         HeldBack::Own => Some(
             "This is the portal's own name: devices that cannot reach it report nothing and learn nothing.",
+        ),
+        HeldBack::Reserved => Some(
+            "These are special addresses, such as those of private networks: people may need them at home or at work.",
+        ),
+        HeldBack::TooWide => Some(
+            "This is a very wide network: a great many services that have nothing to do with each other are in it.",
         ),
     }
 }
