@@ -1,3 +1,5 @@
+//! Feeds of every form, good and bad, through the two public functions.
+
 use std::io::{self, BufReader, Read};
 
 use proptest::prelude::*;
