@@ -7,7 +7,8 @@ use std::time::Instant;
 use bartizan_engine::{Engine, EngineConfig, fuzz_engine};
 use bartizan_indicators::IndicatorFile;
 use bartizan_indicators::build::{Stamp, build};
-use bartizan_model::{DomainName, IndicatorCategory, UnixMillis};
+use bartizan_indicators::compile::Compiled;
+use bartizan_model::{IndicatorCategory, UnixMillis};
 use ed25519_dalek::SigningKey;
 
 libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
@@ -23,15 +24,15 @@ libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::from_bytes(&[7; 32]));
 static FILE: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let names = [
-        (DomainName::parse(b"evil.test").unwrap(), IndicatorCategory::Phishing),
-        (DomainName::parse(b"c2.test").unwrap(), IndicatorCategory::Malware),
-        (DomainName::parse(b"spy.test").unwrap(), IndicatorCategory::Spyware),
+    let listed = [
+        ("evil.test".parse().unwrap(), IndicatorCategory::Phishing),
+        ("c2.test".parse().unwrap(), IndicatorCategory::Malware),
+        ("spy.test".parse().unwrap(), IndicatorCategory::Spyware),
     ];
-    let stamp = Stamp { epoch: 5, built_at: UnixMillis(0), hash_key: [9; 16] };
-    build(&names.into(), stamp, &KEY).unwrap()
+    let stamp = Stamp { epoch: 5, built_at: UnixMillis(0) };
+    build(&Compiled::of(&listed), stamp, &KEY).unwrap()
 });
 
 fn indicators() -> IndicatorFile {
-    IndicatorFile::open(FILE.clone().into(), &KEY.verifying_key(), 0).unwrap()
+    IndicatorFile::open(Box::new(FILE.clone()), &KEY.verifying_key(), 0).unwrap()
 }

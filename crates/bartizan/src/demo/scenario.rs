@@ -151,7 +151,7 @@ impl<'a> Scenario<'a> {
             feed_entries: listed
                 .feeds
                 .iter()
-                .map(|(_, added)| added.report.names + added.report.addresses)
+                .map(|(_, added)| added.report.entries())
                 .sum(),
             unprotected,
             protected,
