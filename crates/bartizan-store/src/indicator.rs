@@ -85,6 +85,27 @@ impl Store {
             .await
     }
 
+    /// Returns the files that were published last, the newest first.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn indicator_files(
+        &self,
+        scope: TenantScope,
+        limit: u32,
+    ) -> Result<Vec<IndicatorFileRow>, StoreError> {
+        self.sqlite
+            .read(move |db| {
+                let mut statement = db.prepare_cached(
+                    "SELECT epoch, sha256, size_bytes, entries, built_at_ms, report
+                     FROM indicator_file WHERE tenant_id = ?1 ORDER BY epoch DESC LIMIT ?2",
+                )?;
+                let rows = statement.query_map(params![scope.id(), limit], read)?;
+                Ok(rows.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+
     /// Returns the file with this hash.
     ///
     /// # Errors

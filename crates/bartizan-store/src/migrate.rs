@@ -19,4 +19,7 @@ pub(crate) fn run(db: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-const STEPS: &[(&str, &str)] = &[("V1__base", include_str!("../migrations/sqlite/0001_base.sql"))];
+const STEPS: &[(&str, &str)] = &[
+    ("V1__base", include_str!("../migrations/sqlite/0001_base.sql")),
+    ("V2__feeds", include_str!("../migrations/sqlite/0002_feeds.sql")),
+];
