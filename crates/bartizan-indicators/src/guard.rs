@@ -40,13 +40,15 @@ impl fmt::Display for HeldBack {
 pub struct Guard {
     popular: HashSet<Box<str>>,
     own: HashSet<Box<str>>,
+    released: HashSet<Box<str>>,
 }
 
 impl Guard {
     /// Starts with the public suffix list and the embedded list of popular names.
     #[must_use]
     pub fn new() -> Self {
-        let mut guard = Self { popular: HashSet::new(), own: HashSet::new() };
+        let mut guard =
+            Self { popular: HashSet::new(), own: HashSet::new(), released: HashSet::new() };
         for line in POPULAR.lines().filter(|line| !line.starts_with('#')) {
             if let Ok(name) = DomainName::parse(line.trim().as_bytes()) {
                 guard.allow(&name);
@@ -65,12 +67,19 @@ impl Guard {
         self.own.extend(name.suffixes().map(Box::from));
     }
 
+    /// Lets feeds block a name after all, because a person says so. An own name stays protected.
+    pub fn release(&mut self, name: &DomainName) {
+        self.released.insert(Box::from(name.as_str()));
+    }
+
     /// Tells whether an entry is to be held back, and why.
     #[must_use]
     pub fn holds_back(&self, name: &DomainName) -> Option<HeldBack> {
         let text = name.as_str();
         if self.own.contains(text) {
             Some(HeldBack::Own)
+        } else if self.released.contains(text) {
+            None
         } else if psl::suffix_str(text) == Some(text) {
             Some(HeldBack::PublicSuffix)
         } else if self.popular.contains(text.strip_prefix("www.").unwrap_or(text)) {
@@ -113,6 +122,19 @@ mod tests {
         check("google.com.evil.test", None);
         check("evil.test", None);
         check("other.example.test", None);
+    }
+
+    #[test]
+    fn a_released_name_is_listed_unless_it_is_our_own() {
+        let mut guard = Guard::new();
+        let name = |text: &str| DomainName::parse(text.as_bytes()).unwrap();
+        let (popular, own) = (name("google.com"), name("acme.test"));
+        guard.protect(&own);
+        guard.release(&popular);
+        guard.release(&own);
+        assert_eq!(guard.holds_back(&popular), None);
+        assert_eq!(guard.holds_back(&own), Some(HeldBack::Own));
+        assert_eq!(guard.holds_back(&name("mail.google.com")), Some(HeldBack::Popular));
     }
 
     #[test]

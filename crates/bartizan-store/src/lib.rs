@@ -2,7 +2,7 @@
 //!
 //! [`Store`] is the one door. Every function on a tenant's rows takes a [`TenantScope`], which only this
 //! crate can make: from a verified session, device or enrollment token, by [`Store::tenant`] for the
-//! command line, or by [`Store::due_feeds`] for the portal's own work. Every statement on such rows names `tenant_id` (test `every_statement_names_the_tenant`).
+//! command line, or by [`Store::due_feeds`] and [`Store::wanted_compiles`] for the portal's own work. Every statement on such rows names `tenant_id` (test `every_statement_names_the_tenant`).
 //!
 //! Embedded SQLite: one writer thread with group commit, a few reader threads (`sqlite`). A function
 //! that writes returns when its change is on disk.
@@ -54,7 +54,7 @@ pub use feed::{
 };
 pub use feed_version::{AddedVersion, FeedVersionRow, FeedVersionState, NewFeedVersion};
 pub use hit::HitRow;
-pub use indicator::IndicatorFileRow;
+pub use indicator::{IndicatorFileRow, WantedCompile};
 pub use key::{FeedId, NoticeId, RowIdError};
 pub use member::{MemberCredential, MemberId, MemberRow, NewMember};
 pub use notice::{NoticeKind, NoticeRow};

@@ -4,7 +4,7 @@
 //! - A report's id counts once, however often it comes.
 //! - A device has at most [`MAX_PER_DEVICE`] reports that nobody has decided on.
 
-use bartizan_model::{DeviceId, UnixMillis};
+use bartizan_model::{AlertId, DeviceId, UnixMillis};
 use rusqlite::{Connection, Row, params};
 
 use crate::column::{count, found, int, ms, time, word};
@@ -88,6 +88,14 @@ pub struct NewSiteReport {
     pub comment: String,
     /// The indicator file in use.
     pub indicator_epoch: Option<u64>,
+}
+
+impl NewSiteReport {
+    /// Returns the id as the device wrote it.
+    #[must_use]
+    pub fn id_text(&self) -> String {
+        AlertId(self.id).to_string()
+    }
 }
 
 /// A report with what was decided.

@@ -95,6 +95,13 @@ CREATE TABLE held_back_entry (
     PRIMARY KEY (tenant_id, pattern)
 ) STRICT, WITHOUT ROWID;
 
+-- Whose indicator file is to be compiled again, until it is.
+CREATE TABLE compile_wanted (
+    tenant_id    INTEGER NOT NULL PRIMARY KEY REFERENCES tenant (tenant_id),
+    times        INTEGER NOT NULL, -- it was asked for; so that a wish during a compile is not lost
+    wanted_at_ms INTEGER NOT NULL -- for the last time
+) STRICT;
+
 -- How often an entry stopped something, by who listed it.
 CREATE TABLE indicator_hit (
     tenant_id      INTEGER NOT NULL REFERENCES tenant (tenant_id),
