@@ -18,11 +18,11 @@ const vendored = (path) => readFile(join(here, "node_modules", path), "utf8");
 
 // The icons that templates name, from Tabler's outline set.
 const ICONS = [
-  "alert-circle", "alert-octagon", "alert-triangle", "arrow-left", "bell", "chevron-right",
+  "alert-circle", "alert-octagon", "alert-triangle", "arrow-back-up", "arrow-left", "bell", "chevron-right",
   "chevrons-left", "circle-check", "circle-dashed", "circle-dot", "clock", "device-desktop",
   "device-mobile", "devices", "eye", "info-circle", "key", "keyboard", "lock", "logout", "moon",
-  "progress", "search", "shield", "shield-check", "shield-half", "shield-off", "sun", "user", "x",
-  "zzz",
+  "plus", "progress", "refresh", "rss", "search", "shield", "shield-check", "shield-half", "shield-off", "sun", "trash",
+  "upload", "user", "x", "zzz",
 ];
 
 // Styles lose comments, indentation and pointers to maps; the compression does the rest.

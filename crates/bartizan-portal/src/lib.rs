@@ -17,6 +17,7 @@ mod clock;
 mod console;
 mod device_auth;
 mod error;
+pub mod feeds;
 mod files;
 mod health;
 mod live;
@@ -169,7 +170,8 @@ impl Portal {
         for _ in 0..PUBLISH_TRIES {
             let newest = store.newest_indicator_file(scope).await?;
             let epoch = newest.map_or(0, |file| file.epoch) + 1;
-            let stamp = Stamp { epoch, built_at: self.state.clock.now(), hash_key: random()? };
+            let stamp =
+                Stamp { epoch, built_at: self.state.clock.now(), hash_key: self.next_hash_key()? };
             let (compiled, key, files) =
                 (Arc::clone(&compiled), key.clone(), self.state.files.clone());
             let written = tokio::task::spawn_blocking(move || -> anyhow::Result<Published> {
@@ -212,7 +214,7 @@ impl Portal {
         router::build(&self.state)
     }
 
-    /// Serves until `shutdown` completes; then stops accepting, ends event streams, finishes requests
+    /// Serves, and works on feeds, until `shutdown` completes; then stops accepting, ends event streams, finishes requests
     /// for up to 10 s, and closes the store.
     ///
     /// # Errors
@@ -224,11 +226,12 @@ impl Portal {
     ) -> anyhow::Result<()> {
         let closing = self.state.closing.subscribe();
         let ended = serve(self.router(), listeners, closing);
+        let work = feeds::run(self.state.clone());
         let stop = async {
             shutdown.await;
             self.state.closing.send_replace(true);
         };
-        tokio::join!(ended, stop);
+        tokio::join!(ended, work, stop);
         self.state.store.close().await;
         Ok(())
     }

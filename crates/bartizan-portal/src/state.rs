@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::access_token::AccessTokens;
 use crate::clock::Clock;
+use crate::feeds::Work;
 use crate::files::Files;
 use crate::live::News;
 use crate::replay::Replays;
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) replays: Replays,
     pub(crate) throttle: Throttle,
     pub(crate) news: News,
+    pub(crate) feeds: Work,
     /// Whether the portal is shutting down.
     pub(crate) closing: watch::Sender<bool>,
     /// Hash of a password that nobody has, to verify against where there is no account.
@@ -54,6 +56,7 @@ impl AppState {
             replays: Replays::default(),
             throttle: Throttle::default(),
             news: News::default(),
+            feeds: Work::default(),
             closing: watch::Sender::new(false),
             nobodys_password,
         })))

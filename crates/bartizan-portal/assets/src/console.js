@@ -96,6 +96,8 @@
       location.assign("/alerts");
     } else if (afterGo && event.key === "d") {
       location.assign("/devices");
+    } else if (afterGo && event.key === "f") {
+      location.assign("/feeds");
     } else if (event.key === "g") {
       goPressedAt = event.timeStamp;
     } else if (event.key === "j") {

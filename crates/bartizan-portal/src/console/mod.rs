@@ -18,6 +18,11 @@ mod badge;
 mod device;
 mod devices;
 mod error_page;
+mod feed;
+mod feed_form;
+#[cfg(test)]
+mod feed_samples;
+mod feeds;
 mod filters;
 mod format;
 mod password;
@@ -38,6 +43,10 @@ pub(crate) use devices::{
     DeviceFilter, DeviceRow, DeviceState, DevicesPage, EnrollHelp, INACTIVE_AFTER_MS, Presence,
 };
 pub(crate) use error_page::ErrorPage;
+pub(crate) use feed::{FeedPage, NewFeedPage};
+pub(crate) use feed_form::FeedForm;
+pub(crate) use feeds::{FeedsPage, Publishing};
+pub(crate) use format::address;
 pub(crate) use password::{PasswordPage, PasswordProblem};
 pub(crate) use sign_in::{SignInPage, SignInProblem};
 
@@ -61,6 +70,8 @@ pub(crate) enum Section {
     Alerts,
     /// The devices.
     Devices,
+    /// The feeds, and what comes of them.
+    Feeds,
     /// The member's own account.
     Account,
 }

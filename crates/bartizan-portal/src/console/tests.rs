@@ -245,7 +245,7 @@ fn pages() -> Vec<(&'static str, String)> {
         min_length: 12,
     };
     let rendered = |page: &dyn askama::DynTemplate| page.dyn_render().unwrap();
-    vec![
+    let mut pages = vec![
         ("sign-in", rendered(&sign_in(None))),
         ("sign-in-wrong", rendered(&sign_in(Some(SignInProblem::WrongCredentials)))),
         ("sign-in-wait", rendered(&sign_in(Some(SignInProblem::TooManyTries { wait_s: 30 })))),
@@ -268,7 +268,9 @@ fn pages() -> Vec<(&'static str, String)> {
         ("error-404", rendered(&ErrorPage::not_found())),
         ("error-403", rendered(&ErrorPage::forbidden())),
         ("error-503", rendered(&ErrorPage::unavailable())),
-    ]
+    ];
+    pages.extend(feed_samples::pages(&shell()));
+    pages
 }
 
 fn fragments() -> Vec<(&'static str, String)> {
