@@ -1,17 +1,16 @@
 //! Feeds from files and addresses, compressed or not, to the names that are listed.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, Read};
-use std::sync::Arc;
-use std::time::Duration;
+use std::io::{BufRead, Cursor, Read};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use bartizan_indicators::compile::{Added, Compiler, FeedTerms};
 use bartizan_indicators::feed;
 use bartizan_indicators::guard::{Guard, HeldBack};
 use bartizan_model::{DomainName, IndicatorCategory};
+use bartizan_portal::Clock;
+use bartizan_portal::feeds::{Access, Fetcher, Limits, Validators, is_this_machine, unpack};
 use serde_json::json;
-use ureq::tls::{PemItem, RootCerts, TlsConfig};
 
 /// What a set of feeds comes to.
 pub(crate) struct Listed {
@@ -45,7 +44,7 @@ impl Listed {
         }
         let mut hash_key = [0; 16];
         getrandom::fill(&mut hash_key)?;
-        let mut compiler = Compiler::new(guard, hash_key, bartizan_portal::Clock::system().now());
+        let mut compiler = Compiler::new(guard, hash_key, Clock::system().now());
         let mut reports = Vec::new();
         for feed in feeds {
             let (category, source) = category_and_source(feed);
@@ -113,72 +112,28 @@ fn category_and_source(feed: &str) -> (IndicatorCategory, &str) {
     named.unwrap_or((IndicatorCategory::Phishing, feed))
 }
 
-/// Opens a file or an address, and looks through gzip and zstd, whatever it is called.
-fn open(source: &str) -> anyhow::Result<Box<dyn BufRead>> {
-    let raw: Box<dyn Read> = if source.contains("://") {
+/// Opens a file or an address, and looks through its compression.
+fn open(source: &str) -> anyhow::Result<Box<dyn BufRead + Send>> {
+    let raw: Box<dyn Read + Send> = if source.contains("://") {
         Box::new(Cursor::new(fetch(source)?))
     } else {
         Box::new(File::open(source).with_context(|| format!("cannot open {source}"))?)
     };
-    look_through(raw).with_context(|| format!("cannot read {source}"))
+    unpack(raw).with_context(|| format!("cannot read {source}"))
 }
 
-fn look_through(raw: impl Read + 'static) -> io::Result<Box<dyn BufRead>> {
-    let mut raw = BufReader::with_capacity(1 << 16, raw);
-    let magic = raw.fill_buf()?;
-    let unpacked: Box<dyn Read> = if magic.starts_with(&[0x1f, 0x8b]) {
-        Box::new(flate2::bufread::MultiGzDecoder::new(raw))
-    } else if magic.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        Box::new(zstd::stream::read::Decoder::with_buffer(raw)?)
-    } else {
-        return Ok(Box::new(raw.take(MOST_OCTETS)));
-    };
-    Ok(Box::new(BufReader::with_capacity(1 << 16, unpacked.take(MOST_OCTETS))))
-}
-
+/// Whoever sits at the machine may fetch from any address of its network.
 fn fetch(url: &str) -> anyhow::Result<Vec<u8>> {
-    let on_this_machine = ["http://127.0.0.1", "http://localhost", "http://[::1]"]
-        .iter()
-        .any(|own| url.starts_with(own));
-    if !url.starts_with("https://") && !on_this_machine {
-        bail!(
-            "{url}: a feed comes by https://, since whoever changes it on the way decides what is blocked"
-        );
-    }
-    let mut roots = Vec::new();
-    let pem = std::fs::read(SYSTEM_ROOTS).unwrap_or_default();
-    for item in ureq::tls::parse_pem(&pem) {
-        if let Ok(PemItem::Certificate(certificate)) = item {
-            roots.push(certificate);
-        }
-    }
-    let tls = TlsConfig::builder()
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .root_certs(RootCerts::Specific(Arc::new(roots)))
-        .build();
-    let proxy = if on_this_machine { None } else { ureq::Proxy::try_from_env() };
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .tls_config(tls)
-        .proxy(proxy)
-        .timeout_global(Some(Duration::from_secs(300)))
-        .timeout_connect(Some(Duration::from_secs(10)))
-        .user_agent(concat!("bartizan/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .into();
-    let mut response = agent.get(url).call().with_context(|| format!("cannot fetch {url}"))?;
-    response
-        .body_mut()
-        .with_config()
-        .limit(MOST_FETCHED)
-        .read_to_vec()
-        .with_context(|| format!("cannot fetch {url}"))
+    let access =
+        Access { allow_http: is_this_machine(url), allow_private: true, authorization: None };
+    let fetcher = Fetcher::new(url, access, Limits::default(), &Clock::system());
+    let mut octets = Vec::new();
+    fetcher
+        .document(url, &Validators::default(), &mut octets)
+        .with_context(|| format!("cannot fetch {url}"))?;
+    Ok(octets)
 }
 
-const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
-/// Unpacked. The largest public lists have a few hundred megabytes; a bomb has more.
-const MOST_OCTETS: u64 = 2 << 30;
-/// As it comes.
-const MOST_FETCHED: u64 = 256 << 20;
 const MOST_HELD_BACK_NAMED: usize = 1_000;
 
 #[cfg(test)]
@@ -235,7 +190,7 @@ mod tests {
         assert!(format!("{missing:#}").starts_with("cannot open /nonexistent/feed"), "{missing:#}");
         let plain_http =
             Listed::read(&["http://feeds.example/list".to_owned()], &[], &[]).err().unwrap();
-        assert!(format!("{plain_http:#}").contains("a feed comes by https://"), "{plain_http:#}");
+        assert!(format!("{plain_http:#}").contains("is not reached by https://"), "{plain_http:#}");
     }
 
     #[track_caller]

@@ -7,6 +7,10 @@ mod admin;
 #[cfg(feature = "demo")]
 mod demo;
 #[cfg(feature = "portal")]
+mod feed;
+#[cfg(feature = "portal")]
+mod feed_admin;
+#[cfg(feature = "portal")]
 mod feeds;
 mod out;
 #[cfg(feature = "portal")]
@@ -33,6 +37,10 @@ enum Command {
     #[cfg(feature = "portal")]
     #[command(subcommand)]
     Admin(admin::AdminCommand),
+    /// Manage the feeds of a portal
+    #[cfg(feature = "portal")]
+    #[command(subcommand)]
+    Feed(feed::FeedCommand),
     /// Run this machine as a protected device
     #[cfg(feature = "agent")]
     #[command(subcommand)]
@@ -67,6 +75,8 @@ fn main() -> ExitCode {
         }
         #[cfg(feature = "portal")]
         Command::Admin(command) => admin::run(command),
+        #[cfg(feature = "portal")]
+        Command::Feed(command) => feed::run(command),
         #[cfg(feature = "agent")]
         Command::Agent(AgentCommand::Run(args)) => {
             out::log_to_stderr();
