@@ -88,7 +88,7 @@ fn not_public(address: IpAddr) -> Option<&'static str> {
                 .find(|(network, length, _)| {
                     bits >> (128 - length) == network.to_bits() >> (128 - length)
                 })
-                .map_or(None, |(_, _, reason)| Some(*reason))
+                .map(|(_, _, reason)| *reason)
                 .or_else(|| embedded(address).and_then(not_public_v4))
         }
     }

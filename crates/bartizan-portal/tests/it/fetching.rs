@@ -114,7 +114,7 @@ fn a_fetch_is_broken_off_from_outside() {
     let url = site.url("/silent");
     let fetcher = Fetcher::new(&url, open(), Limits::default(), &clock());
     let other = fetcher.clone();
-    let watch = site.clone();
+    let watch = site;
     let stopper = std::thread::spawn(move || {
         while watch.asked().is_empty() {
             std::thread::yield_now();
