@@ -72,8 +72,8 @@ impl FeedForm {
 
     pub(super) fn roles(&self) -> Vec<Choice> {
         let label = |role| match role {
-            FeedRole::Threat => "Threat: lists what is to be stopped",
-            FeedRole::Popular => "Popular: lists names that no feed may block",
+            FeedRole::Threat => "Threats",
+            FeedRole::Popular => "Popular names, never blocked",
         };
         choices(&self.role, FeedRole::ALL.map(|role| (role.word(), label(role))))
     }
@@ -99,7 +99,7 @@ impl FeedForm {
 
     pub(super) fn url_listings(&self) -> Vec<Choice> {
         let label = |urls| match urls {
-            FeedUrls::Host => "The whole host, since most connections show no more",
+            FeedUrls::Host => "Its whole host",
             FeedUrls::Url => "The URL alone",
         };
         choices(&self.urls, FeedUrls::ALL.map(|urls| (urls.word(), label(urls))))

@@ -1,6 +1,7 @@
 //! The feeds, and what comes of them: `GET /feeds`.
 
 use askama::Template;
+use bartizan_indicators::guard::HeldBack;
 use bartizan_model::UnixMillis;
 use bartizan_store::{
     FeedOutcome, FeedRole, FeedRow, HeldBackRow, IndicatorFileRow, NoticeRow, ReleasedRow,
@@ -73,6 +74,11 @@ impl FeedsPage {
         }
     }
 
+    /// What is the organization's own stays protected until it is no longer said to be.
+    fn can_be_released(&self, entry: &HeldBackRow) -> bool {
+        entry.reason != HeldBack::Own.to_string()
+    }
+
     fn held_back_text(&self) -> String {
         let shown = u64::try_from(self.held_back.len()).unwrap_or(u64::MAX);
         if shown < self.held_back_total {
@@ -105,15 +111,15 @@ pub(super) fn trouble(feed: &FeedRow) -> Option<&str> {
 /// Tells when a feed is looked at next.
 pub(super) fn next_look(feed: &FeedRow, now: &UnixMillis) -> String {
     match feed.due_at {
-        _ if !feed.settings.enabled => "Not while it is off".into(),
-        None => "By hand".into(),
-        Some(at) if at <= *now => "Now".into(),
+        _ if !feed.settings.enabled => "not while it is off".into(),
+        None => "by hand".into(),
+        Some(at) if at <= *now => "now".into(),
         Some(at) => {
             let minutes = (at.0 - now.0).div_ceil(60_000);
             match minutes {
-                0..120 => format!("In {minutes} min"),
-                120..2_880 => format!("In {} h", minutes / 60),
-                _ => format!("In {} days", minutes / 1_440),
+                0..120 => format!("in {minutes} min"),
+                120..2_880 => format!("in {} h", minutes / 60),
+                _ => format!("in {} days", minutes / 1_440),
             }
         }
     }
