@@ -152,7 +152,8 @@ impl Store {
             .await
     }
 
-    /// Dismisses what is open about a feed, or about the indicator file, because it is in order again.
+    /// Dismisses what is open about a feed, or about the indicator file, because it is in order again: of
+    /// one kind, or all.
     ///
     /// # Errors
     /// The store is unavailable.
@@ -160,17 +161,20 @@ impl Store {
         &self,
         scope: TenantScope,
         feed: Option<FeedId>,
+        kind: Option<NoticeKind>,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         self.sqlite
             .write(move |db| {
                 db.prepare_cached(
-                    "UPDATE notice SET dismissed_at_ms = ?3
-                     WHERE tenant_id = ?1 AND feed_id IS ?2 AND dismissed_at_ms IS NULL",
+                    "UPDATE notice SET dismissed_at_ms = ?4
+                     WHERE tenant_id = ?1 AND feed_id IS ?2 AND kind = coalesce(?3, kind)
+                         AND dismissed_at_ms IS NULL",
                 )?
                 .execute(params![
                     scope.id(),
                     feed.map(FeedId::octets),
+                    kind.map(NoticeKind::word),
                     ms(now)
                 ])?;
                 Ok(())

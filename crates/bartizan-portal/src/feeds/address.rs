@@ -151,7 +151,37 @@ const V6: [(Ipv6Addr, u32, &str); 12] = [
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
+    use ureq::unversioned::resolver::DefaultResolver;
+
     use super::*;
+
+    /// The first address passes as a proxy's would; the one that it leads to must not.
+    #[test]
+    fn a_redirect_to_a_private_address_is_refused() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            while !lines.next().unwrap().unwrap().is_empty() {}
+            let head =
+                "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.2/b\r\nContent-Length: 0\r\n\r\n";
+            stream.write_all(head.as_bytes()).unwrap();
+        });
+        let first: Uri = format!("http://{address}/a").parse().unwrap();
+        let connector = PublicOnly::new(Some(first.clone()));
+        let config = ureq::Agent::config_builder().proxy(None).build();
+        let agent = ureq::Agent::with_parts(config, connector, DefaultResolver::default());
+        let ureq::Error::Other(error) = agent.get(first).call().unwrap_err() else {
+            panic!("it was let through")
+        };
+        let error = *error.downcast::<PrivateAddress>().unwrap();
+        assert_eq!(error.to_string(), "127.0.0.2 has the address 127.0.0.2, which is this machine");
+        server.join().unwrap();
+    }
 
     #[test]
     fn only_public_addresses_pass() {

@@ -149,6 +149,8 @@ const MAX_PAGES: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -164,6 +166,15 @@ mod tests {
             .map(|id| id.chars().last().unwrap())
             .collect();
         assert_eq!(last, ['2', '1', '3']);
+    }
+
+    proptest! {
+        #[test]
+        fn no_manifest_panics(octets in prop::collection::vec(any::<u8>(), 0..400), text in ".*") {
+            let _ = newest_events(&octets);
+            let _ = newest_events(format!("{{\"{text}\": {{\"timestamp\": \"{text}\"}}}}").as_bytes());
+            let _ = serde_json::from_slice::<Envelope>(&octets);
+        }
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(crate) async fn compile(state: &AppState, scope: TenantScope) -> anyhow::Res
         state.store.note_compiled(wanted).await?;
     }
     match problem {
-        None => state.store.settle_notices(scope, None, now).await?,
+        None => state.store.settle_notices(scope, None, None, now).await?,
         Some(problem) => {
             let text =
                 format!("The indicator file was not compiled: {problem}. The published one stays.");

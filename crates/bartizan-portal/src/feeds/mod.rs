@@ -110,7 +110,7 @@ pub(crate) async fn use_version(
     version: u64,
 ) -> Result<(), StoreError> {
     state.store.use_feed_version(scope, feed, version).await?;
-    state.store.settle_notices(scope, Some(feed), state.clock.now()).await?;
+    state.store.settle_notices(scope, Some(feed), None, state.clock.now()).await?;
     want_compile(state, scope).await
 }
 

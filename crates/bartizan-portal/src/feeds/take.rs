@@ -207,7 +207,7 @@ async fn settle(
                 store.raise_notice(scope, kind, Some(row.id), text, now).await?;
                 (FeedOutcome::Refused, reason, Some(validators))
             } else {
-                store.settle_notices(scope, Some(row.id), now).await?;
+                store.settle_notices(scope, Some(row.id), None, now).await?;
                 want_compile(state, scope).await?;
                 let detail = format!(
                     "{} entries as version {}; {} of {} lines could not be read.",
@@ -228,6 +228,11 @@ async fn settle(
             (FeedOutcome::Failed, detail, None)
         }
     };
+    if failures == 0 && row.failures != 0 {
+        // It is reached again, whatever it gives.
+        let kind = Some(NoticeKind::Unreachable);
+        store.settle_notices(scope, Some(row.id), kind, now).await?;
+    }
     let due_at = next_due(&row.settings, failures, now, crate::random()?);
     let check = FeedCheck { at: now, outcome, detail: detail.clone(), due_at, validators };
     store.note_feed_check(scope, row.id, check).await?;

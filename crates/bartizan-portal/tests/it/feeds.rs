@@ -115,10 +115,30 @@ async fn a_feed_that_cannot_be_fetched_is_tried_again_and_told_of() {
     assert_eq!(feeds[0].outcome_detail, "127.0.0.1 answers with status 404.");
     let page = world.member(world.acme, "a@acme.test").await.get("/feeds").await.text();
     assert!(page.contains("could not be fetched 3 times in a row"), "{page}");
-    site.list("/absent", "\"1\"", 0..3);
+    // It is reached again, even if what it gives is not used.
+    site.put("/absent", Page::Tagged("\"0\"", b"<html>".to_vec()));
     world.portal.update_feed(world.acme, feed).await.unwrap();
     let page = world.member(world.acme, "a@acme.test").await.get("/feeds").await.text();
     assert!(!page.contains("in a row"), "it is settled");
+}
+
+#[tokio::test]
+async fn a_portal_that_ends_does_not_wait_for_a_silent_server() {
+    let (world, site) = (World::new().await, Site::new());
+    site.put("/silent", Page::Silent);
+    world.portal.add_feed(world.acme, from(&site, "/silent")).await.unwrap();
+    let (portal, watch) = (world.portal.clone(), site.clone());
+    let asked = async move {
+        while watch.asked().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let served = tokio::spawn(async move { portal.serve(Vec::new(), asked).await });
+    let limit = std::time::Duration::from_secs(20);
+    tokio::time::timeout(limit, served).await.unwrap().unwrap().unwrap();
+    let reopened = World::reopen(world.dir.path()).await;
+    let feeds = reopened.feeds(world.acme).await.unwrap();
+    assert_eq!(feeds[0].outcome, Some(FeedOutcome::Failed));
 }
 
 #[tokio::test]

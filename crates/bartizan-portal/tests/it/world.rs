@@ -47,6 +47,12 @@ impl World {
         Self { dir, portal, clock, acme, globex }
     }
 
+    /// The portal of a data folder that another one has closed.
+    pub(crate) async fn reopen(dir: &std::path::Path) -> Portal {
+        let config = PortalConfig { data_dir: dir.join("data"), secure_cookies: false };
+        Portal::open_at(config, Clock::fixed(NOW)).await.unwrap()
+    }
+
     pub(crate) fn advance(&self, by_ms: u64) {
         self.clock.set(UnixMillis(self.clock.now().0 + by_ms));
     }

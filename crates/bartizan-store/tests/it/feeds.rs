@@ -160,7 +160,9 @@ async fn a_notice_takes_the_place_of_an_older_one_of_its_kind() {
     let shrank = shrank.iter().find(|notice| notice.kind == NoticeKind::Shrank).unwrap();
     store.dismiss_notice(scope, shrank.id, NOW).await.unwrap();
     assert_eq!(texts().await, ["full", "three times"]);
-    store.settle_notices(scope, Some(feed), NOW).await.unwrap();
+    store.settle_notices(scope, Some(feed), Some(NoticeKind::Grew), NOW).await.unwrap();
+    assert_eq!(texts().await, ["full", "three times"]);
+    store.settle_notices(scope, Some(feed), None, NOW).await.unwrap();
     assert_eq!(texts().await, ["full"]);
 }
 

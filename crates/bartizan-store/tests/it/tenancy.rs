@@ -121,7 +121,7 @@ async fn feeds_and_what_comes_of_them_are_the_tenants_own() {
     not_found(store.add_site_report(globex.scope, acme.device, site_report(2), NOW).await);
     let accepted = SiteReportStatus::Accepted;
     not_found(store.decide_site_report(globex.scope, 1, accepted, "g@globex.test", NOW).await);
-    store.settle_notices(globex.scope, Some(feed), NOW).await.unwrap();
+    store.settle_notices(globex.scope, Some(feed), None, NOW).await.unwrap();
     // A notice that would join two tenants is refused by the database itself.
     let joined =
         store.raise_notice(globex.scope, NoticeKind::Grew, Some(feed), String::new(), NOW).await;
