@@ -1,6 +1,7 @@
 //! HTTP from the device to the portal: `ureq` over rustls. Blocking, since the courier has a thread.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,28 +48,73 @@ impl UreqHttp {
     }
 }
 
-impl Http for UreqHttp {
-    fn send(&mut self, request: HttpRequest) -> Result<HttpResponse, String> {
+impl UreqHttp {
+    fn run(
+        &self,
+        request: HttpRequest,
+        timeout: Duration,
+    ) -> Result<ureq::http::Response<ureq::Body>, String> {
         let mut message = ureq::http::Request::builder().method(request.method).uri(&request.url);
         for (name, value) in &request.headers {
             message = message.header(*name, value);
         }
-        let sent = if request.body.is_empty() {
-            self.agent.run(message.body(()).map_err(|error| error.to_string())?)
+        let message = message.body(request.body).map_err(|error| error.to_string())?;
+        let sent = if message.body().is_empty() {
+            let message = self.agent.configure_request(message.map(|_| ()));
+            self.agent.run(message.timeout_global(Some(timeout)).build())
         } else {
-            self.agent.run(message.body(request.body).map_err(|error| error.to_string())?)
+            let message = self.agent.configure_request(message);
+            self.agent.run(message.timeout_global(Some(timeout)).build())
         };
-        let mut response = sent.map_err(|error| error.to_string())?;
-        let retry_after = response
-            .headers()
-            .get("retry-after")
-            .and_then(|value| value.to_str().ok()?.parse().ok())
-            .map(Duration::from_secs);
-        let body = response.body_mut().with_config().limit(request.max_reply).read_to_vec();
-        let body = body.map_err(|error| error.to_string())?;
-        Ok(HttpResponse { status: response.status().as_u16(), retry_after, body })
+        sent.map_err(|error| error.to_string())
     }
 }
 
+impl Http for UreqHttp {
+    fn send(&mut self, request: HttpRequest) -> Result<HttpResponse, String> {
+        let max_reply = request.max_reply;
+        whole(self.run(request, TIMEOUT)?, max_reply)
+    }
+
+    fn download(
+        &mut self,
+        request: HttpRequest,
+        to: &mut dyn Write,
+    ) -> Result<HttpResponse, String> {
+        let max_reply = request.max_reply;
+        let mut response = self.run(request, DOWNLOAD_TIMEOUT)?;
+        if !response.status().is_success() {
+            return whole(response, MAX_PROBLEM);
+        }
+        let mut body = response.body_mut().with_config().limit(max_reply).reader();
+        std::io::copy(&mut body, to).map_err(|error| error.to_string())?;
+        whole(response, 0)
+    }
+}
+
+/// Reads an answer to its end, at most so many octets of it.
+fn whole(
+    mut response: ureq::http::Response<ureq::Body>,
+    max_reply: u64,
+) -> Result<HttpResponse, String> {
+    let retry_after = response
+        .headers()
+        .get("retry-after")
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .map(Duration::from_secs);
+    let body = match max_reply {
+        // Read already.
+        0 => Vec::new(),
+        _ => {
+            let body = response.body_mut().with_config().limit(max_reply).read_to_vec();
+            body.map_err(|error| error.to_string())?
+        }
+    };
+    Ok(HttpResponse { status: response.status().as_u16(), retry_after, body })
+}
+
+/// A few megabytes over the slowest link that is still one.
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(600);
+const MAX_PROBLEM: u64 = 64 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

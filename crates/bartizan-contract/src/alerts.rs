@@ -3,7 +3,10 @@
 //! A device sends an alert until its id is among [`AlertAck::durable`] or [`AlertAck::refused`]; the
 //! portal stores an id once, however often it comes.
 
-use bartizan_model::{Alert, Detector, DomainName, UnixMillis};
+use bartizan_model::{
+    Alert, Detector, DomainName, IndicatorAction, IndicatorSource, MAX_MATCHED, MatchedIndicator,
+    UnixMillis,
+};
 use serde::{Deserialize, Serialize};
 
 /// Up to [`MAX_BATCH`] alerts, oldest first.
@@ -26,6 +29,14 @@ pub struct AlertReport {
     /// See [`Alert::matched`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matched: Option<String>,
+    /// The feed that lists it; absent with `matched`, or where the organization itself does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The number of the organization's own indicator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub indicator_id: Option<u64>,
+    /// An [`IndicatorAction`] as a word.
+    pub action: String,
     /// See [`Alert::first_seen`].
     pub first_seen_ms: u64,
     /// See [`Alert::last_seen`].
@@ -61,7 +72,16 @@ impl From<&Alert> for AlertReport {
             id: alert.id.to_string(),
             detector: alert.detector.id().into(),
             host: alert.host.as_ref().map(ToString::to_string),
-            matched: alert.matched.as_ref().map(ToString::to_string),
+            matched: alert.matched.as_ref().map(|matched| matched.entry.to_string()),
+            source: alert.matched.as_ref().and_then(|matched| match &matched.source {
+                IndicatorSource::Feed(name) => Some(name.to_string()),
+                IndicatorSource::Tenant(_) => None,
+            }),
+            indicator_id: alert.matched.as_ref().and_then(|matched| match matched.source {
+                IndicatorSource::Feed(_) => None,
+                IndicatorSource::Tenant(id) => Some(id),
+            }),
+            action: alert.action.word().into(),
             first_seen_ms: alert.first_seen.0,
             last_seen_ms: alert.last_seen.0,
             count: alert.count,
@@ -82,10 +102,8 @@ impl TryFrom<&AlertReport> for Alert {
     type Error = BadReport;
 
     fn try_from(report: &AlertReport) -> Result<Self, BadReport> {
-        let name = |field, text: &Option<String>| {
-            let parse =
-                |text: &String| DomainName::parse(text.as_bytes()).map_err(|_| BadReport { field });
-            text.as_ref().map(parse).transpose()
+        let name = |text: &String| {
+            DomainName::parse(text.as_bytes()).map_err(|_| BadReport { field: "host" })
         };
         if report.last_seen_ms < report.first_seen_ms || MAX_STAMP_MS < report.last_seen_ms {
             return Err(BadReport { field: "last_seen_ms" });
@@ -96,8 +114,10 @@ impl TryFrom<&AlertReport> for Alert {
         Ok(Self {
             id: report.id.parse().map_err(|_| BadReport { field: "id" })?,
             detector: Detector::from_id(&report.detector).ok_or(BadReport { field: "detector" })?,
-            host: name("host", &report.host)?,
-            matched: name("matched", &report.matched)?,
+            host: report.host.as_ref().map(name).transpose()?,
+            matched: report.matched()?,
+            action: IndicatorAction::from_word(&report.action)
+                .ok_or(BadReport { field: "action" })?,
             first_seen: UnixMillis(report.first_seen_ms),
             last_seen: UnixMillis(report.last_seen_ms),
             count: report.count,
@@ -106,8 +126,31 @@ impl TryFrom<&AlertReport> for Alert {
     }
 }
 
+impl AlertReport {
+    fn matched(&self) -> Result<Option<MatchedIndicator>, BadReport> {
+        let Some(entry) = &self.matched else { return Ok(None) };
+        let is_text = |text: &str, most: usize| {
+            !text.is_empty() && text.len() <= most && !text.contains(char::is_control)
+        };
+        if !is_text(entry, MAX_MATCHED) {
+            return Err(BadReport { field: "matched" });
+        }
+        let source = match (&self.source, self.indicator_id) {
+            (None, Some(id)) if i64::try_from(id).is_ok() => IndicatorSource::Tenant(id),
+            (Some(name), None) if is_text(name, MAX_SOURCE) => {
+                IndicatorSource::Feed(name.as_str().into())
+            }
+            (None, Some(_)) => return Err(BadReport { field: "indicator_id" }),
+            (Some(_), _) | (None, None) => return Err(BadReport { field: "source" }),
+        };
+        Ok(Some(MatchedIndicator { entry: entry.as_str().into(), source }))
+    }
+}
+
 /// The most alerts in one batch.
 pub const MAX_BATCH: usize = 50;
+/// Octets of a feed's name.
+const MAX_SOURCE: usize = 64;
 /// The year 9999: what a database and a calendar can still show.
 const MAX_STAMP_MS: u64 = 253_402_300_799_999;
 
@@ -128,6 +171,13 @@ mod tests {
         check("id", |report| report.id.push('0'));
         check("detector", |report| report.detector = "web.none".into());
         check("host", |report| report.host = Some("<script>".into()));
+        check("matched", |report| report.matched = Some(String::new()));
+        check("source", |report| report.source = None);
+        check("source", |report| report.indicator_id = Some(1));
+        check("indicator_id", |report| {
+            (report.source, report.indicator_id) = (None, Some(u64::MAX));
+        });
+        check("action", |report| report.action = "delete".into());
         check("count", |report| report.count = 0);
         check("last_seen_ms", |report| report.first_seen_ms = report.last_seen_ms + 1);
         check("last_seen_ms", |report| report.last_seen_ms = u64::MAX);
@@ -145,7 +195,11 @@ mod tests {
             id: AlertId::new(UnixMillis(1_800_000_000_000), 5),
             detector: Detector::WebPhishingBlocked,
             host: DomainName::parse(b"login.evil.test").ok(),
-            matched: DomainName::parse(b"evil.test").ok(),
+            matched: Some(MatchedIndicator {
+                entry: "evil.test".into(),
+                source: IndicatorSource::Feed("a feed".into()),
+            }),
+            action: IndicatorAction::Block,
             first_seen: UnixMillis(1_800_000_000_000),
             last_seen: UnixMillis(1_800_000_000_010),
             count: 2,

@@ -20,6 +20,9 @@ pub struct CheckinRequest {
     /// Of the indicator file in use; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub indicator_epoch: Option<u64>,
+    /// Of the tenant file in use; absent if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_epoch: Option<u64>,
     /// Since the program started.
     pub counters: Counters,
 }
@@ -45,6 +48,9 @@ pub struct CheckinReply {
     /// The newest indicator file; fetch the manifest when it is newer. Absent if there is none yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub indicator_epoch: Option<u64>,
+    /// The newest tenant file, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_epoch: Option<u64>,
     /// The portal's time, to correct the device's clock by.
     pub server_time_ms: u64,
 }

@@ -1,4 +1,4 @@
-//! `GET indicators/manifest`: which indicator file to hold, signed, and where it is.
+//! `GET indicators/manifest`: which indicator files to hold, signed, and where they are.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,14 +14,41 @@ pub struct ManifestReply {
 /// What is signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Epoch of the file; never lower than in an earlier manifest.
+    /// Epoch of the indicator file; never lower than in an earlier manifest. 0 where there is none.
     pub epoch: u64,
-    /// The file.
-    pub base: FileRef,
+    /// The indicator file. Absent if none was published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<FileRef>,
+    /// Shorter ways to it, and to the files before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deltas: Vec<DeltaRef>,
+    /// The file of the organization's own indicators. Absent if none was published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<TenantRef>,
 }
 
 impl Document for Manifest {
     const TYPE: &'static str = "bartizan-manifest+jwt";
+}
+
+/// What leads from one indicator file to a later one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeltaRef {
+    /// Epoch of the file that must be held.
+    pub from: u64,
+    /// Epoch of the file that it leads to.
+    pub to: u64,
+    /// The delta.
+    pub file: FileRef,
+}
+
+/// The file of the organization's own indicators.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantRef {
+    /// Its epoch, counted apart from the indicator file's.
+    pub epoch: u64,
+    /// The file.
+    pub file: FileRef,
 }
 
 /// A file by its contents.

@@ -88,6 +88,7 @@ mod tests {
             detector: Detector::WebPhishingBlocked,
             host: None,
             matched: None,
+            action: bartizan_model::IndicatorAction::Block,
             first_seen: UnixMillis(0),
             last_seen: UnixMillis(0),
             count: 1,

@@ -9,12 +9,14 @@
 
 use std::time::Instant;
 
-use bartizan_model::{Detector, DomainName, IndicatorCategory, UnixMillis, Verdict};
+use bartizan_indicators::Damaged;
+use bartizan_model::{DomainName, UnixMillis};
 use bartizan_wire::dns::{DnsAnswer, DnsQuery, set_id};
 use bartizan_wire::udp::{encode_udp, udp_overhead};
 
 use crate::questions::{Client, Question};
 use crate::sightings::Sighting;
+use crate::verdict::Judgement;
 use crate::{Engine, Output, UpstreamId, limits, verdict};
 
 impl Engine {
@@ -37,35 +39,42 @@ impl Engine {
             Client::Udp { .. } => self.stats.queries_udp += 1,
             Client::Tcp { .. } => self.stats.queries_tcp += 1,
         }
-        match self.threat_in(&query, std::iter::empty()) {
-            Some(threat) => self.block(&client, &query, threat, wall, now),
-            None => self.forward(client, &query, octets, now),
+        match self.threat_in(&query, std::iter::empty(), wall) {
+            Some(threat) if threat.judgement.stops() => {
+                self.block(&client, &query, threat, wall, now);
+            }
+            // It is judged again when the answer comes, with its aliases, and reported then.
+            Some(_) | None => self.forward(client, &query, octets, now),
         }
     }
 
     /// Finds what is listed among the name asked for and its aliases, the name first. A request that
-    /// is no standard query, or not for a host name, is none of our business.
+    /// is no standard query, or not for a host name, is none of our business. An indicator that allows the name
+    /// allows its aliases.
     fn threat_in(
-        &self,
+        &mut self,
         query: &DnsQuery<'_>,
         aliases: impl Iterator<Item = DomainName>,
+        wall: UnixMillis,
     ) -> Option<Threat> {
-        let asked = query.name().filter(|_| query.is_standard())?;
-        let threat_of = |name: &DomainName, is_alias: bool| {
-            let judgement = verdict::judge(&self.policy, self.indicators.as_ref(), name);
-            match (judgement.verdict, judgement.matched) {
-                (Verdict::Block(class), Some(matched)) => Some(Threat {
-                    class,
-                    asked: asked.clone(),
-                    // Any parent of a name is one.
-                    matched: DomainName::parse(matched.as_bytes()).ok()?,
-                    is_alias,
-                }),
-                (Verdict::Allow, _) | (Verdict::Block(_), None) => None,
+        let asked = query.name().filter(|_| query.is_standard())?.clone();
+        if let Some(judgement) = self.judge(&asked, wall) {
+            return Some(Threat { judgement, asked, is_alias: false });
+        }
+        let judgement = aliases.into_iter().find_map(|alias| self.judge(&alias, wall))?;
+        Some(Threat { judgement, asked, is_alias: true })
+    }
+
+    /// Judges a name. A damaged file lists nothing and is not asked again.
+    fn judge(&mut self, name: &DomainName, wall: UnixMillis) -> Option<Judgement> {
+        match verdict::judge(&self.policy, &self.indicators, name, wall) {
+            Ok(judgement) => judgement,
+            Err(Damaged) => {
+                self.stats.indicators_damaged += 1;
+                self.drop_damaged();
+                None
             }
-        };
-        threat_of(asked, false)
-            .or_else(|| aliases.into_iter().find_map(|alias| threat_of(&alias, true)))
+        }
     }
 
     fn block(
@@ -82,10 +91,17 @@ impl Engine {
             Some(answer) => self.reply(client, &answer, now),
             None => self.turn_away(client, now),
         }
+        self.report(threat, wall, now);
+    }
+
+    /// Raises an alert about a threat, or counts it into one, where its indicator wants that.
+    fn report(&mut self, threat: Threat, wall: UnixMillis, now: Instant) {
+        let Some(detector) = threat.judgement.detector else { return };
         let seen = Sighting {
-            detector: Detector::of_block(threat.class),
+            detector,
             host: threat.asked,
-            matched: threat.matched,
+            matched: threat.judgement.matched,
+            action: threat.judgement.action,
             first_seen: wall,
             last_seen: wall,
             count: 1,
@@ -136,9 +152,16 @@ impl Engine {
         if answer.id() != question.dns_id || !answer.answers(&query) {
             return false;
         }
-        if let Some(threat) = self.threat_in(&query, answer.cname_targets()) {
-            self.block(&question.client, &query, threat, wall, now);
-            return true;
+        match self.threat_in(&query, answer.cname_targets(), wall) {
+            Some(threat) if threat.judgement.stops() => {
+                self.block(&question.client, &query, threat, wall, now);
+                return true;
+            }
+            Some(threat) => {
+                self.stats.audited += u64::from(threat.judgement.detector.is_some());
+                self.report(threat, wall, now);
+            }
+            None => {}
         }
         let mut reply = octets.to_vec();
         // A parsed answer has room for an id.
@@ -184,13 +207,12 @@ impl Engine {
     }
 }
 
-/// Why a query is stopped.
+/// What is listed of a query.
 struct Threat {
-    class: IndicatorCategory,
+    judgement: Judgement,
     /// What the client asked for.
     asked: DomainName,
-    /// The entry that lists it or its alias.
-    matched: DomainName,
+    /// Whether an alias is listed, and not the name itself.
     is_alias: bool,
 }
 

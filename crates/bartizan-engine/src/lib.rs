@@ -49,7 +49,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use bartizan_indicators::IndicatorFile;
+use bartizan_indicators::{IndicatorFile, Indicators, TenantFile};
 use bartizan_model::{Alert, AlertId, Policy, ProtectionState, UnixMillis};
 use bartizan_wire::ParseError;
 use bartizan_wire::ip::{IpPacket, Protocol};
@@ -79,7 +79,7 @@ pub struct Engine {
     resolvers: Vec<IpAddr>,
     mtu: usize,
     policy: Policy,
-    indicators: Option<IndicatorFile>,
+    indicators: Indicators,
     questions: Questions,
     tcp: TcpServer,
     sightings: Sightings,
@@ -99,7 +99,7 @@ impl Engine {
             resolvers: config.resolvers,
             mtu,
             policy: Policy::default(),
-            indicators: None,
+            indicators: Indicators::default(),
             questions: Questions::default(),
             tcp: TcpServer::new(mtu, prf.draw(), now),
             sightings: Sightings::default(),
@@ -172,7 +172,12 @@ impl Engine {
 
     /// Takes a verified indicator file into use, in place of the one before.
     pub fn handle_indicators(&mut self, file: IndicatorFile) {
-        self.indicators = Some(file);
+        self.indicators.base = Some(file);
+    }
+
+    /// Takes a verified tenant file into use, in place of the one before.
+    pub fn handle_tenant_file(&mut self, file: TenantFile) {
+        self.indicators.tenant = Some(file);
     }
 
     /// Takes a policy into use. Whether it is newer than the one before is for the caller to know.
@@ -203,7 +208,7 @@ impl Engine {
     /// Returns whether the device is protected at this moment.
     #[must_use]
     pub fn protection(&self) -> ProtectionState {
-        match &self.indicators {
+        match &self.indicators.base {
             _ if !verdict::is_blocking(&self.policy) => ProtectionState::Off,
             Some(_) => ProtectionState::On,
             None => ProtectionState::Degraded,
@@ -219,7 +224,7 @@ impl Engine {
     /// Returns the epoch of the indicator file in use.
     #[must_use]
     pub fn indicator_epoch(&self) -> Option<u64> {
-        self.indicators.as_ref().map(IndicatorFile::epoch)
+        self.indicators.base.as_ref().map(IndicatorFile::epoch)
     }
 
     /// Returns the version of the policy in use.
@@ -253,6 +258,7 @@ impl Engine {
             detector: sighting.detector,
             host: named.then_some(sighting.host),
             matched: named.then_some(sighting.matched),
+            action: sighting.action,
             first_seen: sighting.first_seen,
             last_seen: sighting.last_seen,
             count: sighting.count,
@@ -269,6 +275,17 @@ impl Engine {
         let next = reasons.into_iter().filter_map(|(at, reason)| Some((at?, reason))).min();
         let (deadline, reason) = next.map_or((None, "nothing to do"), |(at, why)| (Some(at), why));
         Output::Wait { deadline, reason }
+    }
+
+    /// Gives up a file that turned out to be damaged: what is left protects, and the host fetches another.
+    pub(crate) fn drop_damaged(&mut self) {
+        let Indicators { base, tenant } = &mut self.indicators;
+        let damaged = base.take_if(|file| file.verify().is_err()).is_some()
+            | tenant.take_if(|file| file.verify().is_err()).is_some();
+        if !damaged {
+            // Signed, and yet unreadable: whoever built them is at fault, and either may be meant.
+            self.indicators = Indicators::default();
+        }
     }
 
     fn is_not_drained(&mut self) -> bool {

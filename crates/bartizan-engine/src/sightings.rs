@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use bartizan_model::{Detector, DomainName, UnixMillis};
+use bartizan_model::{Detector, DomainName, IndicatorAction, MatchedIndicator, UnixMillis};
 
 use crate::limits;
 
@@ -21,8 +21,10 @@ pub(crate) struct Sighting {
     pub(crate) detector: Detector,
     /// What was asked for.
     pub(crate) host: DomainName,
-    /// The entry that lists it.
-    pub(crate) matched: DomainName,
+    /// The indicator that decided.
+    pub(crate) matched: MatchedIndicator,
+    /// What was done.
+    pub(crate) action: IndicatorAction,
     pub(crate) first_seen: UnixMillis,
     pub(crate) last_seen: UnixMillis,
     pub(crate) count: u32,
@@ -186,7 +188,11 @@ mod tests {
         let host = DomainName::parse(format!("h{host}.test").as_bytes()).unwrap();
         Sighting {
             detector: Detector::WebPhishingBlocked,
-            matched: host.clone(),
+            matched: MatchedIndicator {
+                entry: host.as_str().into(),
+                source: bartizan_model::IndicatorSource::Tenant(1),
+            },
+            action: IndicatorAction::Block,
             host,
             first_seen: UnixMillis(stamp),
             last_seen: UnixMillis(stamp),

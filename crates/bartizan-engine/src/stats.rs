@@ -11,6 +11,10 @@ pub struct Stats {
     pub blocked: u64,
     /// Of these, by an alias in the resolver's answer.
     pub blocked_by_alias: u64,
+    /// Queries that were let through although listed, with an alert.
+    pub audited: u64,
+    /// Times that an indicator file turned out to be damaged and was given up.
+    pub indicators_damaged: u64,
     /// Queries sent on to the resolver.
     pub forwarded: u64,
     /// Queries sent on once more because the client asked again.

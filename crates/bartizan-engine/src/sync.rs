@@ -28,6 +28,8 @@ pub struct Held {
     pub checkin_interval_s: u32,
     /// Epoch of the indicator file in use.
     pub indicator_epoch: Option<u64>,
+    /// Epoch of the tenant file in use.
+    pub tenant_epoch: Option<u64>,
 }
 
 /// One conversation with the portal.
@@ -62,6 +64,8 @@ pub enum Done {
         policy_version: u64,
         /// Epoch of its indicator file, once there is one.
         indicator_epoch: Option<u64>,
+        /// Epoch of its tenant file, once there is one.
+        tenant_epoch: Option<u64>,
     },
     /// In use.
     Policy {
@@ -72,8 +76,10 @@ pub enum Done {
     },
     /// In use.
     Indicators {
-        /// Its epoch.
-        epoch: u64,
+        /// Epoch of the indicator file that is in use now.
+        epoch: Option<u64>,
+        /// Epoch of the tenant file that is in use now.
+        tenant_epoch: Option<u64>,
     },
 }
 
@@ -164,6 +170,12 @@ impl Sync {
         self.checkin_wanted = true;
     }
 
+    /// Takes note that an indicator file in use turned out to be damaged: it is fetched again.
+    pub fn handle_indicators_lost(&mut self) {
+        (self.held.indicator_epoch, self.held.tenant_epoch) = (None, None);
+        self.checkin_wanted = true;
+    }
+
     /// Takes the outcome of the task under way.
     pub fn handle_done(&mut self, done: &Done, now: Instant) {
         self.failures = 0;
@@ -180,9 +192,10 @@ impl Sync {
                 }
                 self.alerts.remove(settled);
             }
-            Done::CheckedIn { policy_version, indicator_epoch } => {
+            Done::CheckedIn { policy_version, indicator_epoch, tenant_epoch } => {
                 self.offered.policy_version = *policy_version;
                 self.offered.indicator_epoch = *indicator_epoch;
+                self.offered.tenant_epoch = *tenant_epoch;
                 self.schedule_checkin(now);
             }
             Done::Policy { version, checkin_interval_s } => {
@@ -191,9 +204,10 @@ impl Sync {
                 self.offered.policy_version = *version;
                 self.schedule_checkin(now);
             }
-            Done::Indicators { epoch } => {
-                self.held.indicator_epoch = Some(*epoch);
-                self.offered.indicator_epoch = Some(*epoch);
+            Done::Indicators { epoch, tenant_epoch } => {
+                (self.held.indicator_epoch, self.offered.indicator_epoch) = (*epoch, *epoch);
+                (self.held.tenant_epoch, self.offered.tenant_epoch) =
+                    (*tenant_epoch, *tenant_epoch);
                 // Say so: the console shows what a device holds.
                 self.checkin_wanted = true;
             }
@@ -217,7 +231,10 @@ impl Sync {
             Failure::Unusable => {
                 match task {
                     Kind::Policy => self.offered.policy_version = self.held.policy_version,
-                    Kind::Indicators => self.offered.indicator_epoch = self.held.indicator_epoch,
+                    Kind::Indicators => {
+                        self.offered.indicator_epoch = self.held.indicator_epoch;
+                        self.offered.tenant_epoch = self.held.tenant_epoch;
+                    }
                     Kind::Enroll | Kind::Token | Kind::Alerts | Kind::Checkin => {}
                 }
                 self.back_off(now);
@@ -268,7 +285,9 @@ impl Sync {
             Task::Checkin
         } else if self.held.policy_version < self.offered.policy_version {
             Task::Policy
-        } else if self.held.indicator_epoch < self.offered.indicator_epoch {
+        } else if self.held.indicator_epoch < self.offered.indicator_epoch
+            || self.held.tenant_epoch < self.offered.tenant_epoch
+        {
             Task::Indicators
         } else {
             return None;
@@ -333,15 +352,20 @@ mod tests {
             &mut sync,
             now,
             Task::Checkin,
-            Done::CheckedIn { policy_version: 1, indicator_epoch: Some(3) },
+            Done::CheckedIn { policy_version: 1, indicator_epoch: Some(3), tenant_epoch: None },
         );
         step(&mut sync, now, Task::Policy, Done::Policy { version: 1, checkin_interval_s: 900 });
-        step(&mut sync, now, Task::Indicators, Done::Indicators { epoch: 3 });
+        step(
+            &mut sync,
+            now,
+            Task::Indicators,
+            Done::Indicators { epoch: Some(3), tenant_epoch: None },
+        );
         step(
             &mut sync,
             now,
             Task::Checkin,
-            Done::CheckedIn { policy_version: 1, indicator_epoch: Some(3) },
+            Done::CheckedIn { policy_version: 1, indicator_epoch: Some(3), tenant_epoch: None },
         );
         let Output::Wait(Some(next), "check-in") = sync.poll_output(now) else {
             panic!("not at rest")
@@ -409,7 +433,7 @@ mod tests {
             &mut sync,
             now,
             Task::Checkin,
-            Done::CheckedIn { policy_version: 1, indicator_epoch: Some(9) },
+            Done::CheckedIn { policy_version: 1, indicator_epoch: Some(9), tenant_epoch: None },
         );
         assert_eq!(sync.poll_output(now), Output::Start(Task::Indicators));
         sync.handle_failure(Failure::Unusable, now);
@@ -421,7 +445,8 @@ mod tests {
     fn what_changes_during_a_check_in_is_said_in_the_next() {
         let now = t0();
         let mut sync = enrolled(now);
-        let current = Done::CheckedIn { policy_version: 1, indicator_epoch: Some(3) };
+        let current =
+            Done::CheckedIn { policy_version: 1, indicator_epoch: Some(3), tenant_epoch: None };
         sync.handle_status_change();
         assert_eq!(sync.poll_output(now), Output::Start(Task::Checkin));
         sync.handle_status_change();
@@ -456,6 +481,7 @@ mod tests {
             policy_version: 1,
             checkin_interval_s: 900,
             indicator_epoch: Some(3),
+            tenant_epoch: None,
         };
         let mut sync = Sync::new(held, [0; 16], now);
         sync.token_until = Some(now + Duration::from_secs(600));
@@ -470,6 +496,7 @@ mod tests {
             detector: Detector::WebPhishingBlocked,
             host: None,
             matched: None,
+            action: bartizan_model::IndicatorAction::Block,
             first_seen: UnixMillis(0),
             last_seen: UnixMillis(0),
             count: 1,

@@ -1,28 +1,70 @@
-//! Policy, indicators and a name in; what to do with it out. A pure function.
+//! Policy, indicators and a name in; what decides about it out. A pure function.
 
-use bartizan_indicators::IndicatorFile;
-use bartizan_model::{DomainName, Mode, Policy, Verdict, WebProtection};
+use bartizan_indicators::found::{Match, Source};
+use bartizan_indicators::{Damaged, Indicators};
+use bartizan_model::{
+    Detector, DomainName, IndicatorAction, IndicatorSource, MatchedIndicator, Mode, Policy,
+    UnixMillis, WebProtection,
+};
 
-/// What to do with a name, and the entry that says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Judgement<'name> {
-    pub(crate) verdict: Verdict,
-    /// The name or the parent of it that is listed; `None` if nothing is.
-    pub(crate) matched: Option<&'name str>,
+/// The indicator that decides about a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Judgement {
+    pub(crate) action: IndicatorAction,
+    /// Under which an alert is raised; `None` where none is to be.
+    pub(crate) detector: Option<Detector>,
+    pub(crate) matched: MatchedIndicator,
 }
 
-/// Judges a name. Without a file, and where policy has protection off, everything is allowed.
-pub(crate) fn judge<'name>(
-    policy: &Policy,
-    indicators: Option<&IndicatorFile>,
-    name: &'name DomainName,
-) -> Judgement<'name> {
-    let found = indicators.filter(|_| is_blocking(policy)).and_then(|file| file.lookup(name));
-    match found {
-        Some(found) => {
-            Judgement { verdict: Verdict::Block(found.class), matched: Some(found.matched) }
+impl Judgement {
+    /// Tells whether the name is stopped. Where only names are seen there is no page that could warn, so what is
+    /// to be warned of is stopped too.
+    pub(crate) fn stops(&self) -> bool {
+        match self.action {
+            IndicatorAction::Block | IndicatorAction::Warn => true,
+            IndicatorAction::Allow | IndicatorAction::Audit => false,
         }
-        None => Judgement { verdict: Verdict::Allow, matched: None },
+    }
+}
+
+/// Judges a name. Without a file, and where policy has protection off, nothing is listed.
+///
+/// # Errors
+/// A file turned out to be damaged: until it is replaced, the name passes.
+pub(crate) fn judge(
+    policy: &Policy,
+    indicators: &Indicators,
+    name: &DomainName,
+    wall: UnixMillis,
+) -> Result<Option<Judgement>, Damaged> {
+    if !is_blocking(policy) {
+        return Ok(None);
+    }
+    let found = indicators.lookup(name, wall)?;
+    Ok(found.map(|found| judgement_of(found.winner())))
+}
+
+fn judgement_of(winner: &Match<'_>) -> Judgement {
+    let (source, detector) = match winner.source {
+        Source::Tenant(own) => {
+            let detector = own.generate_alert.then_some(Detector::IndicatorMatched);
+            (IndicatorSource::Tenant(own.id), detector)
+        }
+        // What a feed only watches was not blocked, so the alert must not say so.
+        Source::Feed(name) => {
+            let detector = match winner.action {
+                IndicatorAction::Audit => Detector::IndicatorMatched,
+                IndicatorAction::Allow | IndicatorAction::Block | IndicatorAction::Warn => {
+                    Detector::of_block(winner.category)
+                }
+            };
+            (IndicatorSource::Feed(name.into()), Some(detector))
+        }
+    };
+    Judgement {
+        action: winner.action,
+        detector: detector.filter(|_| winner.action != IndicatorAction::Allow),
+        matched: MatchedIndicator { entry: winner.entry.to_string().into(), source },
     }
 }
 
@@ -36,41 +78,102 @@ pub(crate) fn is_blocking(policy: &Policy) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use bartizan_indicators::IndicatorFile;
+    use bartizan_indicators::TenantFile;
     use bartizan_indicators::build::{Stamp, build};
     use bartizan_indicators::compile::Compiled;
-    use bartizan_model::{IndicatorCategory, UnixMillis};
+    use bartizan_indicators::tenant::{TenantIndicator, build_tenant};
+    use bartizan_model::{IndicatorCategory, Severity};
     use ed25519_dalek::SigningKey;
 
     use super::*;
 
+    const ON: (Mode, WebProtection) = (Mode::Dns, WebProtection::Block);
+
     #[test]
     fn a_listed_name_is_blocked_where_policy_blocks() {
-        check("evil.test", Mode::Dns, WebProtection::Block, Some("evil.test"));
-        check("login.evil.test", Mode::Dns, WebProtection::Block, Some("evil.test"));
-        check("good.test", Mode::Dns, WebProtection::Block, None);
-        check("evil.test", Mode::Dns, WebProtection::Off, None);
-        check("evil.test", Mode::Off, WebProtection::Block, None);
-        check("evil.test", Mode::Off, WebProtection::Off, None);
+        let malware =
+            Some((IndicatorAction::Block, Some(Detector::WebMalwareBlocked), "evil.test"));
+        check("evil.test", ON, malware);
+        check("login.evil.test", ON, malware);
+        check("good.test", ON, None);
+        check("evil.test", (Mode::Dns, WebProtection::Off), None);
+        check("evil.test", (Mode::Off, WebProtection::Block), None);
+        check("evil.test", (Mode::Off, WebProtection::Off), None);
+    }
+
+    #[test]
+    fn an_own_indicator_says_what_is_done_and_whether_it_is_told() {
+        let told = Some(Detector::IndicatorMatched);
+        check("fine.evil.test", ON, Some((IndicatorAction::Allow, None, "fine.evil.test")));
+        check("watched.test", ON, Some((IndicatorAction::Audit, told, "watched.test")));
+        check("warned.test", ON, Some((IndicatorAction::Warn, told, "warned.test")));
+        check("quiet.test", ON, Some((IndicatorAction::Block, None, "quiet.test")));
+    }
+
+    #[test]
+    fn what_is_blocked_or_warned_of_is_stopped() {
+        for (name, stops) in [
+            ("evil.test", true),
+            ("fine.evil.test", false),
+            ("watched.test", false),
+            ("warned.test", true),
+        ] {
+            assert_eq!(judged(name, ON).unwrap().stops(), stops, "{name}");
+        }
     }
 
     #[test]
     fn without_a_file_everything_is_allowed() {
         let name = DomainName::parse(b"evil.test").unwrap();
-        let judgement = judge(&Policy::default(), None, &name);
-        assert_eq!(judgement, Judgement { verdict: Verdict::Allow, matched: None });
+        let judgement = judge(&Policy::default(), &Indicators::default(), &name, UnixMillis(0));
+        assert_eq!(judgement, Ok(None));
     }
 
     #[track_caller]
-    fn check(name: &str, mode: Mode, web_protection: WebProtection, matched: Option<&str>) {
+    fn check(
+        name: &str,
+        policy: (Mode, WebProtection),
+        expected: Option<(IndicatorAction, Option<Detector>, &str)>,
+    ) {
+        let judgement = judged(name, policy);
+        let seen =
+            judgement.as_ref().map(|seen| (seen.action, seen.detector, &*seen.matched.entry));
+        assert_eq!(seen, expected, "{name}");
+    }
+
+    fn judged(name: &str, (mode, web_protection): (Mode, WebProtection)) -> Option<Judgement> {
         let key = SigningKey::from_bytes(&[7; 32]);
         let listed = Compiled::of(&[("evil.test".parse().unwrap(), IndicatorCategory::Malware)]);
-        let stamp = Stamp { epoch: 1, built_at: UnixMillis(0), hash_key: [1; 16] };
-        let octets = build(&listed, stamp, &key).unwrap().into_boxed_slice();
-        let file = IndicatorFile::open(octets, &key.verifying_key(), 0).unwrap();
+        let stamp = Stamp { epoch: 1, built_at: UnixMillis(0) };
+        let base = build(&listed, stamp, &key).unwrap();
+        let own = [
+            ("fine.evil.test", IndicatorAction::Allow, true),
+            ("watched.test", IndicatorAction::Audit, true),
+            ("warned.test", IndicatorAction::Warn, true),
+            ("quiet.test", IndicatorAction::Block, false),
+        ];
+        let own: Vec<_> = (1..)
+            .zip(own)
+            .map(|(id, (pattern, action, generate_alert))| TenantIndicator {
+                id,
+                pattern: pattern.parse().unwrap(),
+                action,
+                category: IndicatorCategory::Custom,
+                severity: Severity::High,
+                title: String::new(),
+                expires_at: None,
+                generate_alert,
+            })
+            .collect();
+        let tenant = build_tenant(&own, 1, UnixMillis(0), &key);
+        let key = key.verifying_key();
+        let indicators = Indicators {
+            base: Some(IndicatorFile::open(Box::new(base), &key, 0).unwrap()),
+            tenant: Some(TenantFile::open(Box::new(tenant), &key, 0).unwrap()),
+        };
         let policy = Policy { mode, web_protection, ..Policy::default() };
         let name = DomainName::parse(name.as_bytes()).unwrap();
-        let verdict =
-            matched.map_or(Verdict::Allow, |_| Verdict::Block(IndicatorCategory::Malware));
-        assert_eq!(judge(&policy, Some(&file), &name), Judgement { verdict, matched });
+        judge(&policy, &indicators, &name, UnixMillis(0)).unwrap()
     }
 }

@@ -13,11 +13,13 @@ use anyhow::Context;
 use bartizan_contract::checkin::{CheckinRequest, Counters};
 use bartizan_contract::enroll::{EnrollmentToken, Platform};
 use bartizan_engine::sync::{Done, Failure, Held, Output, Sync, Task};
+use bartizan_indicators::{IndicatorFile, TenantFile};
 use bartizan_model::{Alert, Policy};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::courier::Courier;
+use crate::indicators::HeldFiles;
 use crate::portal::{Http, Job, News, Outcome, PortalClient};
 use crate::random;
 use crate::spool::Spool;
@@ -57,8 +59,12 @@ pub struct Status {
     pub policy_version: u64,
     /// Epoch of the indicator file in use.
     pub indicator_epoch: Option<u64>,
-    /// How many names it lists.
+    /// How many entries it holds.
     pub indicator_entries: u64,
+    /// Epoch of the file of the organization's own indicators in use.
+    pub tenant_epoch: Option<u64>,
+    /// How many it holds.
+    pub tenant_entries: u64,
     /// Alerts that the portal has not confirmed.
     pub alerts_waiting: usize,
     /// When the portal last answered; Unix milliseconds, 0 for never.
@@ -118,12 +124,14 @@ impl Device {
         let policy =
             identity.as_ref().and_then(|identity| state.policy(identity)).unwrap_or_default();
         let indicators = identity.as_ref().and_then(|identity| state.indicators(identity));
+        let tenant = identity.as_ref().and_then(|identity| state.tenant(identity));
         let spool = Spool::new(state.alerts());
         let held = Held {
             enrolled: identity.is_some(),
             policy_version: policy.version,
             checkin_interval_s: policy.checkin_interval_s,
-            indicator_epoch: indicators.as_ref().map(|file| file.epoch()),
+            indicator_epoch: indicators.as_ref().map(IndicatorFile::epoch),
+            tenant_epoch: tenant.as_ref().map(TenantFile::epoch),
         };
 
         let client = PortalClient {
@@ -137,6 +145,7 @@ impl Device {
             access_token: None,
             policy_version: held.policy_version,
             indicator_epoch: held.indicator_epoch.unwrap_or(0),
+            tenant_epoch: held.tenant_epoch.unwrap_or(0),
         };
         let to_control = sender.clone();
         let courier = Courier::start(client, move |outcome| {
@@ -154,16 +163,16 @@ impl Device {
             platform: setup.platform,
             identity,
             policy: policy.clone(),
-            indicator_epoch: held.indicator_epoch,
-            indicator_entries: indicators.as_ref().map_or(0, |file| file.entries()),
+            held: HeldFiles::default(),
+            indicator_entries: 0,
+            tenant_entries: 0,
+            damaged: 0,
             last_contact_ms: 0,
             problem: None,
             shown: None,
         };
         control.tunnel.tell(Command::Policy(policy));
-        if let Some(file) = indicators {
-            control.tunnel.tell(Command::Indicators(file));
-        }
+        control.take(indicators.map(Box::new), tenant.map(Box::new));
         for alert in control.spool.waiting().context("cannot read the waiting alerts")? {
             control.queue(alert);
         }
@@ -206,8 +215,11 @@ struct Control {
     platform: Platform,
     identity: Option<Identity>,
     policy: Policy,
-    indicator_epoch: Option<u64>,
+    held: HeldFiles,
     indicator_entries: u64,
+    tenant_entries: u64,
+    /// How often a file turned out to be damaged, as far as something was done about it.
+    damaged: u64,
     last_contact_ms: u64,
     problem: Option<String>,
     shown: Option<Status>,
@@ -232,7 +244,7 @@ impl Control {
             });
             match events.recv_timeout(pause) {
                 Ok(Event::Tunnel(tunnel::Event::Alert(alert))) => self.alert(alert),
-                Ok(Event::Tunnel(tunnel::Event::Protection)) => self.sync.handle_status_change(),
+                Ok(Event::Tunnel(tunnel::Event::Protection)) => self.look(),
                 Ok(Event::Tunnel(tunnel::Event::Ended(ended))) => {
                     self.show();
                     return ended.context("the tunnel has ended");
@@ -268,7 +280,7 @@ impl Control {
             Task::Token => Job::Token,
             Task::Alerts(alerts) => Job::Alerts(alerts),
             Task::Policy => Job::Policy,
-            Task::Indicators => Job::Indicators,
+            Task::Indicators => Job::Indicators(self.held),
             Task::Checkin => {
                 let status = self.status();
                 Job::Checkin(CheckinRequest {
@@ -279,6 +291,7 @@ impl Control {
                     app_version: self.platform.app_version.clone(),
                     policy_version: status.policy_version,
                     indicator_epoch: status.indicator_epoch,
+                    tenant_epoch: status.tenant_epoch,
                     counters: status.counters,
                 })
             }
@@ -298,16 +311,7 @@ impl Control {
                 self.policy = policy.clone();
                 self.tunnel.tell(Command::Policy(policy));
             }
-            Some(News::Indicators(file)) => {
-                tracing::info!(
-                    indicators.epoch = file.epoch(),
-                    indicators.entries = file.entries(),
-                    "indicators in use"
-                );
-                self.indicator_epoch = Some(file.epoch());
-                self.indicator_entries = file.entries();
-                self.tunnel.tell(Command::Indicators(file));
-            }
+            Some(News::Indicators { base, tenant }) => self.take(base, tenant),
             None => {}
         }
         match outcome.result {
@@ -337,6 +341,42 @@ impl Control {
         }
     }
 
+    /// Takes indicator files into use.
+    fn take(&mut self, base: Option<Box<IndicatorFile>>, tenant: Option<Box<TenantFile>>) {
+        if let Some(file) = base {
+            tracing::info!(
+                indicators.epoch = file.epoch(),
+                indicators.entries = file.entries(),
+                "indicators in use"
+            );
+            self.held.base = Some(file.epoch());
+            self.indicator_entries = file.entries();
+            self.tunnel.tell(Command::Indicators(file));
+        }
+        if let Some(file) = tenant {
+            tracing::info!(
+                tenant_file.epoch = file.epoch(),
+                tenant_file.entries = file.entries(),
+                "own indicators in use"
+            );
+            self.held.tenant = Some(file.epoch());
+            self.tenant_entries = file.entries();
+            self.tunnel.tell(Command::Tenant(file));
+        }
+    }
+
+    /// Looks at what the tunnel says of itself.
+    fn look(&mut self) {
+        let damaged = self.tunnel.snapshot().stats.indicators_damaged;
+        if self.damaged < damaged {
+            tracing::error!("an indicator file on disk is damaged and is fetched again");
+            self.damaged = damaged;
+            self.held = HeldFiles::default();
+            self.sync.handle_indicators_lost();
+        }
+        self.sync.handle_status_change();
+    }
+
     fn status(&self) -> Status {
         let engine = self.tunnel.snapshot();
         Status {
@@ -344,8 +384,10 @@ impl Control {
             device_id: self.identity.as_ref().map(|identity| identity.device.to_string()),
             tenant: self.identity.as_ref().map(|identity| identity.tenant_name.clone()),
             policy_version: self.policy.version,
-            indicator_epoch: self.indicator_epoch,
+            indicator_epoch: self.held.base,
             indicator_entries: self.indicator_entries,
+            tenant_epoch: self.held.tenant,
+            tenant_entries: self.tenant_entries,
             alerts_waiting: self.sync.alerts_waiting(),
             last_contact_ms: self.last_contact_ms,
             problem: self.problem.clone(),

@@ -14,6 +14,7 @@
 pub mod clock;
 pub mod control;
 mod courier;
+mod indicators;
 pub mod portal;
 mod random;
 pub mod spool;

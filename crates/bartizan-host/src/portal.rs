@@ -4,6 +4,7 @@
 //! - What the portal sends is verified before it is kept, and kept before it is used.
 //! - A reply is read up to a bound; a portal that says too much is taken for unreachable.
 
+use std::io::Write;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,21 +12,20 @@ use bartizan_contract::alerts::{AlertAck, AlertBatch, AlertReport};
 use bartizan_contract::checkin::{CheckinReply, CheckinRequest};
 use bartizan_contract::dpop::{self, Request};
 use bartizan_contract::enroll::{EnrollReply, EnrollRequest, EnrollmentToken, Platform};
-use bartizan_contract::indicators::{Manifest, ManifestReply};
 use bartizan_contract::keys::Jwk;
+use bartizan_contract::path;
 use bartizan_contract::policy::PolicyReply;
 use bartizan_contract::problem::{Problem, code};
 use bartizan_contract::token::{self, TokenReply, TokenRequest};
-use bartizan_contract::{path, signed};
 use bartizan_engine::sync::{Done, Failure};
-use bartizan_indicators::IndicatorFile;
+use bartizan_indicators::{IndicatorFile, TenantFile};
 use bartizan_model::{Alert, AlertId, Policy, UnixMillis};
 use p256::ecdsa::SigningKey;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
+use crate::indicators::HeldFiles;
 use crate::random;
 use crate::state::{Identity, StateDir, verify_policy};
 
@@ -36,6 +36,17 @@ pub trait Http: Send {
     /// # Errors
     /// No answer, for people to read.
     fn send(&mut self, request: HttpRequest) -> Result<HttpResponse, String>;
+
+    /// Sends a request for a file and writes it to `to` as it comes, for as long as that takes within reason. An
+    /// answer that is no success comes back with its body.
+    ///
+    /// # Errors
+    /// No answer, or not the whole of it, for people to read. Part of it may have been written.
+    fn download(
+        &mut self,
+        request: HttpRequest,
+        to: &mut dyn Write,
+    ) -> Result<HttpResponse, String>;
 }
 
 /// A request.
@@ -64,6 +75,12 @@ pub struct HttpResponse {
     pub body: Vec<u8>,
 }
 
+impl HttpResponse {
+    fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
 /// A conversation to have, with all it needs.
 #[derive(Debug)]
 pub(crate) enum Job {
@@ -72,7 +89,7 @@ pub(crate) enum Job {
     Alerts(Vec<Alert>),
     Checkin(CheckinRequest),
     Policy,
-    Indicators,
+    Indicators(HeldFiles),
 }
 
 /// How it went.
@@ -87,7 +104,11 @@ pub(crate) struct Outcome {
 pub(crate) enum News {
     Identity(Box<Identity>),
     Policy(Policy),
-    Indicators(IndicatorFile),
+    /// What is newer; either may have stayed.
+    Indicators {
+        base: Option<Box<IndicatorFile>>,
+        tenant: Option<Box<TenantFile>>,
+    },
 }
 
 /// The device's side of the contract.
@@ -101,16 +122,19 @@ pub(crate) struct PortalClient {
     pub(crate) identity: Option<Identity>,
     pub(crate) access_token: Option<String>,
     pub(crate) policy_version: u64,
+    /// Of the newest indicator file ever used: an older one is refused.
     pub(crate) indicator_epoch: u64,
+    /// Of the newest tenant file, likewise.
+    pub(crate) tenant_epoch: u64,
 }
 
 /// A failure, and what to tell people about it.
-struct Trouble {
-    failure: Failure,
-    detail: String,
+pub(crate) struct Trouble {
+    pub(crate) failure: Failure,
+    pub(crate) detail: String,
 }
 
-type Called<T> = Result<T, Trouble>;
+pub(crate) type Called<T> = Result<T, Trouble>;
 
 impl PortalClient {
     pub(crate) fn perform(&mut self, job: Job) -> Outcome {
@@ -120,7 +144,7 @@ impl PortalClient {
             Job::Alerts(alerts) => self.alerts(&alerts).map(|done| (done, None)),
             Job::Checkin(request) => self.checkin(&request).map(|done| (done, None)),
             Job::Policy => self.policy(),
-            Job::Indicators => self.indicators(),
+            Job::Indicators(held) => self.indicators(held),
         };
         match outcome {
             Ok((done, news)) => Outcome { result: Ok(done), news, problem: None },
@@ -194,6 +218,7 @@ impl PortalClient {
         Ok(Done::CheckedIn {
             policy_version: reply.policy_version,
             indicator_epoch: reply.indicator_epoch,
+            tenant_epoch: reply.tenant_epoch,
         })
     }
 
@@ -211,54 +236,7 @@ impl PortalClient {
         Ok((done, Some(News::Policy(policy))))
     }
 
-    fn indicators(&mut self) -> Called<(Done, Option<News>)> {
-        let reply: ManifestReply = self.call_as_device("GET", path::MANIFEST, None::<&()>)?;
-        let identity = self.identity()?;
-        let manifest: Manifest = signed::open(&reply.manifest, &identity.portal_key)
-            .map_err(|error| unusable(&error.into()))?;
-        if MAX_INDICATOR_FILE < manifest.base.size_bytes {
-            return Err(unusable(&anyhow::anyhow!("indicator file is larger than a device holds")));
-        }
-        let octets = self.download(&manifest)?;
-        let used = || -> anyhow::Result<IndicatorFile> {
-            let digest: String =
-                Sha256::digest(&octets).iter().map(|octet| format!("{octet:02x}")).collect();
-            anyhow::ensure!(
-                digest == manifest.base.sha256,
-                "indicator file is not the one in the manifest"
-            );
-            let file = IndicatorFile::open(
-                octets.clone().into(),
-                &identity.portal_key,
-                self.indicator_epoch,
-            )?;
-            anyhow::ensure!(
-                file.epoch() == manifest.epoch,
-                "indicator file is of another epoch than the manifest"
-            );
-            self.state.keep_indicators(&octets)?;
-            Ok(file)
-        };
-        let file = used().map_err(|error| unusable(&error))?;
-        self.indicator_epoch = file.epoch();
-        Ok((Done::Indicators { epoch: file.epoch() }, Some(News::Indicators(file))))
-    }
-
-    fn download(&mut self, manifest: &Manifest) -> Called<Vec<u8>> {
-        let path = format!("{}{}", path::INDICATOR_FILE, manifest.base.sha256);
-        let identity = self.identity()?;
-        let token = self.access_token.clone();
-        self.send(
-            "GET",
-            &path,
-            Vec::new(),
-            &identity.key,
-            token.as_deref(),
-            manifest.base.size_bytes,
-        )
-    }
-
-    fn call_as_device<R: DeserializeOwned>(
+    pub(crate) fn call_as_device<R: DeserializeOwned>(
         &mut self,
         method: &'static str,
         path: &str,
@@ -293,6 +271,28 @@ impl PortalClient {
         token: Option<&str>,
         max_reply: u64,
     ) -> Called<Vec<u8>> {
+        let request = self.request(method, path, body, key, token, max_reply);
+        let response = self.http.send(request).map_err(|error| unreachable(&error))?;
+        if response.is_success() { Ok(response.body) } else { Err(self.trouble(&response)) }
+    }
+
+    /// Gets what lies at a path, as a device, and writes it to `to`.
+    pub(crate) fn fetch(&mut self, path: &str, size: u64, to: &mut dyn Write) -> Called<()> {
+        let (key, token) = (self.identity()?.key, self.access_token.clone());
+        let request = self.request("GET", path, Vec::new(), &key, token.as_deref(), size);
+        let response = self.http.download(request, to).map_err(|error| unreachable(&error))?;
+        if response.is_success() { Ok(()) } else { Err(self.trouble(&response)) }
+    }
+
+    fn request(
+        &self,
+        method: &'static str,
+        path: &str,
+        body: Vec<u8>,
+        key: &SigningKey,
+        token: Option<&str>,
+        max_reply: u64,
+    ) -> HttpRequest {
         let url = format!("{}{path}", self.url);
         let request = Request { method, url: &url, access_token: token };
         let proof = dpop::prove(request, key, self.clock.wall(), random::octets());
@@ -303,15 +303,7 @@ impl PortalClient {
         if !body.is_empty() {
             headers.push(("content-type", "application/json".into()));
         }
-        let response = self
-            .http
-            .send(HttpRequest { method, url, headers, body, max_reply })
-            .map_err(|error| unreachable(&error))?;
-        if (200..300).contains(&response.status) {
-            Ok(response.body)
-        } else {
-            Err(self.trouble(&response))
-        }
+        HttpRequest { method, url, headers, body, max_reply }
     }
 
     /// Reads an answer that is not a success.
@@ -345,7 +337,7 @@ impl PortalClient {
         Trouble { failure, detail }
     }
 
-    fn identity(&self) -> Called<Identity> {
+    pub(crate) fn identity(&self) -> Called<Identity> {
         self.identity.clone().ok_or_else(|| refused("not enrolled"))
     }
 }
@@ -375,7 +367,7 @@ fn unreachable(detail: &impl ToString) -> Trouble {
     Trouble { failure: Failure::Unreachable, detail: detail.to_string() }
 }
 
-fn unusable(error: &anyhow::Error) -> Trouble {
+pub(crate) fn unusable(error: &anyhow::Error) -> Trouble {
     Trouble { failure: Failure::Unusable, detail: format!("{error:#}") }
 }
 
@@ -385,8 +377,6 @@ fn refused(detail: &str) -> Trouble {
 
 /// Replies are small but for files.
 const MAX_REPLY: u64 = 256 * 1024;
-/// What the engine's budget sets aside.
-const MAX_INDICATOR_FILE: u64 = bartizan_engine::limits::INDICATOR_OCTETS as u64;
 const _: () = assert!(
     bartizan_engine::limits::ALERT_BATCH <= bartizan_contract::alerts::MAX_BATCH,
     "the portal must take what the device sends at once"

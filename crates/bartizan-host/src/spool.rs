@@ -79,7 +79,9 @@ fn file_name(id: AlertId) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bartizan_model::{Detector, DomainName, UnixMillis};
+    use bartizan_model::{
+        Detector, DomainName, IndicatorAction, IndicatorSource, MatchedIndicator, UnixMillis,
+    };
 
     use super::*;
 
@@ -112,7 +114,11 @@ mod tests {
             id: AlertId(id),
             detector: Detector::WebPhishingBlocked,
             host: DomainName::parse(b"evil.test").ok(),
-            matched: DomainName::parse(b"evil.test").ok(),
+            matched: Some(MatchedIndicator {
+                entry: "evil.test".into(),
+                source: IndicatorSource::Tenant(1),
+            }),
+            action: IndicatorAction::Block,
             first_seen: UnixMillis(1),
             last_seen: UnixMillis(2),
             count: 1,

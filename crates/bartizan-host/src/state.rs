@@ -6,6 +6,7 @@
 //! | `enrolling.key` | the private key, from the first try to enroll until there is an identity; mode 0600 |
 //! | `policy.jws` | the policy in use, as the portal signed it |
 //! | `indicators.bin` | the indicator file in use, as the portal signed it |
+//! | `tenant.bin` | the organization's own indicators, likewise |
 //! | `alerts/` | alerts the portal has not taken yet ([`crate::spool`]) |
 //! | `status.json` | how the device is, for people and programs to read |
 //!
@@ -15,14 +16,14 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use bartizan_contract::keys::Jwk;
 use bartizan_contract::policy::PolicyDocument;
 use bartizan_contract::signed;
-use bartizan_indicators::IndicatorFile;
+use bartizan_indicators::{IndicatorFile, Octets, TenantFile, mapping};
 use bartizan_model::{DeviceId, Policy};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -155,21 +156,39 @@ impl StateDir {
         self.replace("policy.jws", sealed.as_bytes())
     }
 
-    /// Reads the indicator file in use, verified; `None` if there is none that can be used.
+    /// Opens the indicator file in use; `None` if there is none that can be used. Pages are verified as they are read.
     #[must_use]
     pub fn indicators(&self, identity: &Identity) -> Option<IndicatorFile> {
-        let octets = fs::read(self.root.join("indicators.bin")).ok()?;
-        IndicatorFile::open(octets.into(), &identity.portal_key, 0)
+        let octets = mapping::map(&self.root.join(INDICATORS)).ok()?;
+        IndicatorFile::open(octets, &identity.portal_key, 0)
             .inspect_err(|error| tracing::warn!(error = %error, "kept indicator file not usable"))
             .ok()
     }
 
-    /// Keeps an indicator file that was verified.
+    /// Opens the tenant file in use; `None` if there is none that can be used.
+    #[must_use]
+    pub fn tenant(&self, identity: &Identity) -> Option<TenantFile> {
+        let octets = mapping::map(&self.root.join(TENANT)).ok()?;
+        TenantFile::open(octets, &identity.portal_key, 0)
+            .inspect_err(|error| tracing::warn!(error = %error, "kept tenant file not usable"))
+            .ok()
+    }
+
+    /// Starts a file that is to replace another once it is whole.
     ///
     /// # Errors
     /// The disk does not take it.
-    pub fn keep_indicators(&self, octets: &[u8]) -> anyhow::Result<()> {
-        self.replace("indicators.bin", octets)
+    pub(crate) fn unfinished(&self, name: &'static str) -> anyhow::Result<Unfinished> {
+        let beside = self.root.join(format!("{name}.new"));
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&beside)
+            .with_context(|| format!("cannot write {}", beside.display()))?;
+        Ok(Unfinished { folder: self.root.clone(), name, file })
     }
 
     /// Shows how the device is. Whole or not at all, but not flushed: nothing depends on it.
@@ -215,6 +234,50 @@ fn new_device_key() -> SigningKey {
     }
 }
 
+/// A file beside the one that it is to replace.
+pub(crate) struct Unfinished {
+    folder: PathBuf,
+    name: &'static str,
+    file: File,
+}
+
+impl Unfinished {
+    /// Writes octets at a place.
+    pub(crate) fn write_at(&self, at: u64, octets: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(octets, at)
+    }
+
+    /// Maps what was written. Nothing may be written after that.
+    pub(crate) fn map(&self) -> io::Result<Octets> {
+        mapping::map(&self.beside())
+    }
+
+    /// Gives it its name, and returns once that is on disk.
+    pub(crate) fn finish(&self) -> anyhow::Result<()> {
+        let finished = || -> io::Result<()> {
+            self.file.sync_all()?;
+            fs::rename(self.beside(), self.folder.join(self.name))?;
+            File::open(&self.folder)?.sync_all()
+        };
+        finished()
+            .with_context(|| format!("cannot write {}", self.folder.join(self.name).display()))
+    }
+
+    fn beside(&self) -> PathBuf {
+        self.folder.join(format!("{}.new", self.name))
+    }
+}
+
+impl Write for Unfinished {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.file.write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
 /// Replaces a file whole or not at all, and returns once that is on disk.
 pub(crate) fn replace(folder: &Path, name: &str, octets: &[u8]) -> io::Result<()> {
     let beside = folder.join(format!("{name}.new"));
@@ -225,6 +288,11 @@ pub(crate) fn replace(folder: &Path, name: &str, octets: &[u8]) -> io::Result<()
     fs::rename(&beside, folder.join(name))?;
     File::open(folder)?.sync_all()
 }
+
+/// Name of the indicator file.
+pub(crate) const INDICATORS: &str = "indicators.bin";
+/// Name of the tenant file.
+pub(crate) const TENANT: &str = "tenant.bin";
 
 #[cfg(test)]
 mod tests {

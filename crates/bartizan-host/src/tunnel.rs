@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bartizan_engine::{Engine, EngineConfig, Output, Stats, UpstreamFailed};
-use bartizan_indicators::IndicatorFile;
+use bartizan_indicators::{IndicatorFile, TenantFile};
 use bartizan_model::{Alert, Policy, ProtectionState};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -29,7 +29,9 @@ use crate::upstream::Upstream;
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Use this file from now on.
-    Indicators(IndicatorFile),
+    Indicators(Box<IndicatorFile>),
+    /// Use this file too.
+    Tenant(Box<TenantFile>),
     /// Use this policy from now on.
     Policy(Policy),
     /// End.
@@ -48,7 +50,7 @@ pub(crate) struct Snapshot {
 pub(crate) enum Event {
     /// To be put on disk, then queued.
     Alert(Alert),
-    /// The protection state is another than it was; see the snapshot.
+    /// The protection state is another than it was, or a file turned out to be damaged; see the snapshot.
     Protection,
     /// The tunnel has ended: stopped, or its interface is gone.
     Ended(io::Result<()>),
@@ -210,7 +212,8 @@ impl Turning {
     fn obey(&mut self, commands: &Receiver<Command>) -> bool {
         loop {
             match commands.try_recv() {
-                Ok(Command::Indicators(file)) => self.engine.handle_indicators(file),
+                Ok(Command::Indicators(file)) => self.engine.handle_indicators(*file),
+                Ok(Command::Tenant(file)) => self.engine.handle_tenant_file(*file),
                 Ok(Command::Policy(policy)) => self.engine.handle_policy(policy),
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return true,
                 Err(TryRecvError::Empty) => return false,
@@ -221,7 +224,8 @@ impl Turning {
     fn show(&self, events: &impl Fn(Event)) {
         let current = snapshot_of(&self.engine);
         let mut shown = self.snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let changed = shown.protection != current.protection;
+        let changed = shown.protection != current.protection
+            || shown.stats.indicators_damaged != current.stats.indicators_damaged;
         *shown = current;
         drop(shown);
         if changed {

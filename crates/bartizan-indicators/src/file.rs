@@ -1,329 +1,404 @@
-//! Reading an indicator file: layout, verification, lookup.
+//! The indicator file: what feeds list, as keyed hashes, a million and more in a few megabytes.
 //!
-//! # Layout (all integers little-endian)
+//! Header and page hashes are those of [`crate::container`]; magic `BTZ-INDI`. `docs/indicator-format.md` is the
+//! whole specification.
 //!
-//! | Octets | What |
+//! # Layout of the body
+//! | What | Octets |
 //! |---|---|
-//! | 0..8 | magic `BTZ-INDI` |
-//! | 8..12 | format version, [`FORMAT_VERSION`] |
-//! | 12..16 | bucket bits *b*, 0 to 20 |
-//! | 16..24 | epoch: grows with every file of a tenant |
-//! | 24..32 | built at, Unix milliseconds |
-//! | 32..40 | number of entries *n* |
-//! | 40..56 | key of the name hash, drawn anew for each file |
-//! | 56..88 | SHA-256 of everything from octet 152 on |
-//! | 88..152 | Ed25519 signature over octets 0..88 |
-//! | 152.. | bucket index: 2^*b* + 1 numbers of 4 octets |
-//! | | name hashes: *n* numbers of 8 octets, ascending |
-//! | | classes: *n* octets |
+//! | palette: the attributes that occur | 8 each: category, action, source (2), zero (4) |
+//! | sources: where each name begins and the last ends, then the names | 4 each, then UTF-8 |
+//! | networks, IPv4 and IPv6 | [`crate::networks`] |
+//! | shards | [`crate::shard`] |
+//! | directory of the shards | [`crate::shard::RECORD`] each |
 //!
-//! A name is listed if SipHash-2-4 of its text, or of a parent's, is among the hashes. The bucket of
-//! a hash is its upper *b* bits, and the index gives where each bucket starts.
+//! What is hashed is `evil.test` for a domain, `=evil.test` for a host alone, `*.evil.test` for what is under it,
+//! `evil.test/path?query` for a URL; of an address a zero, 4 or 6, and its octets. The hash is SipHash-1-3 under the
+//! file's key; its upper bits say the shard.
 //!
 //! # Invariants
-//! - An [`IndicatorFile`] was whole, signed and consistent when opened; lookups neither fail nor allocate.
-//! - No input panics (`fuzz_open`).
-//! - Two names share a hash with probability 2^-64 a pair, under a key that a lister cannot know
-//!   beforehand: at a million entries 5e-14 for each name asked.
+//! - Look-ups do not allocate, and no input panics (`fuzz_open`).
+//! - Two entries share a hash with probability 2^-64 a pair, under a key that a lister cannot know beforehand:
+//!   at a million entries an unlisted name is taken for a listed one with probability 5e-14.
 
 use std::hash::Hasher;
+use std::net::IpAddr;
 
-use bartizan_model::{DomainName, IndicatorCategory, UnixMillis};
-use ed25519_dalek::{Signature, VerifyingKey};
-use sha2::{Digest, Sha256};
-use siphasher::sip::SipHasher24;
+use bartizan_model::{DomainName, IndicatorAction, IndicatorCategory, UnixMillis};
+use ed25519_dalek::VerifyingKey;
+use siphasher::sip::SipHasher13;
 
-/// The format this crate reads and writes. Raise it with any change of the layout.
-pub const FORMAT_VERSION: u32 = 1;
+use crate::container::{Container, Damaged, Header, Kind, Octets, OpenError};
+use crate::found::{Entry, Found, Match, Source, UrlHost};
+use crate::networks::{Networks, Place};
+use crate::normal::{CanonicalUrl, Host};
+use crate::shard::{self, Row, Shard, Widths};
+use crate::tenant::AddressText;
 
-/// A verified indicator file in memory.
+/// The format of indicator files that this crate reads and writes. Raise it with any change of the layout.
+pub const FORMAT_VERSION: u32 = 2;
+
+/// An indicator file whose header is verified; pages are verified as they are read.
 pub struct IndicatorFile {
-    octets: Box<[u8]>,
-    header: Header,
-}
-
-/// What is listed, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Match<'name> {
-    /// Why it is listed.
-    pub class: IndicatorCategory,
-    /// The entry that matched: the name asked for, or the nearest listed parent.
-    pub matched: &'name str,
+    file: Container,
+    parameters: Parameters,
 }
 
 impl IndicatorFile {
-    /// Verifies a file against the portal's key and takes it over.
+    /// Verifies header and page hashes against the portal's key, and takes the file over.
     ///
     /// `held_epoch` is the epoch of the file in use, 0 if there is none; an older file is refused, so
     /// that nobody can bring back a list that lacks what was added since.
     ///
     /// # Errors
     /// Why the file is not to be used. Whatever is in use stays in use.
-    pub fn open(octets: Box<[u8]>, key: &VerifyingKey, held_epoch: u64) -> Result<Self, OpenError> {
-        let header = Header::parse(&octets)?;
-        let (signed, rest) = octets.split_at_checked(SIGNED_LEN).ok_or(OpenError::Truncated)?;
-        let (signature, body) = rest.split_at_checked(SIGNATURE_LEN).ok_or(OpenError::Truncated)?;
-        let signature = Signature::from_slice(signature).map_err(|_| OpenError::BadSignature)?;
-        key.verify_strict(signed, &signature).map_err(|_| OpenError::BadSignature)?;
+    pub fn open(octets: Octets, key: &VerifyingKey, held_epoch: u64) -> Result<Self, OpenError> {
+        Self::read(Container::open(octets, KIND, key, held_epoch)?)
+    }
 
-        // From here on the header is the portal's word; the body still has to be the one it names.
-        let expected_len = header.body_len().ok_or(OpenError::Inconsistent)?;
-        if body.len() < expected_len {
-            return Err(OpenError::Truncated);
-        }
-        if body.len() != expected_len || Sha256::digest(body).as_slice() != header.body_digest {
-            return Err(OpenError::Damaged);
-        }
-        if header.epoch < held_epoch {
-            return Err(OpenError::Older { epoch: header.epoch, held: held_epoch });
-        }
-        let file = Self { octets, header };
-        if file.is_consistent() { Ok(file) } else { Err(OpenError::Inconsistent) }
+    /// Opens a file whoever signed it, for people who look into one. A device has no such function.
+    ///
+    /// # Errors
+    /// It is damaged, or no indicator file at all.
+    #[cfg(feature = "build")]
+    pub fn inspect(octets: Octets) -> Result<Self, OpenError> {
+        let header = Header::parse((*octets).as_ref(), KIND)?;
+        Self::read(Container::place(octets, header)?)
+    }
+
+    fn read(file: Container) -> Result<Self, OpenError> {
+        let parameters =
+            Parameters::parse(file.header(), file.body_len()).ok_or(OpenError::Inconsistent)?;
+        Ok(Self { file, parameters })
+    }
+
+    /// Verifies the whole of it, as is due once after it came.
+    ///
+    /// # Errors
+    /// It is not what was signed.
+    pub fn verify(&self) -> Result<(), Damaged> {
+        self.file.verify()
     }
 
     /// Returns the file's place in the tenant's sequence of files.
     #[must_use]
     pub fn epoch(&self) -> u64 {
-        self.header.epoch
+        self.file.header().epoch()
     }
 
     /// Returns when the portal built it, by the portal's clock.
     #[must_use]
     pub fn built_at(&self) -> UnixMillis {
-        UnixMillis(self.header.built_at_ms)
+        self.file.header().built_at()
     }
 
-    /// Returns how many names are listed.
+    /// Returns how many entries it holds but for networks.
     #[must_use]
     pub fn entries(&self) -> u64 {
-        self.header.entries as u64
+        self.parameters.rows
     }
 
-    /// Returns how many octets the file occupies in memory.
+    /// Returns how many octets the file has.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        self.octets.len()
+        self.file.size_bytes()
     }
 
-    /// Returns the entry that lists this name: the longest one among the name and its parents.
+    /// Returns the key of its hashes; a file that follows it has the same, so that a delta leads there.
     #[must_use]
-    pub fn lookup<'name>(&self, name: &'name DomainName) -> Option<Match<'name>> {
-        name.suffixes()
-            .find_map(|suffix| Some(Match { class: self.class_of(suffix)?, matched: suffix }))
+    pub fn hash_key(&self) -> [u8; 16] {
+        self.parameters.hash_key
     }
 
-    fn class_of(&self, name: &str) -> Option<IndicatorCategory> {
-        let hash = name_hash(&self.header.hash_key, name);
-        let bucket = bucket_of(hash, self.header.bucket_bits);
-        let mut low = self.bucket_start(bucket)?;
-        let mut high = self.bucket_start(bucket + 1)?;
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.hash_at(middle)?.cmp(&hash) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => {
-                    return IndicatorCategory::from_octet(self.class_at(middle)?);
+    /// Adds what is listed of a name and its parents.
+    pub(crate) fn find_name<'a>(
+        &'a self,
+        name: &'a DomainName,
+        found: &mut Option<Found<'a>>,
+    ) -> Result<(), Damaged> {
+        let has = |kind| self.parameters.kinds & kind != 0;
+        if has(HAS_HOST) {
+            self.find(&[b"=", name.as_str().as_bytes()], Entry::Host(name.as_str()), found)?;
+        }
+        for (place, suffix) in name.suffixes().enumerate() {
+            self.find(&[suffix.as_bytes()], Entry::Domain(suffix), found)?;
+            if place != 0 && has(HAS_SUBDOMAINS) {
+                self.find(&[b"*.", suffix.as_bytes()], Entry::Subdomains(suffix), found)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what is listed of a URL's paths, but not of its host.
+    pub(crate) fn find_paths<'a>(
+        &'a self,
+        url: &'a CanonicalUrl,
+        found: &mut Option<Found<'a>>,
+    ) -> Result<(), Damaged> {
+        if self.parameters.kinds & HAS_URL == 0 {
+            return Ok(());
+        }
+        for path in url.path_prefixes(PATH_SEGMENTS) {
+            match url.host() {
+                Host::Name(name) => {
+                    for suffix in url_hosts(name) {
+                        let entry = Entry::Url { host: UrlHost::Name(suffix), path };
+                        self.find(&[suffix.as_bytes(), path.as_bytes()], entry, found)?;
+                    }
+                }
+                Host::Address(address) => {
+                    let entry = Entry::Url { host: UrlHost::Address(*address), path };
+                    let host = AddressText::of_url_host(*address);
+                    self.find(&[host.octets(), path.as_bytes()], entry, found)?;
                 }
             }
         }
-        None
+        Ok(())
     }
 
-    /// Checks once what lookups rely on: buckets ascend and end at the last entry, hashes ascend, lie in
-    /// their bucket, and every class is known.
-    fn is_consistent(&self) -> bool {
-        let mut previous = None;
-        let mut start = 0;
-        for bucket in 0..self.header.buckets() {
-            let (Some(first), Some(end)) =
-                (self.bucket_start(bucket), self.bucket_start(bucket + 1))
-            else {
-                return false;
-            };
-            if first != start || end < first || self.header.entries < end {
-                return false;
-            }
-            for place in first..end {
-                let (Some(hash), Some(class)) = (self.hash_at(place), self.class_at(place)) else {
-                    return false;
-                };
-                let ascends = previous.is_none_or(|previous| previous < hash);
-                let in_place = bucket_of(hash, self.header.bucket_bits) == bucket;
-                if !ascends || !in_place || IndicatorCategory::from_octet(class).is_none() {
-                    return false;
-                }
-                previous = Some(hash);
-            }
-            start = end;
+    /// Adds what is listed of an address, in its canonical form, and the networks that hold it.
+    pub(crate) fn find_address<'a>(
+        &'a self,
+        address: IpAddr,
+        found: &mut Option<Found<'a>>,
+    ) -> Result<(), Damaged> {
+        if self.parameters.kinds & HAS_ADDRESS != 0 {
+            let hash = address_hash(&self.parameters.hash_key, address);
+            self.find_hash(hash, Entry::Address(address), found)?;
         }
-        start == self.header.entries
+        self.parameters.networks.holding(&self.file, address, |network, number| {
+            let number = u16::try_from(number).map_err(|_| Damaged)?;
+            self.take(number, Entry::Network(network), found)
+        })
     }
 
-    fn bucket_start(&self, bucket: usize) -> Option<usize> {
-        let octets = array_at::<4>(&self.octets, BODY_AT + bucket * 4)?;
-        usize::try_from(u32::from_le_bytes(octets)).ok()
+    fn find<'a>(
+        &'a self,
+        parts: &[&[u8]],
+        entry: Entry<'a>,
+        found: &mut Option<Found<'a>>,
+    ) -> Result<(), Damaged> {
+        self.find_hash(hash_of(&self.parameters.hash_key, parts), entry, found)
     }
 
-    fn hash_at(&self, place: usize) -> Option<u64> {
-        let at = BODY_AT + self.header.index_len() + place * 8;
-        array_at::<8>(&self.octets, at).map(u64::from_le_bytes)
+    fn find_hash<'a>(
+        &'a self,
+        hash: u64,
+        entry: Entry<'a>,
+        found: &mut Option<Found<'a>>,
+    ) -> Result<(), Damaged> {
+        // With no shard bits there is one shard, and a shift by 64 is not defined.
+        let number = hash.checked_shr(u64::BITS - self.parameters.widths.shard_bits).unwrap_or(0);
+        let shard = self.shard(usize::try_from(number).map_err(|_| Damaged)?)?;
+        match shard.find(&self.file, self.parameters.widths, hash)? {
+            Some(attribute) => self.take(attribute, entry, found),
+            None => Ok(()),
+        }
     }
 
-    fn class_at(&self, place: usize) -> Option<u8> {
-        let at = BODY_AT + self.header.index_len() + self.header.entries * 8 + place;
-        self.octets.get(at).copied()
+    #[cold]
+    fn take<'a>(
+        &'a self,
+        attribute: u16,
+        entry: Entry<'a>,
+        found: &mut Option<Found<'a>>,
+    ) -> Result<(), Damaged> {
+        let Attribute { category, action, source } = self.attribute(attribute)?;
+        let source = Source::Feed(self.source(source)?);
+        Found::add(found, Match { entry, action, category, source });
+        Ok(())
+    }
+
+    pub(crate) fn attribute(&self, number: u16) -> Result<Attribute, Damaged> {
+        let at = usize::from(number) * PALETTE_RECORD;
+        let place = self.parameters.palette;
+        if place.len < at + PALETTE_RECORD {
+            return Err(Damaged);
+        }
+        let [category, action, low, high, ..] = self.file.array::<PALETTE_RECORD>(place.at + at)?;
+        Ok(Attribute {
+            category: IndicatorCategory::from_octet(category).ok_or(Damaged)?,
+            action: IndicatorAction::from_octet(action).ok_or(Damaged)?,
+            source: u16::from_le_bytes([low, high]),
+        })
+    }
+
+    pub(crate) fn source(&self, number: u16) -> Result<&str, Damaged> {
+        let place = self.parameters.sources;
+        let start = |number: usize| -> Result<usize, Damaged> {
+            let octets = self.file.array(place.at + number * 4)?;
+            usize::try_from(u32::from_le_bytes(octets)).map_err(|_| Damaged)
+        };
+        let number = usize::from(number);
+        let (from, to) = (start(number)?, start(number + 1)?);
+        if to < from || place.len < to {
+            return Err(Damaged);
+        }
+        std::str::from_utf8(self.file.body(place.at + from, to - from)?).map_err(|_| Damaged)
+    }
+
+    pub(crate) fn shard(&self, number: usize) -> Result<Shard, Damaged> {
+        let at = number.checked_mul(shard::RECORD).ok_or(Damaged)?;
+        Shard::parse(&self.file.array(self.parameters.directory.checked_add(at).ok_or(Damaged)?)?)
+    }
+
+    pub(crate) fn container(&self) -> &Container {
+        &self.file
+    }
+
+    pub(crate) fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// Hands out every row, ascending by hash, until `each` says no.
+    pub(crate) fn each_row<E: From<Damaged>>(
+        &self,
+        mut each: impl FnMut(Row) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for number in 0..1_u64 << self.parameters.widths.shard_bits {
+            let shard = self.shard(usize::try_from(number).map_err(|_| Damaged)?)?;
+            if shard.rows() == 0 {
+                continue;
+            }
+            let mut rows = shard.read(&self.file, self.parameters.widths)?;
+            while let Some(row) = rows.next(number)? {
+                each(row)?;
+            }
+        }
+        Ok(())
     }
 }
 
 impl std::fmt::Debug for IndicatorFile {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("IndicatorFile")
-            .field("epoch", &self.header.epoch)
-            .field("entries", &self.header.entries)
+            .field("epoch", &self.epoch())
+            .field("entries", &self.entries())
             .finish_non_exhaustive()
     }
 }
 
-/// Why a file is not to be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OpenError {
-    /// It does not start as an indicator file does.
-    #[error("this is not an indicator file")]
-    NotAnIndicatorFile,
-    /// It is of a version this program does not read.
-    #[error("indicator file has format version {found}, this program reads {FORMAT_VERSION}")]
-    UnsupportedVersion {
-        /// The version it claims.
-        found: u32,
-    },
-    /// It ends too early.
-    #[error("indicator file is truncated")]
-    Truncated,
-    /// It was not signed by the portal's key, or its header was changed.
-    #[error("indicator file is not signed by this portal")]
-    BadSignature,
-    /// Its contents are not those that were signed.
-    #[error("indicator file is damaged")]
-    Damaged,
-    /// It is older than the one in use.
-    #[error("indicator file has epoch {epoch}, older than {held} in use")]
-    Older {
-        /// Of this file.
-        epoch: u64,
-        /// Of the file in use.
-        held: u64,
-    },
-    /// Signed, and yet its tables contradict each other: the fault of whoever built it.
-    #[error("indicator file contradicts itself")]
-    Inconsistent,
+/// What a row's number stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attribute {
+    pub(crate) category: IndicatorCategory,
+    pub(crate) action: IndicatorAction,
+    pub(crate) source: u16,
 }
 
-/// The first 88 octets, as numbers.
-pub(crate) struct Header {
-    pub(crate) bucket_bits: u32,
-    pub(crate) epoch: u64,
-    pub(crate) built_at_ms: u64,
-    pub(crate) entries: usize,
+/// The parameters of the header.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parameters {
     pub(crate) hash_key: [u8; 16],
-    pub(crate) body_digest: [u8; 32],
+    pub(crate) rows: u64,
+    pub(crate) widths: Widths,
+    /// Which kinds of entries there are beside domains.
+    pub(crate) kinds: u16,
+    pub(crate) directory: usize,
+    pub(crate) palette: Place,
+    pub(crate) sources: Place,
+    pub(crate) networks: Networks,
 }
 
-impl Header {
-    fn parse(octets: &[u8]) -> Result<Self, OpenError> {
-        let magic = octets.get(..MAGIC.len()).unwrap_or(octets);
-        if !MAGIC.starts_with(magic) || magic.is_empty() {
-            return Err(OpenError::NotAnIndicatorFile);
-        }
-        let version = u32::from_le_bytes(array_at(octets, 8).ok_or(OpenError::Truncated)?);
-        if version != FORMAT_VERSION {
-            return Err(OpenError::UnsupportedVersion { found: version });
-        }
-        let parsed = (|| {
-            Some(Self {
-                bucket_bits: u32::from_le_bytes(array_at(octets, 12)?),
-                epoch: u64::from_le_bytes(array_at(octets, 16)?),
-                built_at_ms: u64::from_le_bytes(array_at(octets, 24)?),
-                entries: usize::try_from(u64::from_le_bytes(array_at(octets, 32)?)).ok()?,
-                hash_key: array_at(octets, 40)?,
-                body_digest: array_at(octets, 56)?,
-            })
-        })();
-        parsed.ok_or(OpenError::Truncated)
+impl Parameters {
+    pub(crate) fn parse(header: &Header, body_len: usize) -> Option<Self> {
+        let number = |at| usize::try_from(u32::from_le_bytes(header.parameter(at))).ok();
+        let place = |at| Some(Place { at: number(at)?, len: number(at + 4)? });
+        let [shard_bits, attribute_bits] = header.parameter(24);
+        let parameters = Self {
+            hash_key: header.parameter(0),
+            rows: u64::from_le_bytes(header.parameter(16)),
+            widths: Widths { shard_bits: shard_bits.into(), attribute_bits: attribute_bits.into() },
+            kinds: u16::from_le_bytes(header.parameter(26)),
+            directory: number(28)?,
+            palette: place(32)?,
+            sources: place(40)?,
+            networks: Networks { v4: place(48)?, v6: place(56)? },
+        };
+        let directory_len =
+            shard::RECORD.checked_mul(1_usize.checked_shl(parameters.widths.shard_bits)?)?;
+        let fits = parameters.widths.shard_bits <= MAX_SHARD_BITS
+            && parameters.widths.attribute_bits <= u16::BITS
+            && parameters.directory.checked_add(directory_len)? <= body_len;
+        fits.then_some(parameters)
     }
 
-    #[cfg(feature = "build")]
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut octets = Vec::with_capacity(SIGNED_LEN);
-        octets.extend_from_slice(MAGIC);
-        octets.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-        octets.extend_from_slice(&self.bucket_bits.to_le_bytes());
-        octets.extend_from_slice(&self.epoch.to_le_bytes());
-        octets.extend_from_slice(&self.built_at_ms.to_le_bytes());
-        octets.extend_from_slice(&(self.entries as u64).to_le_bytes());
-        octets.extend_from_slice(&self.hash_key);
-        octets.extend_from_slice(&self.body_digest);
+        let mut octets = self.hash_key.to_vec();
+        octets.extend_from_slice(&self.rows.to_le_bytes());
+        octets.extend(
+            [self.widths.shard_bits, self.widths.attribute_bits]
+                .map(|bits| u8::try_from(bits).unwrap_or(u8::MAX)),
+        );
+        octets.extend_from_slice(&self.kinds.to_le_bytes());
+        let places = [self.palette, self.sources, self.networks.v4, self.networks.v6];
+        let numbers = places.into_iter().flat_map(|place| [place.at, place.len]);
+        for number in std::iter::once(self.directory).chain(numbers) {
+            octets.extend_from_slice(&u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes());
+        }
         octets
     }
+}
 
-    fn buckets(&self) -> usize {
-        1_usize << self.bucket_bits.min(MAX_BUCKET_BITS)
-    }
+/// Returns the hash of an entry, given in parts.
+pub(crate) fn hash_of(key: &[u8; 16], parts: &[&[u8]]) -> u64 {
+    let mut hasher = SipHasher13::new_with_key(key);
+    parts.iter().for_each(|part| hasher.write(part));
+    hasher.finish()
+}
 
-    fn index_len(&self) -> usize {
-        (self.buckets() + 1) * 4
+pub(crate) fn address_hash(key: &[u8; 16], address: IpAddr) -> u64 {
+    match address {
+        IpAddr::V4(address) => hash_of(key, &[&[0, 4], &address.octets()]),
+        IpAddr::V6(address) => hash_of(key, &[&[0, 6], &address.octets()]),
     }
+}
 
-    /// Returns the length that the numbers ask for; `None` if they cannot be meant.
-    fn body_len(&self) -> Option<usize> {
-        if MAX_BUCKET_BITS < self.bucket_bits || MAX_ENTRIES < self.entries {
-            return None;
-        }
-        self.entries.checked_mul(9)?.checked_add(self.index_len())
-    }
+/// Yields the names that an entry for a URL may have to match one of this host: itself, and those of its parents
+/// with two to five labels, as Safe Browsing has it.
+fn url_hosts(name: &DomainName) -> impl Iterator<Item = &str> {
+    name.suffixes().enumerate().filter_map(|(place, suffix)| {
+        let labels = suffix.bytes().filter(|octet| *octet == b'.').count() + 1;
+        (place == 0 || (2..=5).contains(&labels)).then_some(suffix)
+    })
 }
 
 /// Opens any octets with a fixed key, for the fuzzer and its replay.
 #[doc(hidden)]
 pub fn fuzz_open(octets: &[u8]) {
     if let Ok(key) = VerifyingKey::from_bytes(&[0; 32]) {
-        let _ = IndicatorFile::open(octets.into(), &key, 0);
+        let _ = IndicatorFile::open(Box::new(octets.to_vec()), &key, 0);
     }
     // The signature keeps random input from the tables, so go there directly as well.
-    if let Ok(header) = Header::parse(octets)
-        && header.body_len().and_then(|len| len.checked_add(BODY_AT)) == Some(octets.len())
-    {
-        let file = IndicatorFile { octets: octets.into(), header };
-        if file.is_consistent()
-            && let Ok(name) = DomainName::parse(b"a.b.test")
-        {
-            let _ = file.lookup(&name);
-        }
-    }
+    let Ok(header) = Header::parse(octets, KIND) else { return };
+    let Ok(file) =
+        Container::place(Box::new(octets.to_vec()), header).and_then(IndicatorFile::read)
+    else {
+        return;
+    };
+    let (Ok(name), Ok(url)) =
+        (DomainName::parse(b"a.b.test"), CanonicalUrl::parse("a.b.test/c/d?e"))
+    else {
+        return;
+    };
+    let mut found = None;
+    let _ = file.find_name(&name, &mut found);
+    let _ = file.find_paths(&url, &mut found);
+    let _ = file.find_address(IpAddr::from([192, 0, 2, 1]), &mut found);
+    let mut rows = 0;
+    let _ = file.each_row(|_| {
+        rows += 1;
+        if rows < 1_000 { Ok(()) } else { Err(Damaged) }
+    });
 }
 
-pub(crate) fn name_hash(key: &[u8; 16], name: &str) -> u64 {
-    let mut hasher = SipHasher24::new_with_key(key);
-    hasher.write(name.as_bytes());
-    hasher.finish()
-}
-
-pub(crate) fn bucket_of(hash: u64, bucket_bits: u32) -> usize {
-    // A shift by 64 is not defined; with no bits there is one bucket.
-    let bucket = hash.checked_shr(u64::BITS - bucket_bits).unwrap_or(0);
-    usize::try_from(bucket).unwrap_or(usize::MAX)
-}
-
-fn array_at<const N: usize>(octets: &[u8], at: usize) -> Option<[u8; N]> {
-    octets.get(at..at.checked_add(N)?)?.try_into().ok()
-}
-
-const MAGIC: &[u8; 8] = b"BTZ-INDI";
-/// Up to the signature.
-pub(crate) const SIGNED_LEN: usize = 88;
-const SIGNATURE_LEN: usize = 64;
-pub(crate) const BODY_AT: usize = SIGNED_LEN + SIGNATURE_LEN;
-/// 2^20 buckets hold 16 entries each at the largest size.
-pub(crate) const MAX_BUCKET_BITS: u32 = 20;
-/// Four times the largest list planned for; 150 MB.
-pub(crate) const MAX_ENTRIES: usize = 16_000_000;
+pub(crate) const KIND: Kind = Kind { magic: b"BTZ-INDI", version: FORMAT_VERSION };
+pub(crate) const HAS_HOST: u16 = 1;
+pub(crate) const HAS_SUBDOMAINS: u16 = 2;
+pub(crate) const HAS_URL: u16 = 4;
+pub(crate) const HAS_ADDRESS: u16 = 8;
+pub(crate) const PALETTE_RECORD: usize = 8;
+/// As Safe Browsing has it: the root, which here is the host's own entry, and three more.
+const PATH_SEGMENTS: usize = 3;
+/// 4,096 shards hold half a billion entries.
+const MAX_SHARD_BITS: u32 = 12;

@@ -9,6 +9,8 @@ use std::fmt;
 
 use bartizan_model::DomainName;
 
+use crate::pattern::Pattern;
+
 /// Why an entry was held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HeldBack {
@@ -23,6 +25,18 @@ pub enum HeldBack {
 impl HeldBack {
     /// Every reason.
     pub const ALL: [Self; 3] = [Self::PublicSuffix, Self::Popular, Self::Own];
+}
+
+impl HeldBack {
+    /// Returns the word for it in reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::PublicSuffix => "public-suffix",
+            Self::Popular => "popular",
+            Self::Own => "own",
+        }
+    }
 }
 
 impl fmt::Display for HeldBack {
@@ -74,7 +88,11 @@ impl Guard {
 
     /// Tells whether an entry is to be held back, and why.
     #[must_use]
-    pub fn holds_back(&self, name: &DomainName) -> Option<HeldBack> {
+    pub fn holds_back(&self, pattern: &Pattern) -> Option<HeldBack> {
+        let (Pattern::Domain(name) | Pattern::Host(name) | Pattern::Subdomains(name)) = pattern
+        else {
+            return None;
+        };
         let text = name.as_str();
         if self.own.contains(text) {
             Some(HeldBack::Own)
@@ -132,9 +150,10 @@ mod tests {
         guard.protect(&own);
         guard.release(&popular);
         guard.release(&own);
-        assert_eq!(guard.holds_back(&popular), None);
-        assert_eq!(guard.holds_back(&own), Some(HeldBack::Own));
-        assert_eq!(guard.holds_back(&name("mail.google.com")), Some(HeldBack::Popular));
+        let held = |name: DomainName| guard.holds_back(&Pattern::Domain(name));
+        assert_eq!(held(popular), None);
+        assert_eq!(held(own), Some(HeldBack::Own));
+        assert_eq!(held(name("mail.google.com")), Some(HeldBack::Popular));
     }
 
     #[test]
@@ -154,6 +173,6 @@ mod tests {
     fn check(name: &str, expected: Option<HeldBack>) {
         let mut guard = Guard::new();
         guard.protect(&DomainName::parse(b"portal.example.test").unwrap());
-        assert_eq!(guard.holds_back(&DomainName::parse(name.as_bytes()).unwrap()), expected);
+        assert_eq!(guard.holds_back(&name.parse().unwrap()), expected);
     }
 }

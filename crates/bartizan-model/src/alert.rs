@@ -1,6 +1,8 @@
 //! Alerts: what a device raises, and the published table of detectors.
 
-use crate::{AlertId, DomainName, IndicatorCategory, UnixMillis};
+use crate::{
+    AlertId, DomainName, IndicatorAction, IndicatorCategory, MatchedIndicator, UnixMillis,
+};
 
 /// How bad it is for the organization. A threat that was prevented is informational.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -161,8 +163,10 @@ pub struct Alert {
     pub detector: Detector,
     /// The host it is about; `None` where policy keeps that on the device.
     pub host: Option<DomainName>,
-    /// The entry of the indicator file that matched: the host or one of its parents. `None` with `host`.
-    pub matched: Option<DomainName>,
+    /// The indicator that decided. `None` with `host`.
+    pub matched: Option<MatchedIndicator>,
+    /// What was done.
+    pub action: IndicatorAction,
     /// When it first happened, by the device's clock.
     pub first_seen: UnixMillis,
     /// When it last happened, by the device's clock.

@@ -144,14 +144,26 @@ impl IndicatorAction {
     }
 }
 
-/// What to do with a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nothing is known against it.
-    Allow,
-    /// An exact hit in the indicator file.
-    Block(IndicatorCategory),
+/// The indicator that decided, as an alert names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MatchedIndicator {
+    /// As it is written: `evil.test`, `*.evil.test`, `192.0.2.0/24`. At most [`MAX_MATCHED`] octets.
+    pub entry: Box<str>,
+    /// Who listed it.
+    pub source: IndicatorSource,
 }
+
+/// Who listed an indicator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IndicatorSource {
+    /// The feed of this name, at most 64 octets.
+    Feed(Box<str>),
+    /// The organization itself, which numbers its indicators.
+    Tenant(u64),
+}
+
+/// Octets of an entry that an alert names: a host name and the mark before it.
+pub const MAX_MATCHED: usize = crate::MAX_NAME_LEN + 2;
 
 #[cfg(test)]
 mod tests {

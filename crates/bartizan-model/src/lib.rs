@@ -16,7 +16,9 @@ mod time;
 pub use alert::{Alert, AlertStatus, Category, Detector, Severity};
 pub use domain::{DomainName, DomainNameError, MAX_NAME_LEN};
 pub use id::{AlertId, AlertIdError, DeviceId, DeviceIdError, TenantId};
-pub use indicator::{IndicatorAction, IndicatorCategory, Verdict};
+pub use indicator::{
+    IndicatorAction, IndicatorCategory, IndicatorSource, MAX_MATCHED, MatchedIndicator,
+};
 pub use policy::{Mode, Policy, ProtectionState, WebProtection};
 pub use private::Private;
 pub use risk::{RiskLevel, ThreatLevel, UnresolvedAlerts};

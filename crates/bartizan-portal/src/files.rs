@@ -44,6 +44,11 @@ impl Files {
         tokio::fs::File::open(self.indicators.join(sha256)).await
     }
 
+    /// Returns where a file lies.
+    pub(crate) fn path(&self, sha256: &str) -> PathBuf {
+        self.indicators.join(sha256)
+    }
+
     /// Takes in octets of a tenant's feed.
     pub(crate) fn receive_feed(&self, tenant: TenantId) -> io::Result<Incoming> {
         let dir = self.feeds.join(tenant.0.to_string());

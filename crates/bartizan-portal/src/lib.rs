@@ -15,6 +15,7 @@ mod access_token;
 mod api;
 mod clock;
 mod console;
+mod deltas;
 mod device_auth;
 mod error;
 pub mod feeds;
@@ -152,6 +153,15 @@ impl Portal {
         Ok(token)
     }
 
+    /// Returns the key to hash the entries of the tenant's next indicator file with.
+    ///
+    /// # Errors
+    /// There is no such tenant, no randomness, or the store is unavailable.
+    pub async fn hash_key(&self, tenant: TenantId) -> anyhow::Result<[u8; 16]> {
+        let scope = self.state.store.tenant(tenant).await?;
+        deltas::hash_key(&self.state, scope).await
+    }
+
     /// Builds, signs and publishes an indicator file; devices fetch it at their next check-in.
     ///
     /// # Errors
@@ -170,8 +180,7 @@ impl Portal {
         for _ in 0..PUBLISH_TRIES {
             let newest = store.newest_indicator_file(scope).await?;
             let epoch = newest.map_or(0, |file| file.epoch) + 1;
-            let stamp =
-                Stamp { epoch, built_at: self.state.clock.now(), hash_key: self.next_hash_key()? };
+            let stamp = Stamp { epoch, built_at: self.state.clock.now() };
             let (compiled, key, files) =
                 (Arc::clone(&compiled), key.clone(), self.state.files.clone());
             let written = tokio::task::spawn_blocking(move || -> anyhow::Result<Published> {
@@ -191,7 +200,13 @@ impl Portal {
                 report: report_json.clone(),
             };
             match store.add_indicator_file(scope, row).await {
-                Ok(()) => return Ok(published),
+                Ok(()) => {
+                    if let Err(error) = deltas::make(&self.state, scope, epoch).await {
+                        let error: &dyn std::error::Error = error.as_ref();
+                        tracing::warn!(error, "no deltas lead to the file that was published");
+                    }
+                    return Ok(published);
+                }
                 Err(StoreError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -74,8 +74,8 @@ pub struct AlertRow {
     pub title: String,
     /// The host it is about; absent where policy keeps it on the device.
     pub host: Option<DomainName>,
-    /// The entry of the indicator file that matched.
-    pub matched: Option<DomainName>,
+    /// The indicator that decided, as it is written.
+    pub matched: Option<String>,
     /// By the device's clock, clamped.
     pub first_seen_at: UnixMillis,
     /// By the device's clock, clamped.
@@ -390,7 +390,7 @@ impl Ingest<'_> {
                 alert.detector.category().word(),
                 alert.detector.title(),
                 alert.host.as_ref().map(DomainName::as_str),
-                alert.matched.as_ref().map(DomainName::as_str),
+                alert.matched.as_ref().map(|matched| &*matched.entry),
                 int(first),
                 int(last),
                 ms(self.received_at),
@@ -467,7 +467,7 @@ fn read(row: &Row<'_>) -> Result<AlertRow, StoreError> {
         category: row.get(5)?,
         title: row.get(6)?,
         host: name("host", row.get(7)?)?,
-        matched: name("matched", row.get(8)?)?,
+        matched: row.get(8)?,
         first_seen_at: time(row.get(9)?),
         last_seen_at: time(row.get(10)?),
         received_at: time(row.get(11)?),

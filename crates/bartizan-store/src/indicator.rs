@@ -34,6 +34,15 @@ pub struct WantedCompile {
     pub wanted_at: UnixMillis,
 }
 
+/// What a device may fetch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceFile {
+    /// Lower-case hexadecimal; the file's name.
+    pub sha256: String,
+    /// In octets.
+    pub size_bytes: u64,
+}
+
 impl Store {
     /// Asks for the indicator file to be compiled again. Stands until [`Store::note_compiled`].
     ///
@@ -156,7 +165,7 @@ impl Store {
             .await
     }
 
-    /// Returns the files that were published last, the newest first.
+    /// Returns the newest files, at most `limit`, the newest first.
     ///
     /// # Errors
     /// The store is unavailable.
@@ -172,29 +181,33 @@ impl Store {
                      FROM indicator_file WHERE tenant_id = ?1 ORDER BY epoch DESC LIMIT ?2",
                 )?;
                 let rows = statement.query_map(params![scope.id(), limit], read)?;
-                Ok(rows.collect::<rusqlite::Result<_>>()?)
+                Ok(rows.collect::<Result<_, _>>()?)
             })
             .await
     }
 
-    /// Returns the file with this hash.
+    /// Returns what a device may fetch under this hash: an indicator file, or a delta.
     ///
     /// # Errors
     /// The tenant has no such file.
-    pub async fn indicator_file(
+    pub async fn device_file(
         &self,
         scope: TenantScope,
         sha256: &str,
-    ) -> Result<IndicatorFileRow, StoreError> {
+    ) -> Result<DeviceFile, StoreError> {
         let sha256 = sha256.to_owned();
         self.sqlite
             .read(move |db| {
                 let row = db
                     .prepare_cached(
-                        "SELECT epoch, sha256, size_bytes, entries, built_at_ms, report
-                         FROM indicator_file WHERE tenant_id = ?1 AND sha256 = ?2",
+                        "SELECT sha256, size_bytes FROM indicator_file WHERE tenant_id = ?1 AND sha256 = ?2
+                         UNION ALL
+                         SELECT sha256, size_bytes FROM indicator_delta WHERE tenant_id = ?1 AND sha256 = ?2
+                         LIMIT 1",
                     )?
-                    .query_row(params![scope.id(), sha256], read);
+                    .query_row(params![scope.id(), sha256], |row| {
+                        Ok(DeviceFile { sha256: row.get(0)?, size_bytes: count(row.get(1)?) })
+                    });
                 found(row, "indicator file")
             })
             .await

@@ -16,6 +16,7 @@
 
 mod alert;
 mod column;
+mod delta;
 mod device;
 mod enrollment;
 mod exception;
@@ -42,6 +43,7 @@ pub use alert::{
     AlertCursor, AlertDetail, AlertFilter, AlertKey, AlertKeyError, AlertRow, Ingested,
     StatusFilter,
 };
+pub use delta::DeltaRow;
 pub use device::{
     CheckinState, Counters, DeviceCounts, DeviceCredential, DeviceCursor, DeviceFilter,
     DeviceReport, DeviceRow, DeviceState,
@@ -54,7 +56,7 @@ pub use feed::{
 };
 pub use feed_version::{AddedVersion, FeedVersionRow, FeedVersionState, NewFeedVersion};
 pub use hit::HitRow;
-pub use indicator::{IndicatorFileRow, WantedCompile};
+pub use indicator::{DeviceFile, IndicatorFileRow, WantedCompile};
 pub use key::{FeedId, NoticeId, RowIdError};
 pub use member::{MemberCredential, MemberId, MemberRow, NewMember};
 pub use notice::{NoticeKind, NoticeRow};

@@ -8,7 +8,7 @@ use anyhow::Context;
 use bartizan_model::TenantId;
 use bartizan_portal::{Portal, PortalConfig};
 
-use crate::feeds::Listed;
+use crate::feeds::{Listed, Sources};
 use crate::out;
 
 #[derive(Debug, clap::Subcommand)]
@@ -70,7 +70,10 @@ pub(crate) fn run(command: AdminCommand) -> anyhow::Result<ExitCode> {
             }
             AdminCommand::Publish { at, feed, allow, own } => {
                 let (portal, tenant) = at.open().await?;
-                let listed = Listed::read(&feed, &allow, &own)?;
+                let listed = Listed::read(&Sources {
+                    hash_key: Some(portal.hash_key(tenant).await?),
+                    ..Sources::new(&feed, &allow, &own)
+                })?;
                 let report = listed.report();
                 let published = portal
                     .publish_indicators(tenant, listed.compiler.finish(), report.clone())

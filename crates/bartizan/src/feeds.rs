@@ -2,15 +2,41 @@
 
 use std::fs::File;
 use std::io::{BufRead, Cursor, Read};
+use std::path::Path;
 
 use anyhow::Context;
-use bartizan_indicators::compile::{Added, Compiler, FeedTerms};
+use bartizan_indicators::compile::{Added, Compiler, FeedTerms, UrlListing};
 use bartizan_indicators::feed;
 use bartizan_indicators::guard::{Guard, HeldBack};
 use bartizan_model::{DomainName, IndicatorCategory};
 use bartizan_portal::Clock;
 use bartizan_portal::feeds::{Access, Fetcher, Limits, Validators, is_this_machine, unpack};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde_json::json;
+
+/// Which feeds to read, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Sources<'a> {
+    /// Files or addresses, each after its category if that is not phishing.
+    pub(crate) feeds: &'a [String],
+    /// Files or addresses of popular names, held back beside the built-in ones.
+    pub(crate) allow: &'a [String],
+    /// The organization's own names, held back too.
+    pub(crate) own: &'a [String],
+    /// What a URL lists.
+    pub(crate) urls: UrlListing,
+    /// That of the file to follow; a random one if absent.
+    pub(crate) hash_key: Option<[u8; 16]>,
+    /// Whether to show in a terminal how far it is.
+    pub(crate) show_progress: bool,
+}
+
+impl<'a> Sources<'a> {
+    /// Reads these feeds as feeds are read by default.
+    pub(crate) fn new(feeds: &'a [String], allow: &'a [String], own: &'a [String]) -> Self {
+        Self { feeds, allow, own, urls: UrlListing::Host, hash_key: None, show_progress: false }
+    }
+}
 
 /// What a set of feeds comes to.
 pub(crate) struct Listed {
@@ -21,35 +47,42 @@ pub(crate) struct Listed {
 }
 
 impl Listed {
-    /// Reads all feeds; names in `allow` are popular, and held back beside the built-in ones, as are the
-    /// organization's `own`.
+    /// Reads all feeds.
     ///
     /// # Errors
     /// The first feed that is none, by its name.
-    pub(crate) fn read(feeds: &[String], allow: &[String], own: &[String]) -> anyhow::Result<Self> {
+    pub(crate) fn read(sources: &Sources<'_>) -> anyhow::Result<Self> {
         let mut guard = Guard::new();
-        for name in own {
+        for name in sources.own {
             let name = DomainName::parse(name.as_bytes())
                 .with_context(|| format!("{name} is not a host name"))?;
             guard.protect(&name);
         }
-        for source in allow {
+        for source in sources.allow {
             let mut allow = |entry: feed::FeedEntry| {
                 if let Some(name) = entry.pattern.name() {
                     guard.allow(name);
                 }
             };
-            feed::read(open(source)?, &mut allow)
+            feed::read(open(source, sources.show_progress)?, &mut allow)
                 .with_context(|| format!("allow list {source}"))?;
         }
-        let mut hash_key = [0; 16];
-        getrandom::fill(&mut hash_key)?;
+        let hash_key = match sources.hash_key {
+            Some(hash_key) => hash_key,
+            None => {
+                let mut hash_key = [0; 16];
+                getrandom::fill(&mut hash_key)?;
+                hash_key
+            }
+        };
         let mut compiler = Compiler::new(guard, hash_key, Clock::system().now());
         let mut reports = Vec::new();
-        for feed in feeds {
+        for feed in sources.feeds {
             let (category, source) = category_and_source(feed);
-            let input = open(source)?;
-            let terms = FeedTerms::new(source, category);
+            let input = open(source, sources.show_progress)?;
+            let name =
+                Path::new(source).file_name().and_then(|name| name.to_str()).unwrap_or(source);
+            let terms = FeedTerms { urls: sources.urls, ..FeedTerms::new(name, category) };
             let added = compiler.add(input, &terms).with_context(|| format!("feed {source}"))?;
             for bad in &added.report.first_bad {
                 tracing::info!(
@@ -74,10 +107,9 @@ impl Listed {
         self.compiler.held_back().values().filter(|held| **held == reason).count()
     }
 
-    /// Writes the report that is kept beside the file.
-    pub(crate) fn report(&self) -> String {
-        let feeds: Vec<_> = self
-            .feeds
+    /// Says how each feed was read.
+    pub(crate) fn feed_reports(&self) -> Vec<serde_json::Value> {
+        self.feeds
             .iter()
             .map(|(source, added)| {
                 let report = &added.report;
@@ -86,7 +118,12 @@ impl Listed {
                     "names": report.names, "addresses": report.addresses, "passed_over": report.passed_over, "bad_lines": report.bad_lines,
                 })
             })
-            .collect();
+            .collect()
+    }
+
+    /// Writes the report that is kept beside the file.
+    pub(crate) fn report(&self) -> String {
+        let feeds = self.feed_reports();
         let held: serde_json::Map<_, _> = HeldBack::ALL
             .iter()
             .map(|reason| (reason.to_string(), self.held_back(*reason).into()))
@@ -113,13 +150,29 @@ fn category_and_source(feed: &str) -> (IndicatorCategory, &str) {
 }
 
 /// Opens a file or an address, and looks through its compression.
-fn open(source: &str) -> anyhow::Result<Box<dyn BufRead + Send>> {
-    let raw: Box<dyn Read + Send> = if source.contains("://") {
-        Box::new(Cursor::new(fetch(source)?))
+fn open(source: &str, show_progress: bool) -> anyhow::Result<Box<dyn BufRead + Send>> {
+    let (raw, len): (Box<dyn Read + Send>, u64) = if source.contains("://") {
+        let fetched = fetch(source)?;
+        let len = fetched.len() as u64;
+        (Box::new(Cursor::new(fetched)), len)
     } else {
-        Box::new(File::open(source).with_context(|| format!("cannot open {source}"))?)
+        let file = File::open(source).with_context(|| format!("cannot open {source}"))?;
+        let len = file.metadata().map_or(0, |metadata| metadata.len());
+        (Box::new(file), len)
     };
+    let raw = if show_progress { Box::new(progress(source, len).wrap_read(raw)) } else { raw };
     unpack(raw).with_context(|| format!("cannot read {source}"))
+}
+
+/// A bar on standard error that fills as a feed is read; nothing where that is no terminal.
+fn progress(source: &str, len: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg:<40!} {bar:30} {bytes}/{total_bytes} {eta}");
+    let bar = ProgressBar::new(len).with_message(source.to_owned());
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+    .with_finish(ProgressFinish::AndClear)
 }
 
 /// Whoever sits at the machine may fetch from any address of its network.
@@ -186,10 +239,13 @@ mod tests {
         refused(&zstd[..zstd.len() / 2], "cannot be read to its end");
         refused(b"<!doctype html><title>Sign in</title>", "is a web page, not a feed");
         refused(b"", "holds no entries");
-        let missing = Listed::read(&["/nonexistent/feed".to_owned()], &[], &[]).err().unwrap();
+        let missing =
+            Listed::read(&Sources::new(&["/nonexistent/feed".to_owned()], &[], &[])).err().unwrap();
         assert!(format!("{missing:#}").starts_with("cannot open /nonexistent/feed"), "{missing:#}");
         let plain_http =
-            Listed::read(&["http://feeds.example/list".to_owned()], &[], &[]).err().unwrap();
+            Listed::read(&Sources::new(&["http://feeds.example/list".to_owned()], &[], &[]))
+                .err()
+                .unwrap();
         assert!(format!("{plain_http:#}").contains("is not reached by https://"), "{plain_http:#}");
     }
 
@@ -202,6 +258,6 @@ mod tests {
     fn read(octets: &[u8]) -> anyhow::Result<Listed> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), octets).unwrap();
-        Listed::read(&[file.path().to_string_lossy().into_owned()], &[], &[])
+        Listed::read(&Sources::new(&[file.path().to_string_lossy().into_owned()], &[], &[]))
     }
 }

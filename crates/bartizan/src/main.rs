@@ -15,6 +15,8 @@ mod feeds;
 mod out;
 #[cfg(feature = "portal")]
 mod portal;
+#[cfg(feature = "portal")]
+mod stopwatch;
 
 use std::process::ExitCode;
 
@@ -37,7 +39,7 @@ enum Command {
     #[cfg(feature = "portal")]
     #[command(subcommand)]
     Admin(admin::AdminCommand),
-    /// Manage the feeds of a portal
+    /// Manage a portal's feeds; make indicator files of feeds, and look into them
     #[cfg(feature = "portal")]
     #[command(subcommand)]
     Feed(feed::FeedCommand),

@@ -12,7 +12,7 @@ use bartizan_model::{DomainName, TenantId};
 use bartizan_portal::{Listener, Portal, PortalConfig};
 use tokio::signal::unix::SignalKind;
 
-use crate::feeds::Listed;
+use crate::feeds::{Listed, Sources};
 use crate::out;
 
 /// How to run a portal.
@@ -105,7 +105,9 @@ async fn publish(
     allow: Vec<String>,
     own: Vec<String>,
 ) -> anyhow::Result<()> {
-    let listed = tokio::task::spawn_blocking(move || Listed::read(&feeds, &allow, &own)).await??;
+    let listed =
+        tokio::task::spawn_blocking(move || Listed::read(&Sources::new(&feeds, &allow, &own)))
+            .await??;
     let (report, held_back) = (listed.report(), listed.compiler.held_back().len());
     let published = portal.publish_indicators(tenant, listed.compiler.finish(), report).await?;
     out::line(&format!(

@@ -6,7 +6,7 @@
 use bartizan_contract::alerts::{AlertAck, AlertBatch, AlertReport, Refusal};
 use bartizan_contract::checkin::{CheckinReply, CheckinRequest, Counters};
 use bartizan_contract::enroll::{EnrollReply, EnrollRequest, EnrollmentToken, Platform};
-use bartizan_contract::indicators::{FileRef, Manifest, ManifestReply};
+use bartizan_contract::indicators::{DeltaRef, FileRef, Manifest, ManifestReply, TenantRef};
 use bartizan_contract::keys::Jwk;
 use bartizan_contract::policy::{PolicyDocument, PolicyReply};
 use bartizan_contract::problem::{Problem, code};
@@ -30,15 +30,21 @@ fn every_message_is_as_its_golden_file() {
         detector: "web.phishing.blocked".into(),
         host: Some("login.evil.test".into()),
         matched: Some("evil.test".into()),
+        source: Some("a feed".into()),
+        indicator_id: None,
+        action: "block".into(),
         first_seen_ms: 1_800_000_000_000,
         last_seen_ms: 1_800_000_000_010,
         count: 2,
         indicator_epoch: 3,
     };
-    let private_alert = AlertReport { host: None, matched: None, ..alert.clone() };
+    let private_alert = AlertReport { host: None, matched: None, source: None, ..alert.clone() };
+    let file = |size_bytes| FileRef { format: 1, sha256: "00".repeat(32), size_bytes };
     let manifest = Manifest {
         epoch: 3,
-        base: FileRef { format: 1, sha256: "00".repeat(32), size_bytes: 1_024 },
+        base: Some(file(1_024)),
+        deltas: vec![DeltaRef { from: 2, to: 3, file: file(64) }],
+        tenant: Some(TenantRef { epoch: 2, file: file(512) }),
     };
     let policy =
         PolicyDocument::new(device_id.clone(), &Policy { version: 4, ..Policy::default() });
@@ -86,6 +92,7 @@ fn every_message_is_as_its_golden_file() {
             app_version: "0.1.0".into(),
             policy_version: 4,
             indicator_epoch: Some(3),
+            tenant_epoch: Some(2),
             counters: Counters { queries: 100, blocked: 1, dropped: 0, alerts_lost: 0 },
         },
     );
@@ -94,6 +101,7 @@ fn every_message_is_as_its_golden_file() {
         &CheckinReply {
             policy_version: 4,
             indicator_epoch: Some(3),
+            tenant_epoch: Some(2),
             server_time_ms: 1_800_000_000_000,
         },
     );
@@ -157,7 +165,15 @@ fn what_strangers_send_is_replayed() {
 fn unknown_fields_are_ignored() {
     let reply = r#"{"policy_version":4,"server_time_ms":1,"later":{"more":true}}"#;
     let reply: CheckinReply = serde_json::from_str(reply).unwrap();
-    assert_eq!(reply, CheckinReply { policy_version: 4, indicator_epoch: None, server_time_ms: 1 });
+    assert_eq!(
+        reply,
+        CheckinReply {
+            policy_version: 4,
+            indicator_epoch: None,
+            tenant_epoch: None,
+            server_time_ms: 1,
+        }
+    );
 }
 
 #[track_caller]

@@ -16,7 +16,7 @@ fn a_block_raises_one_alert_at_once() {
         let mut world = World::new();
         world.send(CLIENT, RESOLVER, &query(1, asked, Rtype::A, None));
         let alert = world.alerts.pop().unwrap();
-        assert_eq!((alert.host, alert.matched), (Some(name(asked)), Some(name(matched))));
+        assert_eq!((alert.host, alert.matched), (Some(name(asked)), entry(matched)));
         assert_eq!((alert.detector, alert.count, alert.indicator_epoch), (detector, 1, 5));
         assert_eq!((alert.first_seen, alert.last_seen), (UnixMillis(WALL), UnixMillis(WALL)));
         assert_eq!(alert.id.0 >> 80, u128::from(WALL), "ids sort by time");

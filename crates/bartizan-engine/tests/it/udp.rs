@@ -108,7 +108,7 @@ fn an_alias_of_a_listed_name_is_blocked() {
     assert_eq!(addresses(&world.receive().unwrap().2), ["0.0.0.0"]);
     assert_eq!(world.forgotten, [ask.id]);
     let alert = world.alerts.pop().unwrap();
-    assert_eq!((alert.host, alert.matched), (Some(name("shop.test")), Some(name("c2.test"))));
+    assert_eq!((alert.host, alert.matched), (Some(name("shop.test")), entry("c2.test")));
     assert_eq!(alert.detector.id(), "web.malware.blocked");
     let stats = world.engine.stats();
     assert_eq!((stats.blocked, stats.blocked_by_alias, stats.answered), (1, 1, 0));

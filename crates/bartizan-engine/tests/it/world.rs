@@ -9,7 +9,9 @@ use bartizan_engine::{Engine, EngineConfig, Output, Transport, UpstreamFailed, U
 use bartizan_indicators::IndicatorFile;
 use bartizan_indicators::build::{Stamp, build};
 use bartizan_indicators::compile::Compiled;
-use bartizan_model::{Alert, DomainName, IndicatorCategory, Policy, UnixMillis};
+use bartizan_model::{
+    Alert, DomainName, IndicatorCategory, IndicatorSource, MatchedIndicator, Policy, UnixMillis,
+};
 use bartizan_wire::ip::IpPacket;
 use bartizan_wire::udp::{UdpDatagram, encode_udp};
 use domain::base::iana::{Class, Rcode};
@@ -156,9 +158,15 @@ pub(crate) fn indicators(epoch: u64, listed: &[(&str, IndicatorCategory)]) -> In
     let listed: Vec<_> =
         listed.iter().map(|(listed, category)| (listed.parse().unwrap(), *category)).collect();
     let key = SigningKey::from_bytes(&[7; 32]);
-    let stamp = Stamp { epoch, built_at: UnixMillis(0), hash_key: [9; 16] };
-    let octets = build(&Compiled::of(&listed), stamp, &key).unwrap().into_boxed_slice();
-    IndicatorFile::open(octets, &key.verifying_key(), 0).unwrap()
+    let stamp = Stamp { epoch, built_at: UnixMillis(0) };
+    let octets = build(&Compiled::of(&listed), stamp, &key).unwrap();
+    IndicatorFile::open(Box::new(octets), &key.verifying_key(), 0).unwrap()
+}
+
+/// How an alert names an entry of these indicators.
+pub(crate) fn entry(text: &str) -> Option<MatchedIndicator> {
+    let source = IndicatorSource::Feed("list".into());
+    Some(MatchedIndicator { entry: text.into(), source })
 }
 
 pub(crate) fn name(text: &str) -> DomainName {

@@ -2,3 +2,11 @@
 
 #[cfg(test)]
 mod corpus;
+#[cfg(test)]
+mod delta;
+#[cfg(test)]
+mod format;
+#[cfg(test)]
+mod lookup;
+#[cfg(test)]
+mod world;

@@ -44,6 +44,7 @@ pub(crate) async fn checkin(
     Ok(Json(CheckinReply {
         policy_version: there.policy_version,
         indicator_epoch: there.indicator_epoch,
+        tenant_epoch: None,
         server_time_ms: now.0,
     }))
 }

@@ -58,7 +58,7 @@ async fn publish(state: &AppState, scope: TenantScope) -> anyhow::Result<Publish
         feeds: Vec::new(),
         own: store.own_domains(scope).await?,
         released: Vec::new(),
-        hash_key: portal.next_hash_key()?,
+        hash_key: portal.hash_key(scope.tenant_id()).await?,
         now: state.clock.now(),
     };
     for row in store.feeds(scope).await? {

@@ -232,9 +232,4 @@ impl Portal {
         jobs::look_at_due_feeds(&self.state).await?;
         jobs::compile_wanted(&self.state, UnixMillis(u64::MAX)).await
     }
-
-    /// Draws the key by which a file's entries are hashed.
-    pub(crate) fn next_hash_key(&self) -> Result<[u8; 16], getrandom::Error> {
-        crate::random()
-    }
 }

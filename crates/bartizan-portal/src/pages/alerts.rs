@@ -85,7 +85,7 @@ pub(crate) async fn alert(
         changed_by: alert.status_by,
         changed_at: alert.status_at,
         host: alert.host.map(|host| host.to_string()),
-        matched: alert.matched.map(|matched| matched.to_string()),
+        matched: alert.matched,
         first_seen: alert.first_seen_at,
         last_seen: alert.last_seen_at,
         count: alert.count,

@@ -11,7 +11,7 @@ use bartizan_contract::path;
 use bartizan_contract::policy::{PolicyDocument, PolicyReply};
 use bartizan_contract::problem::Problem;
 use bartizan_contract::signed;
-use bartizan_indicators::IndicatorFile;
+use bartizan_indicators::{IndicatorFile, Indicators};
 use bartizan_model::{DomainName, Policy};
 use p256::ecdsa::SigningKey;
 
@@ -173,13 +173,16 @@ async fn a_published_file_arrives_and_verifies() {
     let reply: ManifestReply = device.get(path::MANIFEST).await.json();
     let key = device.signing_key.as_ref().unwrap().portal_key().unwrap();
     let manifest: Manifest = signed::open(&reply.manifest, &key).unwrap();
-    assert_eq!((manifest.epoch, &manifest.base.sha256), (2, &published.sha256));
+    let base = manifest.base.unwrap();
+    assert_eq!((manifest.epoch, &base.sha256), (2, &published.sha256));
     let answer = device.get(&format!("{}{}", path::INDICATOR_FILE, published.sha256)).await;
     assert_eq!(answer.header("content-length"), published.size_bytes.to_string());
     assert!(answer.header("cache-control").contains("immutable"));
     let octets: Arc<[u8]> = answer.body.to_vec().into();
-    let file = IndicatorFile::open(octets.to_vec().into(), &key, 2).unwrap();
-    assert!(file.lookup(&DomainName::parse(b"www.evil.test").unwrap()).is_some());
+    let file = IndicatorFile::open(Box::new(octets.to_vec()), &key, 2).unwrap();
+    let indicators = Indicators { base: Some(file), tenant: None };
+    let name = DomainName::parse(b"www.evil.test").unwrap();
+    assert!(indicators.lookup(&name, bartizan_model::UnixMillis(0)).unwrap().is_some());
 
     for hash in ["0".repeat(64), "..%2Fportal.db".into(), published.sha256.to_uppercase()] {
         let answer = device.get(&format!("{}{hash}", path::INDICATOR_FILE)).await;
@@ -233,6 +236,7 @@ fn checkin() -> CheckinRequest {
         app_version: "0.1.0".into(),
         policy_version: 0,
         indicator_epoch: None,
+        tenant_epoch: None,
         counters: Counters::default(),
     }
 }

@@ -2,7 +2,7 @@
 
 use bartizan_contract::path;
 use bartizan_contract::report::SiteReportReply;
-use bartizan_indicators::IndicatorFile;
+use bartizan_indicators::{IndicatorFile, Indicators};
 use bartizan_portal::feeds::{
     FeedId, FeedOrigin, FeedOutcome, FeedRole, FeedSettings, FeedVersionState, settings,
 };
@@ -344,9 +344,10 @@ async fn listed(world: &World, name: &str) -> Option<u64> {
     let key = device.signing_key.clone().unwrap().portal_key().unwrap();
     let manifest: bartizan_contract::indicators::Manifest =
         bartizan_contract::signed::open(&manifest.manifest, &key).unwrap();
-    let file = format!("{}{}", path::INDICATOR_FILE, manifest.base.sha256);
+    let file = format!("{}{}", path::INDICATOR_FILE, manifest.base.unwrap().sha256);
     let octets = device.get(&file).await.body.to_vec();
-    let file = IndicatorFile::open(octets.into_boxed_slice(), &key, 0).unwrap();
+    let file = IndicatorFile::open(Box::new(octets), &key, 0).unwrap();
+    let indicators = Indicators { base: Some(file), tenant: None };
     let name = bartizan_model::DomainName::parse(name.as_bytes()).unwrap();
-    file.lookup(&name).map(|_| manifest.epoch)
+    indicators.lookup(&name, world.clock.now()).unwrap().map(|_| manifest.epoch)
 }

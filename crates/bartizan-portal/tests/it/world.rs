@@ -294,6 +294,7 @@ pub(crate) fn batch(numbers: impl Iterator<Item = u32>) -> AlertBatch {
             detector: Detector::WebPhishingBlocked,
             host: DomainName::parse(format!("h{number}.test").as_bytes()).ok(),
             matched: None,
+            action: bartizan_model::IndicatorAction::Block,
             first_seen: NOW,
             last_seen: NOW,
             count: 1,

@@ -61,7 +61,10 @@ async fn opening_again_migrates_nothing() {
     drop(Store::open(&world.file(), NOW).unwrap());
     let db = Connection::open(world.file()).unwrap();
     assert_eq!(strings(&db, schema), before);
-    assert_eq!(strings(&db, "SELECT name FROM refinery_schema_history"), ["base", "feeds"]);
+    assert_eq!(
+        strings(&db, "SELECT name FROM refinery_schema_history"),
+        ["base", "feeds", "deltas"]
+    );
 }
 
 #[tokio::test]

@@ -37,7 +37,9 @@ async fn reading_shows_nothing_of_another_tenant() {
         DeviceCounts { total: 1, active: 1, protected: 0 }
     );
     assert_eq!(store.newest_indicator_file(globex.scope).await.unwrap(), None);
-    not_found(store.indicator_file(globex.scope, &file(1).sha256).await);
+    not_found(store.device_file(globex.scope, &file(1).sha256).await);
+    assert_eq!(store.indicator_files(globex.scope, 9).await.unwrap(), []);
+    assert_eq!(store.indicator_deltas(globex.scope, 9).await.unwrap(), []);
     assert_eq!(store.policy(globex.scope).await.unwrap().version, 1);
     assert_eq!(store.tenant_row(globex.scope).await.unwrap().name, "GLOBEX");
     not_found(store.device_of_token(globex.tenant, acme.device).await);

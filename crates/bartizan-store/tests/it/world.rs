@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use bartizan_model::{
-    Alert, AlertId, Detector, DeviceId, DomainName, Private, TenantId, UnixMillis,
+    Alert, AlertId, Detector, DeviceId, DomainName, IndicatorAction, IndicatorSource,
+    MatchedIndicator, Private, TenantId, UnixMillis,
 };
 use bartizan_store::{
     AlertCursor, AlertFilter, AlertRow, MemberId, NewDevice, NewMember, Store, TenantScope,
@@ -104,7 +105,11 @@ pub(crate) fn alert(id: u128, host: &str, after_ms: u64) -> Alert {
         id: AlertId(id),
         detector: Detector::WebPhishingBlocked,
         host: DomainName::parse(host.as_bytes()).ok(),
-        matched: DomainName::parse(host.as_bytes()).ok(),
+        matched: Some(MatchedIndicator {
+            entry: host.into(),
+            source: IndicatorSource::Feed("list".into()),
+        }),
+        action: IndicatorAction::Block,
         first_seen: seen,
         last_seen: seen,
         count: 1,

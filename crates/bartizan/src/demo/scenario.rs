@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use crate::demo::DemoArgs;
 use crate::demo::internet::{self, PORTAL, SITE, Zone};
 use crate::demo::stage::{Fetched, Kind, Stage};
-use crate::feeds::Listed;
+use crate::feeds::{Listed, Sources};
 use crate::out;
 use crate::portal::tls_config;
 
@@ -182,7 +182,7 @@ impl<'a> Scenario<'a> {
             feeds.push(path.to_string_lossy().into_owned());
         }
         let listed = tokio::task::spawn_blocking(move || {
-            Listed::read(&feeds, &allow, &[PORTAL_NAME.to_owned()])
+            Listed::read(&Sources::new(&feeds, &allow, &[PORTAL_NAME.to_owned()]))
         })
         .await??;
         for (source, added) in &listed.feeds {

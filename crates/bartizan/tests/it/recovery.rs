@@ -118,6 +118,113 @@ fn a_damaged_indicator_file_is_refused_and_the_old_one_protects() {
     assert_eq!(device.resolve("evil.test"), Ipv4Addr::UNSPECIFIED);
 }
 
+#[test]
+fn a_newer_file_comes_as_a_delta_and_a_damaged_delta_costs_no_more_than_the_whole_file() {
+    let world = World::new();
+    let names = |count: u32| (0..count).map(|n| format!("evil{n}.test\n")).collect::<String>();
+    let feed = world.file("feed.txt", &names(20_000));
+    let portal = PortalProcess::start(&world.data(), &["--feed", &feed]);
+    let counting = Counting::new();
+    let fetched = Arc::clone(&counting.fetched);
+    let token = portal.enrollment_token();
+    let device =
+        TestDevice::start_with(&world.state(), &portal.url, Some(&token), Box::new(counting));
+    device.wait_until("protected", |status| status.protection == "on");
+    let whole = fetched.swap(0, Ordering::SeqCst);
+    assert!(100_000 < whole, "{whole} octets");
+
+    let publish = |count| {
+        let feed = world.file("feed.txt", &names(count));
+        let published = bartizan(&[
+            "admin",
+            "publish",
+            "--data",
+            world.data().to_str().unwrap(),
+            "--feed",
+            &feed,
+        ]);
+        assert!(published.status.success(), "{published:?}");
+    };
+    let restarted = || {
+        let counting = Counting::new();
+        let fetched = Arc::clone(&counting.fetched);
+        let device = TestDevice::start_with(&world.state(), &portal.url, None, Box::new(counting));
+        (device, fetched)
+    };
+    publish(20_050);
+    drop(device);
+    let (device, fetched) = restarted();
+    device.wait_until("the delta is applied", |status| status.indicator_epoch == Some(2));
+    let delta = fetched.load(Ordering::SeqCst);
+    assert!(delta < whole / 50, "{delta} octets for 50 more names");
+    assert_eq!(device.resolve("evil20049.test"), Ipv4Addr::UNSPECIFIED);
+    assert_eq!(device.resolve("evil20050.test"), SITE);
+
+    publish(20_060);
+    drop(device);
+    for entry in std::fs::read_dir(world.data().join("indicators")).unwrap() {
+        let path = entry.unwrap().path();
+        let mut octets = std::fs::read(&path).unwrap();
+        if octets.starts_with(b"BTZ-DELT") {
+            octets[100] ^= 1;
+            std::fs::write(&path, octets).unwrap();
+        }
+    }
+    let (device, fetched) = restarted();
+    device.wait_until("the file is fetched", |status| status.indicator_epoch == Some(3));
+    assert!(whole <= fetched.load(Ordering::SeqCst));
+    assert_eq!(device.resolve("evil20059.test"), Ipv4Addr::UNSPECIFIED);
+}
+
+#[test]
+fn a_file_that_is_damaged_while_in_use_leaves_names_resolving_and_is_fetched_again() {
+    let world = World::new();
+    let portal = world.portal();
+    let device = world.device(&portal);
+    let path = world.state().join("indicators.bin");
+    let mut octets = std::fs::read(&path).unwrap();
+    let last = octets.len() - 1;
+    octets[last] ^= 1;
+    // Restarted, so that no page of the file was verified before.
+    drop(device);
+    std::fs::write(&path, octets).unwrap();
+    let device = TestDevice::start(&world.state(), &portal.url, None);
+    assert_eq!(device.resolve("harmless.test"), SITE, "a damaged file lists nothing");
+    wait_for("fetched again", || {
+        (device.resolve("evil.test") == Ipv4Addr::UNSPECIFIED).then_some(())
+    });
+}
+
+/// Counts the octets of files that were downloaded.
+struct Counting {
+    http: Box<dyn Http>,
+    fetched: Arc<AtomicUsize>,
+}
+
+impl Counting {
+    fn new() -> Self {
+        Self { http: Box::new(http()), fetched: Arc::default() }
+    }
+}
+
+impl Http for Counting {
+    fn send(&mut self, request: HttpRequest) -> Result<HttpResponse, String> {
+        self.http.send(request)
+    }
+
+    fn download(
+        &mut self,
+        request: HttpRequest,
+        to: &mut dyn std::io::Write,
+    ) -> Result<HttpResponse, String> {
+        let mut octets = Vec::new();
+        let response = self.http.download(request, &mut octets)?;
+        self.fetched.fetch_add(octets.len(), Ordering::SeqCst);
+        to.write_all(&octets).unwrap();
+        Ok(response)
+    }
+}
+
 /// Loses what the portal answers to the first calls of one kind, after it has stored what they brought.
 struct Lossy {
     http: Box<dyn Http>,
@@ -142,6 +249,14 @@ impl Http for Lossy {
             return Err("connection reset".to_owned());
         }
         Ok(response)
+    }
+
+    fn download(
+        &mut self,
+        request: HttpRequest,
+        to: &mut dyn std::io::Write,
+    ) -> Result<HttpResponse, String> {
+        self.http.download(request, to)
     }
 }
 
