@@ -200,7 +200,7 @@ pub(crate) async fn update(update: Update) -> anyhow::Result<ExitCode> {
     } else {
         update.name.iter().map(|name| find(&feeds, name)).collect::<Result<_, _>>()?
     };
-    let mut all_well = true;
+    let (mut all_well, mut any_taken) = (true, false);
     for feed in wanted {
         let name = &feed.settings.name;
         if feed.settings.origin == FeedOrigin::Upload {
@@ -210,12 +210,17 @@ pub(crate) async fn update(update: Update) -> anyhow::Result<ExitCode> {
         }
         let outcome = portal.update_feed(tenant, feed.id).await?;
         out::line(&format!("{name}: {}: {}", outcome.outcome.word(), outcome.detail));
+        any_taken |= outcome.outcome == FeedOutcome::Taken;
         all_well &= match outcome.outcome {
             FeedOutcome::Taken | FeedOutcome::Unchanged => true,
             FeedOutcome::Refused | FeedOutcome::Failed => false,
         };
     }
-    publish(&portal, tenant).await?;
+    if any_taken {
+        publish(&portal, tenant).await?;
+    } else {
+        out::note("Nothing new is in use, so nothing is published");
+    }
     Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -49,6 +49,8 @@ fn a_feed_is_added_rolled_back_and_removed_by_commands() {
         assert!(noted.contains(reason) || said.contains(reason), "{arguments:?}: {said}{noted}");
     }
     assert!(run(&["remove", "near"]).0);
+    let (well, _, noted) = run(&["update"]);
+    assert!(well && noted == "Nothing new is in use, so nothing is published\n", "{noted}");
     let (well, said, noted) = run(&["remove", "evil"]);
     assert!(well && said == "evil is removed\n", "{said}");
     assert!(noted.starts_with("Published 0 entries"), "{noted}");
