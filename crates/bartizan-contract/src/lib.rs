@@ -22,6 +22,7 @@ pub mod jws;
 pub mod keys;
 pub mod policy;
 pub mod problem;
+pub mod report;
 pub mod signed;
 pub mod token;
 
@@ -44,6 +45,8 @@ pub mod path {
     pub const INDICATOR_FILE: &str = "/device/v1/indicators/files/";
     /// `POST` [`crate::alerts::AlertBatch`].
     pub const ALERTS: &str = "/device/v1/alerts";
+    /// `POST` [`crate::report::SiteReport`].
+    pub const REPORT: &str = "/device/v1/report";
 }
 
 /// Reads octets as everything that a stranger can send before anything is verified, for the fuzzer and
@@ -60,6 +63,9 @@ pub fn fuzz_strangers(octets: &[u8]) {
     let _ = serde_json::from_slice::<enroll::EnrollRequest>(octets);
     let _ = serde_json::from_slice::<token::TokenRequest>(octets);
     let _ = serde_json::from_slice::<checkin::CheckinRequest>(octets);
+    if let Ok(report) = serde_json::from_slice::<report::SiteReport>(octets) {
+        let _ = report.check();
+    }
     if let Ok(batch) = serde_json::from_slice::<alerts::AlertBatch>(octets) {
         for report in &batch.alerts {
             if let Ok(alert) = bartizan_model::Alert::try_from(report) {

@@ -33,6 +33,8 @@ pub struct FeedTerms {
     pub trust: u8,
     /// What a URL on a host of its own lists.
     pub urls: UrlListing,
+    /// How it is read.
+    pub read: feed::Options,
 }
 
 impl FeedTerms {
@@ -45,6 +47,7 @@ impl FeedTerms {
             action: IndicatorAction::Block,
             trust: 50,
             urls: UrlListing::Host,
+            read: feed::Options::default(),
         }
     }
 }
@@ -123,7 +126,8 @@ impl Compiler {
         let sample = self.sample.clone();
         let mut taken = Taken { held_back: Vec::new(), counts: Counts::default() };
         let source = self.source(&terms.source);
-        let read = feed::read(input, |entry| self.take(entry, terms, source, &mut taken));
+        let read =
+            feed::read_as(input, &terms.read, |entry| self.take(entry, terms, source, &mut taken));
         match read {
             Ok(report) => {
                 self.held_back.extend(taken.held_back);

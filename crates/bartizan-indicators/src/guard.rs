@@ -127,7 +127,7 @@ impl Guard {
         self.parents_of_own.extend(name.suffixes().skip(1).map(Box::from));
     }
 
-    /// Lets an entry pass, whatever speaks against it: an administrator decided so.
+    /// Lets an entry pass, because an administrator says so. What is the organization's own stays protected.
     pub fn release(&mut self, pattern: &Pattern) {
         self.released.insert(pattern.clone());
     }
@@ -143,7 +143,8 @@ impl Guard {
             Pattern::Address(address) => holds_back_network((*address).into()),
             Pattern::Network(network) => holds_back_network(*network),
         }?;
-        if self.released.contains(pattern) { None } else { Some(held) }
+        let is_released = held != HeldBack::Own && self.released.contains(pattern);
+        if is_released { None } else { Some(held) }
     }
 
     fn holds_back_name(&self, name: &DomainName) -> Option<HeldBack> {

@@ -18,11 +18,12 @@ const vendored = (path) => readFile(join(here, "node_modules", path), "utf8");
 
 // The icons that templates name, from Tabler's outline set.
 const ICONS = [
-  "alert-circle", "alert-octagon", "alert-triangle", "arrow-left", "ban", "bell", "chevron-right",
-  "chevrons-left", "circle-check", "circle-dashed", "circle-dot", "clock", "device-desktop",
-  "device-mobile", "devices", "download", "eye", "hourglass-off", "info-circle", "key", "keyboard",
-  "lock", "logout", "moon", "plus", "progress", "search", "shield", "shield-check", "shield-half",
-  "shield-off", "sun", "target", "trash", "upload", "user", "x", "zzz",
+  "alert-circle", "alert-octagon", "alert-triangle", "arrow-back-up", "arrow-left", "ban", "bell",
+  "chevron-right", "chevrons-left", "circle-check", "circle-dashed", "circle-dot", "clock",
+  "device-desktop", "device-mobile", "devices", "download", "eye", "hourglass-off", "info-circle",
+  "key", "keyboard", "lock", "logout", "moon", "plus", "progress", "refresh", "rss", "search",
+  "shield", "shield-check", "shield-half", "shield-off", "sun", "target", "trash", "upload", "user",
+  "x", "zzz",
 ];
 
 // Styles lose comments, indentation and pointers to maps; the compression does the rest.

@@ -328,6 +328,7 @@ fn as_stored(row: &SheetRow) -> IndicatorRow {
         created_by: String::new(),
         created_at: bartizan_model::UnixMillis(0),
         updated_at: bartizan_model::UnixMillis(0),
+        hits: 0,
     }
 }
 

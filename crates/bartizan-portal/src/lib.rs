@@ -18,6 +18,7 @@ mod console;
 mod deltas;
 mod device_auth;
 mod error;
+pub mod feeds;
 mod files;
 mod health;
 mod indicator_csv;
@@ -232,7 +233,7 @@ impl Portal {
         router::build(&self.state)
     }
 
-    /// Serves until `shutdown` completes; then stops accepting, ends event streams, finishes requests
+    /// Serves, and works on feeds, until `shutdown` completes; then stops accepting, ends event streams, finishes requests
     /// for up to 10 s, and closes the store.
     ///
     /// # Errors
@@ -245,11 +246,12 @@ impl Portal {
         publish::catch_up(&self.state).await?;
         let closing = self.state.closing.subscribe();
         let ended = serve(self.router(), listeners, closing);
+        let work = feeds::run(self.state.clone());
         let stop = async {
             shutdown.await;
             self.state.closing.send_replace(true);
         };
-        tokio::join!(ended, stop);
+        tokio::join!(ended, work, stop);
         self.state.store.close().await;
         Ok(())
     }

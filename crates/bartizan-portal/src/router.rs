@@ -43,6 +43,7 @@ const ROUTES: &[Route] = &[
     row(Method::GET, path::MANIFEST, Access::Device, || get(api::indicators::manifest)),
     row(Method::GET, INDICATOR_FILE, Access::Device, || get(api::indicators::file)),
     row(Method::POST, path::ALERTS, Access::Device, || post(api::alerts::alerts)),
+    row(Method::POST, path::REPORT, Access::Device, || post(api::report::report)),
     // Members, at the console.
     row(Method::GET, "/assets/{file}", Access::Anyone, || get(console::asset)),
     row(Method::GET, SIGN_IN, Access::Anyone, || get(account::sign_in_page)),
@@ -56,6 +57,29 @@ const ROUTES: &[Route] = &[
     row(Method::POST, "/alerts/{id}/status", Access::Member, || post(pages::alerts::set_status)),
     row(Method::GET, "/devices", Access::Member, || get(pages::devices::list)),
     row(Method::GET, "/devices/{id}", Access::Member, || get(pages::devices::device)),
+    row(Method::GET, "/feeds", Access::Member, || get(pages::feeds::list)),
+    row(Method::POST, "/feeds", Access::Member, || post(pages::feed::create)),
+    row(Method::GET, "/feeds/new", Access::Member, || get(pages::feed::new_page)),
+    row(Method::POST, "/feeds/compile", Access::Member, || post(pages::feeds::compile)),
+    row(Method::POST, "/feeds/own", Access::Member, || post(pages::feeds::add_own)),
+    row(Method::POST, "/feeds/own/remove", Access::Member, || post(pages::feeds::remove_own)),
+    row(Method::POST, "/feeds/released", Access::Member, || post(pages::feeds::release)),
+    row(Method::POST, "/feeds/released/remove", Access::Member, || post(pages::feeds::hold_back)),
+    row(Method::POST, "/feeds/notices/{id}/dismiss", Access::Member, || {
+        post(pages::feeds::dismiss)
+    }),
+    row(Method::POST, "/feeds/reports/{id}", Access::Member, || post(pages::feeds::decide)),
+    row(Method::GET, "/feeds/{id}", Access::Member, || get(pages::feed::page)),
+    row(Method::POST, "/feeds/{id}", Access::Member, || post(pages::feed::save)),
+    row(Method::POST, "/feeds/{id}/update", Access::Member, || post(pages::feed::update)),
+    row(Method::POST, "/feeds/{id}/enabled", Access::Member, || post(pages::feed::set_enabled)),
+    row(Method::POST, "/feeds/{id}/remove", Access::Member, || post(pages::feed::remove)),
+    row(Method::POST, "/feeds/{id}/upload", Access::Member, || {
+        post(pages::feed::upload).layer(DefaultBodyLimit::max(pages::feed::UPLOAD_LIMIT))
+    }),
+    row(Method::POST, "/feeds/{id}/versions/{version}/use", Access::Member, || {
+        post(pages::feed::use_version)
+    }),
     row(Method::GET, "/indicators", Access::Member, || get(pages::indicators::list)),
     row(Method::POST, "/indicators", Access::Member, || post(pages::indicators::create)),
     row(Method::GET, "/indicators/new", Access::Member, || get(pages::indicators::blank)),

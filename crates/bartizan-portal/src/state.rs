@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::access_token::AccessTokens;
 use crate::clock::Clock;
+use crate::feeds::Work;
 use crate::files::Files;
 use crate::indicator_import::Uploads;
 use crate::live::News;
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) replays: Replays,
     pub(crate) throttle: Throttle,
     pub(crate) news: News,
+    pub(crate) feeds: Work,
     pub(crate) uploads: Uploads,
     pub(crate) publisher: Publisher,
     /// Whether the portal is shutting down.
@@ -58,6 +60,7 @@ impl AppState {
             replays: Replays::default(),
             throttle: Throttle::default(),
             news: News::default(),
+            feeds: Work::default(),
             uploads: Uploads::default(),
             publisher: Publisher::default(),
             closing: watch::Sender::new(false),

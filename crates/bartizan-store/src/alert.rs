@@ -11,8 +11,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use bartizan_model::{
-    Alert, AlertId, AlertStatus, Detector, DeviceId, DomainName, Severity, UnixMillis,
-    UnresolvedAlerts,
+    Alert, AlertId, AlertStatus, Detector, DeviceId, DomainName, IndicatorAction, IndicatorSource,
+    Severity, UnixMillis, UnresolvedAlerts,
 };
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -76,6 +76,12 @@ pub struct AlertRow {
     pub host: Option<DomainName>,
     /// The indicator that decided, as it is written.
     pub matched: Option<String>,
+    /// The feed that lists it; absent for an indicator of the organization's own.
+    pub source: Option<String>,
+    /// The organization's own indicator.
+    pub indicator: Option<u64>,
+    /// What was done.
+    pub action: IndicatorAction,
     /// By the device's clock, clamped.
     pub first_seen_at: UnixMillis,
     /// By the device's clock, clamped.
@@ -301,6 +307,7 @@ impl Ingest<'_> {
         let oldest = received.saturating_sub(OLDEST_MS);
         let last = alert.last_seen.0.clamp(oldest, received);
         let first = alert.first_seen.0.clamp(oldest, last);
+        self.count_hits(alert, last)?;
         let key = match self.same_threat(alert, first, last)? {
             Some(key) => {
                 self.join(key, alert, first, last)?;
@@ -320,6 +327,23 @@ impl Ingest<'_> {
                 key,
                 int(received)
             ])?;
+        Ok(())
+    }
+
+    /// Counts what was stopped, warned of or watched into the entry that did so, and into its feed.
+    fn count_hits(&self, alert: &Alert, last: u64) -> Result<(), StoreError> {
+        let Some(matched) = &alert.matched else { return Ok(()) };
+        let source = match &matched.source {
+            IndicatorSource::Feed(name) => name,
+            IndicatorSource::Tenant(_) => "",
+        };
+        self.db
+            .prepare_cached(
+                "INSERT INTO indicator_hit (tenant_id, source, pattern, hits, last_hit_at_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO UPDATE SET hits = hits + ?4, last_hit_at_ms = max(last_hit_at_ms, ?5)",
+            )?
+            .execute(params![self.scope.id(), source, &*matched.entry, alert.count, int(last)])?;
         Ok(())
     }
 
@@ -374,21 +398,27 @@ impl Ingest<'_> {
 
     fn insert(&self, alert: &Alert, first: u64, last: u64) -> Result<[u8; 16], StoreError> {
         let key = fresh_id(self.received_at)?;
+        let (source, own) = match alert.matched.as_ref().map(|matched| &matched.source) {
+            Some(IndicatorSource::Feed(name)) => (Some(name), None),
+            Some(IndicatorSource::Tenant(id)) => (None, Some(int(*id))),
+            None => (None, None),
+        };
+        let (title, severity) = self.told(alert.detector, own)?;
         self.db
             .prepare_cached(
                 "INSERT INTO alert (tenant_id, alert_id, device_id, detector, severity, category, title,
                                     host, matched, first_seen_at_ms, last_seen_at_ms, received_at_ms,
-                                    count, indicator_epoch, status)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 'New')",
+                                    count, indicator_epoch, status, source, indicator_id, action)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 'New', ?15, ?16, ?17)",
             )?
             .execute(params![
                 self.scope.id(),
                 key,
                 self.device,
                 alert.detector.id(),
-                alert.detector.severity().word(),
+                severity,
                 alert.detector.category().word(),
-                alert.detector.title(),
+                title,
                 alert.host.as_ref().map(DomainName::as_str),
                 alert.matched.as_ref().map(|matched| &*matched.entry),
                 int(first),
@@ -396,8 +426,26 @@ impl Ingest<'_> {
                 ms(self.received_at),
                 alert.count,
                 int(alert.indicator_epoch),
+                source,
+                own,
+                alert.action.word(),
             ])?;
         Ok(key)
+    }
+
+    /// Returns title and severity: an own indicator says them itself, as long as it is there.
+    fn told(&self, detector: Detector, own: Option<i64>) -> Result<(String, String), StoreError> {
+        let own = match own {
+            Some(id) => self
+                .db
+                .prepare_cached(
+                    "SELECT title, severity FROM indicator WHERE tenant_id = ?1 AND indicator_id = ?2",
+                )?
+                .query_row(params![self.scope.id(), id], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?,
+            None => None,
+        };
+        Ok(own.unwrap_or_else(|| (detector.title().into(), detector.severity().word().into())))
     }
 }
 
@@ -476,6 +524,9 @@ fn read(row: &Row<'_>) -> Result<AlertRow, StoreError> {
         status: word("status", &status, AlertStatus::from_word)?,
         status_at: row.get::<_, Option<i64>>(15)?.map(time),
         status_by: row.get(16)?,
+        source: row.get(17)?,
+        indicator: row.get::<_, Option<i64>>(18)?.map(count),
+        action: word("action", &row.get::<_, String>(19)?, IndicatorAction::from_word)?,
     })
 }
 
@@ -484,7 +535,7 @@ macro_rules! alert_columns {
     () => {
         "SELECT a.alert_id, a.device_id, d.device_name, a.detector, a.severity, a.category, a.title,
                 a.host, a.matched, a.first_seen_at_ms, a.last_seen_at_ms, a.received_at_ms, a.count,
-                a.indicator_epoch, a.status, a.status_at_ms, m.name
+                a.indicator_epoch, a.status, a.status_at_ms, m.name, a.source, a.indicator_id, a.action
          FROM alert AS a
          JOIN device AS d ON d.tenant_id = a.tenant_id AND d.device_id = a.device_id
          LEFT JOIN member AS m ON m.tenant_id = a.tenant_id AND m.member_id = a.status_by

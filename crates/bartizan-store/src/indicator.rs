@@ -23,6 +23,17 @@ pub struct IndicatorFileRow {
     pub report: String,
 }
 
+/// That somebody's indicator file is to be compiled again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WantedCompile {
+    /// Whose.
+    pub scope: TenantScope,
+    /// How often it was asked for.
+    pub times: u64,
+    /// When last.
+    pub wanted_at: UnixMillis,
+}
+
 /// What a device may fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceFile {
@@ -33,6 +44,66 @@ pub struct DeviceFile {
 }
 
 impl Store {
+    /// Asks for the indicator file to be compiled again. Stands until [`Store::note_compiled`].
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn want_compile(
+        &self,
+        scope: TenantScope,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        self.sqlite
+            .write(move |db| {
+                db.prepare_cached(
+                    "INSERT INTO compile_wanted (tenant_id, times, wanted_at_ms) VALUES (?1, 1, ?2)
+                     ON CONFLICT (tenant_id)
+                     DO UPDATE SET times = times + 1, wanted_at_ms = excluded.wanted_at_ms",
+                )?
+                .execute(params![scope.id(), ms(now)])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Returns what was asked for by all tenants, for the portal's own work; the longest waiting first.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn wanted_compiles(&self) -> Result<Vec<WantedCompile>, StoreError> {
+        self.sqlite
+            .read(move |db| {
+                let mut statement = db.prepare_cached(
+                    "SELECT tenant_id, times, wanted_at_ms FROM compile_wanted ORDER BY wanted_at_ms",
+                )?;
+                let rows = statement.query_map([], |row| {
+                    Ok(WantedCompile {
+                        scope: TenantScope::new(row.get(0)?),
+                        times: count(row.get(1)?),
+                        wanted_at: time(row.get(2)?),
+                    })
+                })?;
+                Ok(rows.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+
+    /// Notes that what was asked for is done; what was asked for since stands.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn note_compiled(&self, done: WantedCompile) -> Result<(), StoreError> {
+        self.sqlite
+            .write(move |db| {
+                db.prepare_cached(
+                    "DELETE FROM compile_wanted WHERE tenant_id = ?1 AND times = ?2",
+                )?
+                .execute(params![done.scope.id(), int(done.times)])?;
+                Ok(())
+            })
+            .await
+    }
+
     /// Publishes a file, whose octets must be on disk already.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! All SQL of the portal, and tenancy enforced by type.
 //!
 //! [`Store`] is the one door. Every function on a tenant's rows takes a [`TenantScope`], which only this
-//! crate can make: from a verified session, device or enrollment token, or by [`Store::tenant`] for the
-//! command line. Every statement on such rows names `tenant_id` (test `every_statement_names_the_tenant`).
+//! crate can make: from a verified session, device or enrollment token, by [`Store::tenant`] for the
+//! command line, or by [`Store::due_feeds`] and [`Store::wanted_compiles`] for the portal's own work. Every statement on such rows names `tenant_id` (test `every_statement_names_the_tenant`).
 //!
 //! Embedded SQLite: one writer thread with group commit, a few reader threads (`sqlite`). A function
 //! that writes returns when its change is on disk.
@@ -19,11 +19,18 @@ mod column;
 mod delta;
 mod device;
 mod enrollment;
+mod exception;
+mod feed;
+mod feed_version;
+mod hit;
 mod indicator;
+mod key;
 mod member;
 mod migrate;
+mod notice;
 mod scope;
 mod session;
+mod site_report;
 mod sqlite;
 mod tenant;
 mod tenant_file;
@@ -45,10 +52,20 @@ pub use device::{
     DeviceReport, DeviceRow, DeviceState,
 };
 pub use enrollment::{EnrollError, Enrolled, NewDevice};
-pub use indicator::{DeviceFile, IndicatorFileRow};
+pub use exception::{HeldBackRow, ReleasedRow};
+pub use feed::{
+    FeedCheck, FeedOrigin, FeedOutcome, FeedRole, FeedRow, FeedSettings, FeedUrls, MAX_FEED_NAME,
+    Validators,
+};
+pub use feed_version::{AddedVersion, FeedVersionRow, FeedVersionState, NewFeedVersion};
+pub use hit::HitRow;
+pub use indicator::{DeviceFile, IndicatorFileRow, WantedCompile};
+pub use key::{FeedId, NoticeId, RowIdError};
 pub use member::{MemberCredential, MemberId, MemberRow, NewMember};
+pub use notice::{NoticeKind, NoticeRow};
 pub use scope::TenantScope;
 pub use session::{NewSession, SessionRow};
+pub use site_report::{NewSiteReport, SiteReportKind, SiteReportRow, SiteReportStatus};
 pub use tenant::TenantRow;
 pub use tenant_file::TenantFileRow;
 pub use tenant_indicator::{

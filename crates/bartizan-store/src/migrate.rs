@@ -21,6 +21,7 @@ pub(crate) fn run(db: &mut Connection) -> Result<(), StoreError> {
 
 const STEPS: &[(&str, &str)] = &[
     ("V1__base", include_str!("../migrations/sqlite/0001_base.sql")),
+    ("V2__feeds", include_str!("../migrations/sqlite/0002_feeds.sql")),
     ("V3__indicators", include_str!("../migrations/sqlite/0003_indicators.sql")),
     ("V4__deltas", include_str!("../migrations/sqlite/0004_deltas.sql")),
 ];

@@ -91,6 +91,8 @@ pub struct IndicatorRow {
     pub created_at: UnixMillis,
     /// When it was last changed.
     pub updated_at: UnixMillis,
+    /// How often it stopped, warned of or watched something.
+    pub hits: u64,
 }
 
 impl IndicatorRow {
@@ -373,6 +375,7 @@ fn read(row: &Row<'_>) -> Result<IndicatorRow, StoreError> {
         created_by: row.get(14)?,
         created_at: time(row.get(15)?),
         updated_at: time(row.get(16)?),
+        hits: count(row.get(17)?),
     })
 }
 
@@ -381,7 +384,9 @@ macro_rules! indicator_columns {
     () => {
         "SELECT i.indicator_id, i.pattern, i.source_text, i.action, i.category, i.title, i.description,
                 i.severity, i.expires_at_ms, i.generate_alert, i.recommended_actions, i.rbac_groups,
-                i.mitre_techniques, i.defender_category, m.name, i.created_at_ms, i.updated_at_ms
+                i.mitre_techniques, i.defender_category, m.name, i.created_at_ms, i.updated_at_ms,
+                coalesce((SELECT h.hits FROM indicator_hit AS h WHERE h.tenant_id = i.tenant_id
+                          AND h.source = '' AND h.pattern = i.pattern), 0)
          FROM indicator AS i
          JOIN member AS m ON m.tenant_id = i.tenant_id AND m.member_id = i.created_by
          "

@@ -90,7 +90,8 @@ pub(crate) fn run(command: AdminCommand) -> anyhow::Result<ExitCode> {
 }
 
 impl At {
-    async fn open(self) -> anyhow::Result<(Portal, TenantId)> {
+    /// Opens the portal's data folder.
+    pub(crate) async fn open(self) -> anyhow::Result<(Portal, TenantId)> {
         anyhow::ensure!(
             self.data.join("portal.db").exists(),
             "{} is not a portal's data folder; start `bartizan portal` with it first",

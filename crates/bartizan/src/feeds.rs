@@ -3,18 +3,17 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use bartizan_indicators::compile::{Added, Compiler, FeedTerms, UrlListing};
 use bartizan_indicators::feed;
 use bartizan_indicators::guard::{Guard, HeldBack};
 use bartizan_indicators::unpack;
 use bartizan_model::{DomainName, IndicatorCategory};
+use bartizan_portal::Clock;
+use bartizan_portal::feeds::{Access, Fetcher, Limits, Validators, is_this_machine};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde_json::json;
-use ureq::tls::{PemItem, RootCerts, TlsConfig};
 
 /// Which feeds to read, and how.
 #[derive(Clone, Copy)]
@@ -77,7 +76,7 @@ impl Listed {
                 hash_key
             }
         };
-        let mut compiler = Compiler::new(guard, hash_key, bartizan_portal::Clock::system().now());
+        let mut compiler = Compiler::new(guard, hash_key, Clock::system().now());
         let mut reports = Vec::new();
         for feed in sources.feeds {
             let (category, source) = category_and_source(feed);
@@ -179,47 +178,18 @@ fn progress(source: &str, len: u64) -> ProgressBar {
     .with_finish(ProgressFinish::AndClear)
 }
 
+/// Whoever sits at the machine may fetch from any address of its network.
 fn fetch(url: &str) -> anyhow::Result<Vec<u8>> {
-    let on_this_machine = ["http://127.0.0.1", "http://localhost", "http://[::1]"]
-        .iter()
-        .any(|own| url.starts_with(own));
-    if !url.starts_with("https://") && !on_this_machine {
-        bail!(
-            "{url}: a feed comes by https://, since whoever changes it on the way decides what is blocked"
-        );
-    }
-    let mut roots = Vec::new();
-    let pem = std::fs::read(SYSTEM_ROOTS).unwrap_or_default();
-    for item in ureq::tls::parse_pem(&pem) {
-        if let Ok(PemItem::Certificate(certificate)) = item {
-            roots.push(certificate);
-        }
-    }
-    let tls = TlsConfig::builder()
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .root_certs(RootCerts::Specific(Arc::new(roots)))
-        .build();
-    let proxy = if on_this_machine { None } else { ureq::Proxy::try_from_env() };
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .tls_config(tls)
-        .proxy(proxy)
-        .timeout_global(Some(Duration::from_secs(300)))
-        .timeout_connect(Some(Duration::from_secs(10)))
-        .user_agent(concat!("bartizan/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .into();
-    let mut response = agent.get(url).call().with_context(|| format!("cannot fetch {url}"))?;
-    response
-        .body_mut()
-        .with_config()
-        .limit(MOST_FETCHED)
-        .read_to_vec()
-        .with_context(|| format!("cannot fetch {url}"))
+    let access =
+        Access { allow_http: is_this_machine(url), allow_private: true, authorization: None };
+    let fetcher = Fetcher::new(url, access, Limits::default(), &Clock::system());
+    let mut octets = Vec::new();
+    fetcher
+        .document(url, &Validators::default(), &mut octets)
+        .with_context(|| format!("cannot fetch {url}"))?;
+    Ok(octets)
 }
 
-const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
-/// As it comes.
-const MOST_FETCHED: u64 = 256 << 20;
 const MOST_HELD_BACK_NAMED: usize = 1_000;
 
 #[cfg(test)]
@@ -279,7 +249,7 @@ mod tests {
             Listed::read(&Sources::new(&["http://feeds.example/list".to_owned()], &[], &[]))
                 .err()
                 .unwrap();
-        assert!(format!("{plain_http:#}").contains("a feed comes by https://"), "{plain_http:#}");
+        assert!(format!("{plain_http:#}").contains("is not reached by https://"), "{plain_http:#}");
     }
 
     #[track_caller]

@@ -9,6 +9,8 @@ mod demo;
 #[cfg(feature = "portal")]
 mod feed;
 #[cfg(feature = "portal")]
+mod feed_admin;
+#[cfg(feature = "portal")]
 mod feeds;
 mod out;
 #[cfg(feature = "portal")]
@@ -37,7 +39,7 @@ enum Command {
     #[cfg(feature = "portal")]
     #[command(subcommand)]
     Admin(admin::AdminCommand),
-    /// Make indicator files of threat feeds, and look into them
+    /// Manage a portal's feeds; make indicator files of feeds, and look into them
     #[cfg(feature = "portal")]
     #[command(subcommand)]
     Feed(feed::FeedCommand),

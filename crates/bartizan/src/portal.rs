@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use bartizan_model::TenantId;
+use bartizan_model::{DomainName, TenantId};
 use bartizan_portal::{Listener, Portal, PortalConfig};
 use tokio::signal::unix::SignalKind;
 
@@ -70,6 +70,11 @@ async fn serve(args: PortalArgs) -> anyhow::Result<()> {
     let portal =
         Portal::open(PortalConfig { data_dir: args.data, secure_cookies: tls.is_some() }).await?;
     let tenant = first_tenant(&portal, &args.tenant, &args.admin).await?;
+    for name in &args.own {
+        let name = DomainName::parse(name.as_bytes())
+            .with_context(|| format!("{name} is not a host name"))?;
+        portal.add_own_domain(tenant, &name).await?;
+    }
     if !args.feed.is_empty() {
         publish(&portal, tenant, args.feed, args.allow, args.own).await?;
     }

@@ -10,6 +10,7 @@ use bartizan_contract::indicators::{DeltaRef, FileRef, Manifest, ManifestReply, 
 use bartizan_contract::keys::Jwk;
 use bartizan_contract::policy::{PolicyDocument, PolicyReply};
 use bartizan_contract::problem::{Problem, code};
+use bartizan_contract::report::{SiteReport, SiteReportReply, kind};
 use bartizan_contract::signed;
 use bartizan_contract::token::{TokenReply, TokenRequest};
 use bartizan_model::{DeviceId, Policy};
@@ -116,6 +117,19 @@ fn every_message_is_as_its_golden_file() {
             refused: vec![Refusal { id: "x".into(), detail: "id is not valid".into() }],
         },
     );
+    check(
+        "site-report",
+        &SiteReport {
+            id: "01ARZ3NDEKTSV4RRFFQ69G5FAV".into(),
+            kind: kind::FALSE_POSITIVE.into(),
+            host: "www.harmless.test".into(),
+            matched: Some("harmless.test".into()),
+            source: Some("phishing list".into()),
+            comment: "Our supplier.".into(),
+            indicator_epoch: Some(3),
+        },
+    );
+    check("site-report-reply", &SiteReportReply { fresh: true });
     check(
         "problem",
         &Problem {

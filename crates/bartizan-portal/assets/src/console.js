@@ -112,6 +112,8 @@
       location.assign("/alerts");
     } else if (afterGo && event.key === "d") {
       location.assign("/devices");
+    } else if (afterGo && event.key === "f") {
+      location.assign("/feeds");
     } else if (afterGo && event.key === "i") {
       location.assign("/indicators");
     } else if (event.key === "g") {

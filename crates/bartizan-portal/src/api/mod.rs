@@ -5,6 +5,7 @@ pub(crate) mod checkin;
 pub(crate) mod enroll;
 pub(crate) mod indicators;
 pub(crate) mod policy;
+pub(crate) mod report;
 pub(crate) mod token;
 
 use std::fmt::Display;

@@ -1,7 +1,7 @@
 //! One alert: `GET /alerts/{id}`; its form goes to `POST /alerts/{id}/status`.
 
 use askama::Template;
-use bartizan_model::{AlertStatus, Detector, Severity, UnixMillis};
+use bartizan_model::{AlertStatus, Detector, IndicatorAction, Severity, UnixMillis};
 
 use super::badge::Badge;
 use super::format::{self, Ago};
@@ -31,6 +31,12 @@ pub(crate) struct AlertPage {
     pub(crate) host: Option<String>,
     /// The entry of the indicator file that matched; `None` with `host`.
     pub(crate) matched: Option<String>,
+    /// The feed that lists it; `None` for an indicator of the organization's own.
+    pub(crate) source: Option<String>,
+    /// The number of the organization's own indicator.
+    pub(crate) indicator: Option<u64>,
+    /// What was done.
+    pub(crate) action: IndicatorAction,
     /// When it first happened.
     pub(crate) first_seen: UnixMillis,
     /// When it last happened.
@@ -52,19 +58,26 @@ impl AlertPage {
 
     fn what_happened(&self) -> String {
         let (kind, list) = match self.detector {
-            Detector::WebPhishingBlocked => ("a phishing site", "phishing list"),
-            Detector::WebMalwareBlocked => ("malware infrastructure", "malware list"),
-            Detector::WebSpywareBlocked => ("mercenary-spyware infrastructure", "spyware list"),
-            Detector::IndicatorMatched => ("a listed site", "organization's list"),
+            Detector::WebPhishingBlocked => ("a phishing site", "is on the phishing list"),
+            Detector::WebMalwareBlocked => ("malware infrastructure", "is on the malware list"),
+            Detector::WebSpywareBlocked => {
+                ("mercenary-spyware infrastructure", "is on the spyware list")
+            }
+            Detector::IndicatorMatched if self.indicator.is_some() => {
+                ("a listed site", "is one of your organization's own indicators")
+            }
+            Detector::IndicatorMatched => ("a listed site", "is on a list that is watched"),
+        };
+        let done = match self.action {
+            IndicatorAction::Block | IndicatorAction::Warn => "stopped this device from reaching",
+            IndicatorAction::Allow | IndicatorAction::Audit => "let this device reach",
         };
         match (&self.host, &self.matched) {
-            (None, _) => format!("Bartizan stopped this device from reaching {kind}."),
-            (Some(host), Some(matched)) if matched != host => format!(
-                "Bartizan stopped this device from reaching {host}, because {matched} is on the {list}."
-            ),
-            (Some(host), _) => format!(
-                "Bartizan stopped this device from reaching {host}, because it is on the {list}."
-            ),
+            (None, _) => format!("Bartizan {done} {kind}."),
+            (Some(host), Some(matched)) if matched != host => {
+                format!("Bartizan {done} {host}. {matched} {list}.")
+            }
+            (Some(host), _) => format!("Bartizan {done} {host}, which {list}."),
         }
     }
 

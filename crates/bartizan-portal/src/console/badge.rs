@@ -3,6 +3,7 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 use bartizan_model::{AlertStatus, IndicatorAction, ProtectionState, RiskLevel, Severity};
+use bartizan_store::{FeedOutcome, FeedVersionState, SiteReportStatus};
 
 use super::Icon;
 
@@ -77,6 +78,41 @@ impl Badge {
     /// Shows that an indicator's time is over.
     pub(crate) fn expired() -> Self {
         Self { tone: "quiet", icon: "hourglass-off", text: "Expired" }
+    }
+
+    /// Shows whether a feed is looked at, and how the last look went; `None` before the first.
+    pub(crate) fn feed(enabled: &bool, outcome: &Option<FeedOutcome>) -> Self {
+        let (tone, icon, text) = match (enabled, outcome) {
+            (false, _) => ("quiet", "shield-off", "Off"),
+            (true, None) => ("quiet", "circle-dashed", "Waiting"),
+            (true, Some(FeedOutcome::Taken | FeedOutcome::Unchanged)) => {
+                ("good", "circle-check", "Up to date")
+            }
+            (true, Some(FeedOutcome::Refused)) => ("medium", "alert-triangle", "Refused"),
+            (true, Some(FeedOutcome::Failed)) => ("high", "alert-octagon", "Not reached"),
+        };
+        Self { tone, icon, text }
+    }
+
+    /// Shows what became of a version of a feed.
+    pub(crate) fn version(state: &FeedVersionState) -> Self {
+        let (tone, icon, text) = match state {
+            FeedVersionState::Current => ("good", "circle-check", "In use"),
+            FeedVersionState::Kept => ("quiet", "clock", "Kept"),
+            FeedVersionState::Refused => ("medium", "alert-triangle", "Refused"),
+            FeedVersionState::RolledBack => ("quiet", "arrow-back-up", "Rolled back"),
+        };
+        Self { tone, icon, text }
+    }
+
+    /// Shows what was decided about a report.
+    pub(crate) fn report(status: &SiteReportStatus) -> Self {
+        let (tone, icon, text) = match status {
+            SiteReportStatus::New => ("new", "circle-dot", "New"),
+            SiteReportStatus::Accepted => ("good", "circle-check", "Accepted"),
+            SiteReportStatus::Rejected => ("quiet", "x", "Rejected"),
+        };
+        Self { tone, icon, text }
     }
 
     /// Shows that nothing was heard from a device for a week.

@@ -96,6 +96,11 @@ pub(crate) fn count(number: u64, noun: &str) -> String {
     format!("{} {noun}{ending}", grouped(number))
 }
 
+/// Says how many of what has a plural of its own: `1 entry`, `2 entries`.
+pub(crate) fn count_of(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(number), if number == 1 { one } else { many })
+}
+
 /// Says why a device has the risk level it has, by the rule in `docs/alerts.md`.
 pub(crate) fn risk_reason(alerts: UnresolvedAlerts) -> String {
     let of = |number, severity| count(number, &format!("unresolved {severity}-severity alert"));

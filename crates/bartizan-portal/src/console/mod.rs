@@ -18,6 +18,11 @@ mod badge;
 mod device;
 mod devices;
 mod error_page;
+mod feed;
+mod feed_form;
+#[cfg(test)]
+mod feed_samples;
+mod feeds;
 mod filters;
 mod format;
 mod indicator;
@@ -41,7 +46,10 @@ pub(crate) use devices::{
     DeviceFilter, DeviceRow, DeviceState, DevicesPage, EnrollHelp, INACTIVE_AFTER_MS, Presence,
 };
 pub(crate) use error_page::ErrorPage;
-pub(crate) use format::count;
+pub(crate) use feed::{FeedPage, NewFeedPage};
+pub(crate) use feed_form::FeedForm;
+pub(crate) use feeds::{FeedsPage, Publishing};
+pub(crate) use format::{address, count};
 pub(crate) use indicator::{IndicatorForm, IndicatorPage, StoredIndicator};
 pub(crate) use indicator_import::{ChangedRow, IndicatorImportPage, IndicatorPreviewPage};
 pub(crate) use indicators::{
@@ -70,6 +78,8 @@ pub(crate) enum Section {
     Alerts,
     /// The devices.
     Devices,
+    /// The feeds, and what comes of them.
+    Feeds,
     /// The tenant's own indicators.
     Indicators,
     /// The member's own account.

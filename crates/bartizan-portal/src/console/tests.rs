@@ -125,11 +125,11 @@ fn an_alert_is_told_in_plain_words() {
     };
     assert_eq!(
         told(&|_| {}),
-        "Bartizan stopped this device from reaching login.evil.test, because evil.test is on the phishing list."
+        "Bartizan stopped this device from reaching login.evil.test. evil.test is on the phishing list."
     );
     assert_eq!(
         told(&|page| page.matched = page.host.clone()),
-        "Bartizan stopped this device from reaching login.evil.test, because it is on the phishing list."
+        "Bartizan stopped this device from reaching login.evil.test, which is on the phishing list."
     );
     assert_eq!(
         told(&|page| page.host = None),
@@ -256,7 +256,7 @@ fn pages() -> Vec<(&'static str, String)> {
     };
     let same = IndicatorPreviewPage { new: 0, changed: 0, ..preview() };
     let rendered = |page: &dyn askama::DynTemplate| page.dyn_render().unwrap();
-    vec![
+    let mut pages = vec![
         ("sign-in", rendered(&sign_in(None))),
         ("sign-in-wrong", rendered(&sign_in(Some(SignInProblem::WrongCredentials)))),
         ("sign-in-wait", rendered(&sign_in(Some(SignInProblem::TooManyTries { wait_s: 30 })))),
@@ -288,7 +288,9 @@ fn pages() -> Vec<(&'static str, String)> {
         ("error-404", rendered(&ErrorPage::not_found())),
         ("error-403", rendered(&ErrorPage::forbidden())),
         ("error-503", rendered(&ErrorPage::unavailable())),
-    ]
+    ];
+    pages.extend(feed_samples::pages(&shell()));
+    pages
 }
 
 fn fragments() -> Vec<(&'static str, String)> {
@@ -396,6 +398,9 @@ fn alert() -> AlertPage {
         status: AlertStatus::New,
         host: Some("login.evil.test".into()),
         matched: Some("evil.test".into()),
+        source: Some("a phishing feed".into()),
+        indicator: None,
+        action: IndicatorAction::Block,
         first_seen: UnixMillis(NOW.0 - 3 * 3_600_000),
         last_seen: UnixMillis(NOW.0 - 300_000),
         count: 4,

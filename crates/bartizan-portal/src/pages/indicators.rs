@@ -268,7 +268,7 @@ fn listed(row: bartizan_store::IndicatorRow) -> Result<console::IndicatorRow, Ap
         severity: row.rule.severity,
         title: row.rule.title,
         expires_at: row.rule.expires_at,
-        hits: 0,
+        hits: row.hits,
         updated_at: row.updated_at,
     })
 }
@@ -283,7 +283,7 @@ fn stored(row: bartizan_store::IndicatorRow) -> Result<StoredIndicator, ApiError
         action: row.rule.action,
         severity: row.rule.severity,
         expires_at: row.rule.expires_at,
-        hits: 0,
+        hits: row.hits,
         created_by: row.created_by,
         created_at: row.created_at,
         updated_at: row.updated_at,

@@ -3,6 +3,8 @@
 pub(crate) mod account;
 pub(crate) mod alerts;
 pub(crate) mod devices;
+pub(crate) mod feed;
+pub(crate) mod feeds;
 pub(crate) mod indicator_file;
 pub(crate) mod indicators;
 

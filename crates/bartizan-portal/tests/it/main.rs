@@ -5,11 +5,17 @@ mod console;
 #[cfg(test)]
 mod devices;
 #[cfg(test)]
+mod feeds;
+#[cfg(test)]
+mod fetching;
+#[cfg(test)]
 mod indicators;
 #[cfg(test)]
 mod listening;
 #[cfg(test)]
 mod logging;
+#[cfg(test)]
+mod site;
 #[cfg(test)]
 mod tenancy;
 #[cfg(test)]

@@ -4,22 +4,27 @@
 use axum::body::Body;
 use axum::http::{Method, Request};
 use bartizan_contract::{BASE_PATH, path};
+use bartizan_portal::feeds::{FeedOrigin, settings};
 use bartizan_portal::{Access, routes};
 
 use crate::indicators::{create, upload};
-use crate::world::{Browser, Device, OWN_PASSWORD, World, batch, call, json};
+use crate::world::{Browser, Device, OWN_PASSWORD, World, batch, call, json, report};
 
 /// How GLOBEX calls a route for what is ACME's, and what it is to be told.
 struct Row {
     method: &'static str,
     pattern: &'static str,
-    /// `{sha256}`, `{alert}`, `{upload}` and `{device}` stand for ACME's.
+    /// `{sha256}`, `{alert}`, `{upload}`, `{device}`, `{feed}`, `{notice}` and `{report}` stand for ACME's.
     path: &'static str,
     foreign: u16,
 }
 
 const fn row(method: &'static str, pattern: &'static str, foreign: u16) -> Row {
     Row { method, pattern, path: pattern, foreign }
+}
+
+const fn at(method: &'static str, pattern: &'static str, path: &'static str, foreign: u16) -> Row {
+    Row { method, pattern, path, foreign }
 }
 
 const ROWS: &[Row] = &[
@@ -33,6 +38,7 @@ const ROWS: &[Row] = &[
     row("GET", path::MANIFEST, 404),
     row("GET", "/device/v1/indicators/files/{sha256}", 404),
     row("POST", path::ALERTS, 400),
+    row("POST", path::REPORT, 400),
     row("GET", "/assets/{file}", 404),
     row("GET", "/sign-in", 200),
     row("POST", "/sign-in", 422),
@@ -50,6 +56,23 @@ const ROWS: &[Row] = &[
     },
     row("GET", "/devices", 200),
     Row { method: "GET", pattern: "/devices/{id}", path: "/devices/{device}", foreign: 404 },
+    row("GET", "/feeds", 200),
+    row("POST", "/feeds", 422),
+    row("GET", "/feeds/new", 200),
+    row("POST", "/feeds/compile", 303),
+    row("POST", "/feeds/own", 422),
+    row("POST", "/feeds/own/remove", 422),
+    row("POST", "/feeds/released", 422),
+    row("POST", "/feeds/released/remove", 422),
+    at("POST", "/feeds/notices/{id}/dismiss", "/feeds/notices/{notice}/dismiss", 404),
+    at("POST", "/feeds/reports/{id}", "/feeds/reports/{report}", 422),
+    at("GET", "/feeds/{id}", "/feeds/{feed}", 404),
+    at("POST", "/feeds/{id}", "/feeds/{feed}", 404),
+    at("POST", "/feeds/{id}/update", "/feeds/{feed}/update", 404),
+    at("POST", "/feeds/{id}/enabled", "/feeds/{feed}/enabled", 404),
+    at("POST", "/feeds/{id}/remove", "/feeds/{feed}/remove", 404),
+    at("POST", "/feeds/{id}/upload", "/feeds/{feed}/upload", 404),
+    at("POST", "/feeds/{id}/versions/{version}/use", "/feeds/{feed}/versions/1/use", 404),
     row("GET", "/indicators", 200),
     row("POST", "/indicators", 422),
     row("GET", "/indicators/new", 200),
@@ -72,12 +95,24 @@ async fn every_route_knows_who_may_call_it() {
     let acme = world.device(world.acme, 1).await;
     assert_eq!(acme.post(path::ALERTS, &batch(0..1)).await.status, 200);
     let alert = world.portal.newest_alerts(world.acme).await.unwrap().remove(0).id;
+    let usual = settings::usual("feed of acme", FeedOrigin::Upload);
+    let feed = world.portal.add_feed(world.acme, usual).await.unwrap();
+    for octets in [&b"evil.test\n"[..], b"<html>"] {
+        world.portal.upload_feed(world.acme, feed, octets).await.unwrap();
+    }
+    let said = acme.post(path::REPORT, &report(1, "feed of acme")).await;
+    assert_eq!(said.status, 200);
     let globex = world.device(world.globex, 2).await;
     let mut member = world.member(world.acme, "a@acme.test").await;
     let indicator = create(&mut member, "secret-of-acme.test", "Block").await;
     assert_eq!(indicator.header("location"), "/indicators/1?done=created");
     let upload = upload(&member, "title").await.header("location").to_owned();
     world.member(world.globex, "g@globex.test").await;
+
+    let mut browser = world.browser();
+    assert_eq!(browser.sign_in("a@acme.test", OWN_PASSWORD).await.status, 303);
+    let page = browser.get("/feeds").await.text();
+    let notice = page.split("/feeds/notices/").nth(1).unwrap().split('/').next().unwrap();
 
     for (method, pattern, access) in routes() {
         let row = ROWS.iter().find(|row| row.pattern == pattern && row.method == method.as_str());
@@ -87,7 +122,10 @@ async fn every_route_knows_who_may_call_it() {
             .replace("{sha256}", &published.sha256)
             .replace("{alert}", &alert)
             .replace("{upload}", &upload)
-            .replace("{device}", &acme.id.to_string());
+            .replace("{device}", &acme.id.to_string())
+            .replace("{feed}", &feed.to_string())
+            .replace("{notice}", notice)
+            .replace("{report}", &report(1, "").id);
 
         let nobody = Caller::Nobody.status(&world, method, &path).await;
         let mut browser = world.browser();

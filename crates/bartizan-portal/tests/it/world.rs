@@ -12,6 +12,7 @@ use bartizan_contract::enroll::{EnrollReply, EnrollRequest, EnrollmentToken, Pla
 use bartizan_contract::keys::Jwk;
 use bartizan_contract::path;
 use bartizan_contract::problem::Problem;
+use bartizan_contract::report::{SiteReport, kind};
 use bartizan_contract::token::{TokenReply, TokenRequest, assertion};
 use bartizan_indicators::compile::Compiled;
 use bartizan_model::{
@@ -44,6 +45,12 @@ impl World {
         let acme = portal.create_tenant("ACME").await.unwrap();
         let globex = portal.create_tenant("GLOBEX").await.unwrap();
         Self { dir, portal, clock, acme, globex }
+    }
+
+    /// The portal of a data folder that another one has closed.
+    pub(crate) async fn reopen(dir: &std::path::Path) -> Portal {
+        let config = PortalConfig { data_dir: dir.join("data"), secure_cookies: false };
+        Portal::open_at(config, Clock::fixed(NOW)).await.unwrap()
     }
 
     pub(crate) fn advance(&self, by_ms: u64) {
@@ -244,6 +251,19 @@ impl Browser {
         self.send(path, form, "text/html").await
     }
 
+    /// Sends a body that is no simple form.
+    pub(crate) async fn bring(&self, path: &str, content_type: &str, body: Vec<u8>) -> Answer {
+        let request = Request::post(path)
+            .header("host", "portal.test")
+            .header("sec-fetch-site", "same-origin")
+            .header("content-type", content_type)
+            .header("accept", "text/html")
+            .header("cookie", &self.cookie)
+            .body(Body::from(body))
+            .unwrap();
+        call(&self.router, request).await
+    }
+
     async fn send(&mut self, path: &str, form: &[(&str, &str)], accept: &str) -> Answer {
         let body: Vec<String> =
             form.iter().map(|(key, value)| format!("{key}={}", value.replace(' ', "+"))).collect();
@@ -282,6 +302,19 @@ pub(crate) fn batch(numbers: impl Iterator<Item = u32>) -> AlertBatch {
         })
     };
     AlertBatch { alerts: numbers.map(report).collect() }
+}
+
+/// Somebody says that a site a feed lists is harmless.
+pub(crate) fn report(number: u128, source: &str) -> SiteReport {
+    SiteReport {
+        id: AlertId::new(NOW, number).to_string(),
+        kind: kind::FALSE_POSITIVE.into(),
+        host: "www.harmless.test".into(),
+        matched: Some("harmless.test".into()),
+        source: Some(source.into()),
+        comment: "Our <b>supplier</b>.".into(),
+        indicator_epoch: Some(1),
+    }
 }
 
 fn nonce() -> [u8; 16] {

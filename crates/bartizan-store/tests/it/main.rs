@@ -5,6 +5,10 @@ mod alerts;
 #[cfg(test)]
 mod enrollment;
 #[cfg(test)]
+mod exceptions;
+#[cfg(test)]
+mod feeds;
+#[cfg(test)]
 mod indicators;
 #[cfg(test)]
 mod schema;

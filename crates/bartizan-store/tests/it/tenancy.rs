@@ -6,10 +6,12 @@ use bartizan_model::{
     AlertStatus, Mode, Policy, Private, ProtectionState, UnixMillis, UnresolvedAlerts,
 };
 use bartizan_store::{
-    AlertFilter, Counters, DeviceCounts, DeviceFilter, DeviceReport, DeviceState, IndicatorFileRow,
-    IndicatorFilter, IndicatorId, NewSession, StoreError, TenantFileRow,
+    AlertFilter, Counters, DeviceCounts, DeviceFilter, DeviceReport, DeviceState, HeldBackRow,
+    IndicatorFileRow, IndicatorFilter, IndicatorId, NewSession, NewSiteReport, NoticeKind,
+    SiteReportKind, SiteReportStatus, StoreError, TenantFileRow,
 };
 
+use crate::feeds::{octets, settings};
 use crate::world::{DAY, NOW, World, alert, enroll, indicator};
 
 #[tokio::test]
@@ -114,6 +116,67 @@ async fn writing_changes_nothing_of_another_tenant() {
     assert_eq!(store.device(acme.scope, acme.device).await.unwrap(), device);
     let hash = store.password_hash(acme.scope, acme.member).await.unwrap();
     assert_eq!(hash.0, "hash of ACME");
+}
+
+#[tokio::test]
+async fn feeds_and_what_comes_of_them_are_the_tenants_own() {
+    let world = World::new().await;
+    let (store, acme, globex) = (&world.store, world.acme, world.globex);
+    let feed = store.create_feed(acme.scope, settings("evil"), NOW).await.unwrap();
+    store.add_feed_version(acme.scope, feed, octets(1, None)).await.unwrap();
+    let text = "it shrank".to_owned();
+    store.raise_notice(acme.scope, NoticeKind::Shrank, Some(feed), text, NOW).await.unwrap();
+    store.add_own_domain(acme.scope, "acme.test", NOW).await.unwrap();
+    store.release_entry(acme.scope, "popular.test", "a@acme.test", NOW).await.unwrap();
+    let held = HeldBackRow {
+        pattern: "held.test".into(),
+        reason: "popular".into(),
+        source: "evil".into(),
+    };
+    store.set_held_back(acme.scope, vec![held]).await.unwrap();
+    store.add_site_report(acme.scope, acme.device, site_report(1), NOW).await.unwrap();
+
+    assert_eq!(store.feeds(globex.scope).await.unwrap(), []);
+    not_found(store.feed(globex.scope, feed).await);
+    assert_eq!(store.feed_versions(globex.scope, feed).await.unwrap(), []);
+    assert_eq!(store.notices(globex.scope).await.unwrap(), []);
+    assert_eq!(store.own_domains(globex.scope).await.unwrap(), Vec::<String>::new());
+    assert_eq!(store.released_entries(globex.scope).await.unwrap(), []);
+    assert_eq!(store.held_back(globex.scope, 9).await.unwrap(), (Vec::new(), 0));
+    assert_eq!(store.site_reports(globex.scope, None, 9).await.unwrap(), []);
+    assert_eq!(store.top_hits(globex.scope, "evil", 9).await.unwrap(), []);
+    assert_eq!(store.indicator_files(globex.scope, 9).await.unwrap(), []);
+    assert_eq!(store.due_feeds(NOW, 9).await.unwrap(), [(acme.scope, feed)]);
+
+    let before = store.feed(acme.scope, feed).await.unwrap();
+    let notice = store.notices(acme.scope).await.unwrap().remove(0);
+    not_found(store.set_feed(globex.scope, feed, settings("stolen")).await);
+    not_found(store.add_feed_version(globex.scope, feed, octets(2, None)).await);
+    not_found(store.use_feed_version(globex.scope, feed, 1).await);
+    not_found(store.set_feed_due(globex.scope, feed, NOW).await);
+    not_found(store.remove_feed(globex.scope, feed).await);
+    not_found(store.dismiss_notice(globex.scope, notice.id, NOW).await);
+    not_found(store.remove_own_domain(globex.scope, "acme.test").await);
+    not_found(store.unrelease_entry(globex.scope, "popular.test").await);
+    not_found(store.add_site_report(globex.scope, acme.device, site_report(2), NOW).await);
+    let accepted = SiteReportStatus::Accepted;
+    not_found(store.decide_site_report(globex.scope, 1, accepted, "g@globex.test", NOW).await);
+    store.settle_notices(globex.scope, Some(feed), None, NOW).await.unwrap();
+    // A notice that would join two tenants is refused by the database itself.
+    let joined =
+        store.raise_notice(globex.scope, NoticeKind::Grew, Some(feed), String::new(), NOW).await;
+    assert!(joined.is_err());
+    // Two tenants may call a feed the same.
+    store.create_feed(globex.scope, settings("evil"), NOW).await.unwrap();
+
+    assert_eq!(store.feed(acme.scope, feed).await.unwrap(), before);
+    assert_eq!(store.notices(acme.scope).await.unwrap(), [notice]);
+    assert_eq!(store.own_domains(acme.scope).await.unwrap(), ["acme.test"]);
+    assert_eq!(store.released_entries(acme.scope).await.unwrap().len(), 1);
+    assert_eq!(store.held_back(acme.scope, 9).await.unwrap().1, 1);
+    let reports = store.site_reports(acme.scope, Some("evil".into()), 9).await.unwrap();
+    assert_eq!(reports.len(), 1);
+    assert_eq!(reports[0].status, SiteReportStatus::New);
 }
 
 #[tokio::test]
@@ -222,6 +285,18 @@ fn tenant_file() -> TenantFileRow {
         entries: 1,
         indicator_version: 1,
         built_at: NOW,
+    }
+}
+
+pub(crate) fn site_report(id: u128) -> NewSiteReport {
+    NewSiteReport {
+        id,
+        kind: SiteReportKind::FalsePositive,
+        host: "www.harmless.test".into(),
+        pattern: Some("harmless.test".into()),
+        source: "evil".into(),
+        comment: "our supplier".into(),
+        indicator_epoch: Some(3),
     }
 }
 

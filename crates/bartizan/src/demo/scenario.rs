@@ -148,11 +148,7 @@ impl<'a> Scenario<'a> {
 
         Ok(Report {
             device: self.stage.kind(),
-            feed_entries: listed
-                .feeds
-                .iter()
-                .map(|(_, added)| added.report.entries())
-                .sum(),
+            feed_entries: listed.feeds.iter().map(|(_, added)| added.report.entries()).sum(),
             unprotected,
             protected,
             alerts,

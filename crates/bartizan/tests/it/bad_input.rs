@@ -24,7 +24,7 @@ fn a_feed_that_is_none_is_refused_with_the_reason_and_the_published_file_stays()
         (write("cut.zst", &packed[..packed.len() / 2]), "cannot be read to its end"),
         (write("prose.txt", b"It was a dark and stormy night.\nThe end.\n"), "are not host names"),
         (folder.path().join("missing.txt").to_str().unwrap().to_owned(), "cannot open"),
-        ("http://feeds.example/list.txt".to_owned(), "a feed comes by https://"),
+        ("http://feeds.example/list.txt".to_owned(), "is not reached by https://"),
     ] {
         let output =
             bartizan(&["admin", "publish", "--data", data.to_str().unwrap(), "--feed", &feed]);

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod feed;
+#[cfg(test)]
 mod recovery;
 #[cfg(test)]
 mod slow;
