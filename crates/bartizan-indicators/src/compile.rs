@@ -6,7 +6,7 @@
 //! Entries are hashed as they come, and only the hashes are kept: 16 octets each, so that ten million take 160 MB.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
 
 use bartizan_model::{DomainName, IndicatorAction, IndicatorCategory, UnixMillis};
@@ -157,7 +157,21 @@ impl Compiler {
 
     /// Returns what is to be listed.
     #[must_use]
-    pub fn finish(self) -> Compiled {
+    pub fn finish(mut self) -> Compiled {
+        // A name that no feed may block is not to be blocked by accident either, nor by somebody who registered one
+        // with the same hash: such an entry is left out.
+        let hashes = self.guard.names().map(|name| hash_of(&self.hash_key, &[name.as_bytes()]));
+        let protected: BTreeSet<u64> = hashes.collect();
+        let claims = &self.claims;
+        self.rows.retain(|row| {
+            let claim = claims.get(usize::from(row.attribute));
+            claim.is_some_and(|claim| claim.action == IndicatorAction::Allow)
+                || !protected.contains(&row.hash)
+        });
+        self.merge()
+    }
+
+    fn merge(self) -> Compiled {
         let Self { hash_key, mut rows, mut networks, kinds, claims, sources, .. } = self;
         let rank = |claim: u16| {
             claims.get(usize::from(claim)).map(|claim| {
@@ -348,7 +362,7 @@ impl Compiled {
                 compiler.list(pattern, claim);
             }
         }
-        compiler.finish()
+        compiler.merge()
     }
 
     /// Returns how many entries there are.
@@ -417,6 +431,26 @@ mod tests {
         let mut compiler = compiler();
         add(&mut compiler, "evil.test\n", IndicatorCategory::Phishing).unwrap();
         assert!(add(&mut compiler, "a.test\nno good\n", IndicatorCategory::Phishing).is_err());
+        assert_eq!(compiler.finish().len(), 1);
+    }
+
+    /// Nobody can make two names of the same hash, so one is put there by hand.
+    #[test]
+    fn what_hashes_like_a_popular_name_is_left_out() {
+        let mut compiler = compiler();
+        add(&mut compiler, "evil.test\n", IndicatorCategory::Phishing).unwrap();
+        compiler.rows.push(Row { hash: hash_of(&[0; 16], &[b"google.com"]), attribute: 0 });
+        assert_eq!(compiler.finish().len(), 1);
+    }
+
+    #[test]
+    fn a_feed_that_allows_may_name_what_is_popular() {
+        let mut compiler = compiler();
+        let terms = FeedTerms {
+            action: IndicatorAction::Allow,
+            ..FeedTerms::new("test", IndicatorCategory::Custom)
+        };
+        compiler.add(&b"google.com\n"[..], &terms).unwrap();
         assert_eq!(compiler.finish().len(), 1);
     }
 

@@ -132,6 +132,17 @@ impl Guard {
         self.released.insert(pattern.clone());
     }
 
+    /// Yields the names that are held back as they are, but for released ones.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let all =
+            self.shared.iter().chain(&self.popular).chain(&self.own).chain(&self.parents_of_own);
+        let is_released = |name: &str| {
+            let released = DomainName::parse(name.as_bytes()).map(Pattern::Domain);
+            released.is_ok_and(|pattern| self.released.contains(&pattern))
+        };
+        all.map(|name| &**name).filter(move |name| !is_released(name))
+    }
+
     /// Tells whether an entry is to be held back, and why.
     #[must_use]
     pub fn holds_back(&self, pattern: &Pattern) -> Option<HeldBack> {

@@ -303,11 +303,7 @@ fn compare(key: &[u8], parts: &[&[u8]]) -> Ordering {
 /// Opens any octets, for the fuzzer and its replay: goes to the tables directly, past the signature.
 #[doc(hidden)]
 pub fn fuzz_tenant(octets: &[u8]) {
-    let Ok(header) = crate::container::Header::parse(octets, KIND) else { return };
-    let Ok(file) = Container::place(Box::new(octets.to_vec()), header).and_then(TenantFile::read)
-    else {
-        return;
-    };
+    let Some(Ok(file)) = Container::of_fuzz(KIND, octets).map(TenantFile::read) else { return };
     let (Ok(name), Ok(url)) =
         (DomainName::parse(b"a.b.test"), CanonicalUrl::parse("a.b.test/c/d?e"))
     else {

@@ -23,9 +23,9 @@ fn the_committed_patterns_hosts_and_packings_are_replayed() {
 
 #[test]
 fn the_committed_indicator_files_are_replayed() {
-    let files = corpus("indicator_file");
-    assert!(10 <= files.len());
-    files.iter().for_each(|octets| bartizan_indicators::fuzz_open(octets));
+    replay("indicator_file", bartizan_indicators::fuzz_open);
+    replay("tenant_file", bartizan_indicators::tenant::fuzz_tenant);
+    replay("delta", bartizan_indicators::delta::fuzz_delta);
 }
 
 fn replay(target: &str, fuzz: fn(&[u8])) {

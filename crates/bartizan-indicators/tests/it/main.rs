@@ -9,6 +9,8 @@ mod format;
 #[cfg(test)]
 mod lookup;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod slow;
 #[cfg(test)]
 mod world;
