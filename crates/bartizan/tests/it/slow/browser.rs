@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::slow::webdriver::Browser;
-use crate::support::{PortalProcess, TestDevice};
+use crate::support::{PortalProcess, TestDevice, bartizan};
 
 #[test]
 fn an_administrator_signs_in_sees_the_alert_live_and_opens_it() {
@@ -73,6 +73,36 @@ fn every_page_fits_a_phone_and_a_dark_room() {
 }
 
 #[test]
+fn feeds_and_own_indicators_are_kept_in_the_console() {
+    let world = World::new();
+    world.add_feed("Example phishing list", "evil.test\ngoogle.com\nworse.test/login\n");
+    for (width, height, is_dark, prefix) in [(1_280, 900, false, ""), (390, 844, true, "phone-")] {
+        let browser = Browser::start(width, height, is_dark);
+        world.sign_in(&browser);
+        let show = |path: &str, text: &str, name: &str| {
+            browser.go(&format!("{}{path}", world.portal.url));
+            browser.wait_for_text(text);
+            browser.screenshot(&screenshot(&format!("{prefix}{name}")));
+            check_width(&browser);
+        };
+        show("/feeds", "google.com", "feeds");
+        let feed = browser.run("return document.querySelector(\"main a[href^='/feeds/']:not([href$='new'])\").pathname");
+        show(feed.as_str().unwrap(), "Example phishing list", "feed");
+        show("/feeds/new", "Trust", "feed-new");
+        show("/indicators/new", "Title", "indicator-new");
+        show("/indicators/import", "CSV", "indicators-import");
+        if !is_dark {
+            browser.go(&format!("{}/indicators/new", world.portal.url));
+            browser.type_into("input[name='indicatorValue']", "https://Partner.test/portal/");
+            browser.type_into("input[name='title']", "Partner portal was taken over");
+            browser.click("main form button[type='submit']");
+        }
+        show("/indicators", "partner.test/portal", "indicators");
+        show("/indicators/1", "partner.test/portal", "indicator");
+    }
+}
+
+#[test]
 fn a_wrong_password_is_refused_and_soon_slowed_down() {
     let world = World::new();
     let browser = Browser::start(1_280, 900, false);
@@ -99,7 +129,7 @@ fn check_width(browser: &Browser) {
 struct World {
     portal: PortalProcess,
     device: TestDevice,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl World {
@@ -116,7 +146,16 @@ impl World {
         device.wait_until("protected", |status| {
             status.protection == "on" && status.policy_version != 0
         });
-        Self { portal, device, _folder: folder }
+        Self { portal, device, folder }
+    }
+
+    fn add_feed(&self, name: &str, text: &str) {
+        let path = self.folder.path().join("added.txt");
+        std::fs::write(&path, text).unwrap();
+        let data = self.folder.path().join("portal");
+        let (data, path) = (data.to_str().unwrap(), path.to_str().unwrap());
+        let added = bartizan(&["feed", "add", name, path, "--data", data]);
+        assert!(added.status.success(), "{added:?}");
     }
 
     fn sign_in(&self, browser: &Browser) {
