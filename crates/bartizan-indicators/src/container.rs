@@ -185,16 +185,23 @@ impl Container {
     pub(crate) fn body(&self, at: usize, len: usize) -> Result<&[u8], Damaged> {
         let start = self.body_at.checked_add(at).ok_or(Damaged)?;
         let part = self.all().get(start..start.checked_add(len).ok_or(Damaged)?).ok_or(Damaged)?;
-        if len != 0 {
-            for page in at / PAGE..=(at + len - 1) / PAGE {
-                let word = self.verified.get(page / 64).ok_or(Damaged)?;
-                if word.load(Ordering::Relaxed) & (1 << (page % 64)) == 0 {
-                    self.verify_page(page)?;
-                    word.fetch_or(1 << (page % 64), Ordering::Relaxed);
-                }
+        let Some(end) = len.checked_sub(1) else { return Ok(part) };
+        let (mut page, last) = (at / PAGE, (at + end) / PAGE);
+        // Nearly every read lies in one page that was verified before.
+        loop {
+            if !self.is_verified(page) {
+                self.verify_page(page)?;
             }
+            if page == last {
+                return Ok(part);
+            }
+            page += 1;
         }
-        Ok(part)
+    }
+
+    fn is_verified(&self, page: usize) -> bool {
+        let word = self.verified.get(page / 64);
+        word.is_some_and(|word| word.load(Ordering::Relaxed) & (1 << (page % 64)) != 0)
     }
 
     /// Returns octets at a place of the body.
@@ -210,7 +217,12 @@ impl Container {
         let leaf = all.get(HEADER + page * LEAF..HEADER + (page + 1) * LEAF).ok_or(Damaged)?;
         let is_signed =
             Sha256::new_with_prefix([0]).chain_update(octets).finalize().as_slice() == leaf;
-        if is_signed { Ok(()) } else { Err(Damaged) }
+        if !is_signed {
+            return Err(Damaged);
+        }
+        let word = self.verified.get(page / 64).ok_or(Damaged)?;
+        word.fetch_or(1 << (page % 64), Ordering::Relaxed);
+        Ok(())
     }
 
     fn all(&self) -> &[u8] {
