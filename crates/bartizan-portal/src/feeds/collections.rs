@@ -55,7 +55,8 @@ impl Fetcher {
         let collection = url.trim_end_matches('/');
         let collection = collection.strip_suffix("/objects").unwrap_or(collection);
         let mut octets = self.limits().octets;
-        let mut url = format!("{collection}/objects/");
+        // Optional in the standard (§5.4), but there are servers that page only with it.
+        let mut url = format!("{collection}/objects/?limit={TAXII_PAGE}");
         for page in 0..MAX_PAGES {
             let answer = self.get(&url, &Validators::default(), TAXII)?;
             let answer = answer.ok_or(FetchError::OtherDocument(NOT_TAXII))?;
@@ -67,7 +68,8 @@ impl Fetcher {
             write(into, &envelope)?;
             match next {
                 Envelope { more: true, next: Some(next) } => {
-                    url = format!("{collection}/objects/?next={}", escaped(&next));
+                    url =
+                        format!("{collection}/objects/?limit={TAXII_PAGE}&next={}", escaped(&next));
                 }
                 Envelope { .. } => {
                     write(into, b"\n]\n")?;
@@ -140,6 +142,8 @@ fn write(into: &mut dyn Write, octets: &[u8]) -> Result<(), FetchError> {
     into.write_all(octets).map_err(FetchError::Sink)
 }
 
+/// Objects to ask for at a time; a server may give fewer.
+const TAXII_PAGE: u32 = 1_000;
 const TAXII: &str = "application/taxii+json;version=2.1";
 const NOT_TAXII: &str = "does not answer as a TAXII 2.1 collection does";
 /// A request each.

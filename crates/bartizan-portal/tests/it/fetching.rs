@@ -157,9 +157,9 @@ fn a_misp_folder_becomes_an_array_of_its_events() {
 fn a_taxii_collection_is_read_page_by_page() {
     let site = Site::new();
     let first = br#"{"more": true, "next": "a b", "objects": [1]}"#.to_vec();
-    site.put("/c/1/objects/", Page::Tagged("\"1\"", first));
+    site.put("/c/1/objects/?limit=1000", Page::Tagged("\"1\"", first));
     let second = br#"{"objects": [2]}"#.to_vec();
-    site.put("/c/1/objects/?next=a%20b", Page::Tagged("\"2\"", second));
+    site.put("/c/1/objects/?limit=1000&next=a%20b", Page::Tagged("\"2\"", second));
     let url = site.url("/c/1/");
     let fetcher = Fetcher::new(&url, open(), Limits::default(), &clock());
     let mut octets = Vec::new();
@@ -167,7 +167,7 @@ fn a_taxii_collection_is_read_page_by_page() {
     let envelopes: serde_json::Value = serde_json::from_slice(&octets).unwrap();
     assert_eq!(envelopes[1]["objects"], serde_json::json!([2]));
     assert!(site.asked()[0].contains("application/taxii+json;version=2.1"));
-    site.put("/c/2/objects/", Page::Tagged("\"1\"", b"<html>".to_vec()));
+    site.put("/c/2/objects/?limit=1000", Page::Tagged("\"1\"", b"<html>".to_vec()));
     let error = fetcher.taxii(&site.url("/c/2"), &mut octets).unwrap_err();
     assert_eq!(error.to_string(), "does not answer as a TAXII 2.1 collection does");
 }
