@@ -118,6 +118,7 @@ impl Listed {
                     "source": source, "format": report.format.to_string(), "lines": report.lines,
                     "names": report.names, "urls": report.urls, "addresses": report.addresses,
                     "networks": report.networks, "passed_over": report.passed_over, "bad_lines": report.bad_lines,
+                    "first_bad": report.first_bad.iter().map(|bad| json!({ "line": bad.number, "reason": bad.reason })).collect::<Vec<_>>(),
                 })
             })
             .collect()

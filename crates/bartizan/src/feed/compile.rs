@@ -63,6 +63,17 @@ pub(crate) fn run(args: &CompileArgs) -> anyhow::Result<ExitCode> {
     let held_back: Vec<_> =
         HeldBack::ALL.into_iter().map(|reason| (reason, listed.held_back(reason))).collect();
     let report = listed.feed_reports();
+    let not_read: Vec<_> = listed
+        .feeds
+        .iter()
+        .filter(|(_, added)| added.report.bad_lines != 0)
+        .map(|(source, added)| {
+            let first = added.report.first_bad.iter();
+            let first: Vec<_> =
+                first.map(|bad| format!("line {} {}", bad.number, bad.reason)).collect();
+            format!("{} of {source}: {}", added.report.bad_lines, first.join(", "))
+        })
+        .collect();
     let compiled = listed.compiler.finish();
     let stamp = Stamp {
         epoch: before.map_or(1, |file| file.epoch() + 1),
@@ -98,6 +109,9 @@ pub(crate) fn run(args: &CompileArgs) -> anyhow::Result<ExitCode> {
         ),
     ] {
         out::line(&format!("{what:<14}{value}"));
+    }
+    for line in not_read {
+        out::line(&format!("{:<14}{line}", "Not read"));
     }
     for (reason, count) in held_back.iter().filter(|(_, count)| *count != 0) {
         out::line(&format!("{:<14}{count} because {reason}", "Held back"));
