@@ -4,6 +4,7 @@
 //! needs, and says so ([`packages`]).
 
 mod assets;
+mod bench;
 mod packages;
 mod test;
 mod tidy;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     let done = match command {
         "demo" => demo(rest),
         "test" => test::run(rest),
+        "bench" => bench::run(rest),
         "tidy" => tidy::run(),
         "assets" => assets::build(),
         _ => {
@@ -87,5 +89,6 @@ fn say(text: &str) {
 const HELP: &str = "\
 cargo xtask demo [OPTIONS]      build in release mode and run `bartizan demo`
 cargo xtask test [--fast]       run every check and test; --fast leaves out namespaces and browsers
+cargo xtask bench [BENCH]       measure: figures, indicators; without a name, both
 cargo xtask tidy                check the rules that no compiler checks
 cargo xtask assets              build the console's assets from npm";

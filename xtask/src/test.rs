@@ -96,7 +96,8 @@ fn feeds() -> Option<PathBuf> {
     folder.join("dev/phishing-domains.tsv.zst").is_file().then_some(folder)
 }
 
-fn data(command: &mut Command) {
+/// Tells a command where feeds are, and where screenshots go.
+pub(crate) fn data(command: &mut Command) {
     if let Some(folder) = feeds() {
         command.env("BARTIZAN_TEST_DATA", folder);
     }

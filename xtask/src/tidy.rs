@@ -75,7 +75,8 @@ fn check_locks(faults: &mut Vec<String>) {
 
 fn rust_files(root: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    let mut waiting = ["crates", "xtask", "fuzz"].map(|folder| root.join(folder)).to_vec();
+    let mut waiting =
+        ["crates", "xtask", "fuzz", "benches"].map(|folder| root.join(folder)).to_vec();
     while let Some(folder) = waiting.pop() {
         for path in entries(&folder) {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
