@@ -17,9 +17,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use bartizan_contract::enroll::{EnrollmentToken, Platform};
+use bartizan_contract::report::kind;
 use bartizan_host::portal::portal_url;
 use bartizan_host::tunnel::Route;
-use bartizan_host::{Device, Setup, Status};
+use bartizan_host::{Device, Sent, Setup, Status};
 pub use http::UreqHttp;
 pub use iproute::ip;
 
@@ -50,6 +51,26 @@ pub struct RunArgs {
     /// Stop when the standard input ends: for a parent that must not leave the agent behind
     #[arg(long, hide = true)]
     pub stop_at_end_of_input: bool,
+}
+
+/// What to say about a site, and as which device.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ReportArgs {
+    /// The site: a name or an address; of a URL only the host is sent
+    #[arg(value_name = "NAME_OR_URL")]
+    pub site: String,
+    /// Say that it is let through and unsafe, instead of stopped and harmless
+    #[arg(long = "unsafe")]
+    pub is_unsafe: bool,
+    /// What else whoever decides should know
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub comment: String,
+    /// Folder of the device's files
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/bartizan")]
+    pub state: PathBuf,
+    /// Certificates to trust for the portal, as PEM
+    #[arg(long, value_name = "FILE", default_value = "/etc/ssl/certs/ca-certificates.crt")]
+    pub ca: PathBuf,
 }
 
 /// Runs a device until SIGINT or SIGTERM, or until its tunnel is gone.
@@ -110,6 +131,16 @@ pub fn status(state: &Path) -> anyhow::Result<Status> {
     let json =
         fs::read(&path).with_context(|| format!("no device has run with {}", state.display()))?;
     serde_json::from_slice(&json).with_context(|| format!("{} is damaged", path.display()))
+}
+
+/// Tells the portal what a person says about a site. The agent may be running.
+///
+/// # Errors
+/// What keeps it from being sent, for people to read.
+pub fn report(args: &ReportArgs) -> anyhow::Result<Sent> {
+    let http = Box::new(UreqHttp::new(&args.ca)?);
+    let kind = if args.is_unsafe { kind::UNSAFE } else { kind::FALSE_POSITIVE };
+    bartizan_host::report(&args.state, http, &args.site, kind, &args.comment)
 }
 
 /// What this machine is.

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Clock;
 use crate::courier::Courier;
 use crate::indicators::HeldFiles;
-use crate::portal::{Http, Job, News, Outcome, PortalClient};
+use crate::portal::{Enrollment, Http, Job, News, Outcome, PortalClient};
 use crate::random;
 use crate::spool::Spool;
 use crate::state::{Identity, StateDir};
@@ -139,8 +139,9 @@ impl Device {
             clock: clock.clone(),
             state: state.clone(),
             url: setup.portal_url,
-            enrollment_token: setup.enrollment_token,
-            platform: setup.platform.clone(),
+            enrollment: setup
+                .enrollment_token
+                .map(|token| Enrollment { token, platform: setup.platform.clone() }),
             identity: identity.clone(),
             access_token: None,
             policy_version: held.policy_version,

@@ -117,8 +117,7 @@ pub(crate) struct PortalClient {
     pub(crate) clock: Clock,
     pub(crate) state: StateDir,
     pub(crate) url: String,
-    pub(crate) enrollment_token: Option<EnrollmentToken>,
-    pub(crate) platform: Platform,
+    pub(crate) enrollment: Option<Enrollment>,
     pub(crate) identity: Option<Identity>,
     pub(crate) access_token: Option<String>,
     pub(crate) policy_version: u64,
@@ -126,6 +125,13 @@ pub(crate) struct PortalClient {
     pub(crate) indicator_epoch: u64,
     /// Of the newest tenant file, likewise.
     pub(crate) tenant_epoch: u64,
+}
+
+/// What a device shows to be let in.
+#[derive(Clone)]
+pub(crate) struct Enrollment {
+    pub(crate) token: EnrollmentToken,
+    pub(crate) platform: Platform,
 }
 
 /// A failure, and what to tell people about it.
@@ -155,14 +161,14 @@ impl PortalClient {
     }
 
     fn enroll(&mut self) -> Called<(Done, Option<News>)> {
-        let Some(token) = self.enrollment_token else {
+        let Some(Enrollment { token, platform }) = self.enrollment.clone() else {
             return Err(refused("not enrolled, and there is no enrollment token"));
         };
         let key = self.state.enrolling_key().map_err(|error| refused(&format!("{error:#}")))?;
         let request = EnrollRequest {
             enrollment_token: token.to_string(),
             device_key: Jwk::from_device_key(key.verifying_key()),
-            platform: self.platform.clone(),
+            platform,
         };
         let reply: EnrollReply = self.call("POST", path::ENROLL, Some(&request), &key, None)?;
         self.clock.correct(UnixMillis(reply.server_time_ms));
@@ -186,7 +192,7 @@ impl PortalClient {
         Ok((Done::Enrolled, Some(News::Identity(Box::new(identity)))))
     }
 
-    fn token(&mut self) -> Called<Done> {
+    pub(crate) fn token(&mut self) -> Called<Done> {
         let identity = self.identity()?;
         let request =
             TokenRequest::new(token::assertion(identity.device, &identity.key, self.clock.wall()));

@@ -71,7 +71,13 @@ impl StateDir {
     pub fn open(root: &Path) -> anyhow::Result<Self> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(root.join("alerts"));
         made.with_context(|| format!("cannot make {}", root.display()))?;
-        Ok(Self { root: root.to_owned() })
+        Ok(Self::at(root))
+    }
+
+    /// Takes the folder as it is, for who only reads; it may be absent.
+    #[must_use]
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
     }
 
     /// Reads who the device is.

@@ -6,9 +6,15 @@
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod console;
+#[cfg(test)]
 mod feed;
 #[cfg(test)]
+mod own_indicators;
+#[cfg(test)]
 mod recovery;
+#[cfg(test)]
+mod report;
 #[cfg(test)]
 mod slow;
 #[cfg(test)]

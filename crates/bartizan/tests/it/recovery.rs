@@ -7,9 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bartizan_host::portal::{Http, HttpRequest, HttpResponse};
 
-use crate::support::{PortalProcess, TestDevice, bartizan, http, wait_for};
-
-const SITE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 80);
+use crate::support::{PortalProcess, SITE, TestDevice, World, bartizan, http, wait_for};
 
 #[test]
 fn an_alert_survives_a_killed_portal_and_arrives_once() {
@@ -83,7 +81,7 @@ fn a_used_up_token_lets_nobody_in_and_the_first_device_stays() {
     let first = TestDevice::start(&world.state(), &portal.url, Some(&token));
     first.wait_until("protected", |status| status.protection == "on");
 
-    let second = TestDevice::start(&world.folder.path().join("second"), &portal.url, Some(&token));
+    let second = TestDevice::start(&world.path("second"), &portal.url, Some(&token));
     let status = second.wait_until("told why", |status| status.problem.is_some());
     let problem = status.problem.unwrap();
     assert!(problem.contains("already") || problem.contains("used"), "{problem}");
@@ -257,43 +255,5 @@ impl Http for Lossy {
         to: &mut dyn std::io::Write,
     ) -> Result<HttpResponse, String> {
         self.http.download(request, to)
-    }
-}
-
-struct World {
-    folder: tempfile::TempDir,
-}
-
-impl World {
-    fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn portal(&self) -> PortalProcess {
-        let feed = self.file("feed.txt", "evil.test\n");
-        PortalProcess::start(&self.data(), &["--feed", &feed])
-    }
-
-    fn device(&self, portal: &PortalProcess) -> TestDevice {
-        let device =
-            TestDevice::start(&self.state(), &portal.url, Some(&portal.enrollment_token()));
-        device.wait_until("protected", |status| {
-            status.protection == "on" && status.policy_version != 0
-        });
-        device
-    }
-
-    fn file(&self, name: &str, text: &str) -> String {
-        let path = self.folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-
-    fn data(&self) -> std::path::PathBuf {
-        self.folder.path().join("portal")
-    }
-
-    fn state(&self) -> std::path::PathBuf {
-        self.folder.path().join("device")
     }
 }

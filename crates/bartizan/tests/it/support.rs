@@ -1,4 +1,4 @@
-//! A portal process, a device in this process, and waiting for conditions.
+//! A portal process, a device in this process, a folder for both, and waiting for conditions.
 
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -12,7 +12,9 @@ use bartizan_agent::UreqHttp;
 use bartizan_host::portal::Http;
 use bartizan_host::tunnel::Route;
 use bartizan_host::{Device, Setup, Status};
+use bartizan_model::UnixMillis;
 use bartizan_portal::{AlertSummary, Portal, PortalConfig};
+use bartizan_store::{Store, TenantScope};
 use bartizan_wire::udp::encode_udp;
 
 /// The built program.
@@ -34,6 +36,49 @@ pub(crate) fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T
         std::thread::sleep(Duration::from_millis(50));
     }
     panic!("waited for 30 s: {what}");
+}
+
+/// A folder with a portal that publishes a feed which lists `evil.test`, and a device.
+pub(crate) struct World {
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn portal(&self) -> PortalProcess {
+        let feed = self.file("feed.txt", "evil.test\n");
+        PortalProcess::start(&self.data(), &["--feed", &feed])
+    }
+
+    pub(crate) fn device(&self, portal: &PortalProcess) -> TestDevice {
+        let device =
+            TestDevice::start(&self.state(), &portal.url, Some(&portal.enrollment_token()));
+        device.wait_until("protected", |status| {
+            status.protection == "on" && status.policy_version != 0
+        });
+        device
+    }
+
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.path("portal")
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path("device")
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
 }
 
 /// A portal as a process of its own, so that it can be killed.
@@ -111,6 +156,18 @@ impl PortalProcess {
         let output = bartizan(&["admin", "enrollment-token", "--data", data]);
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Asks the portal's database, which the portal goes on using.
+    pub(crate) fn ask<T>(&self, question: impl AsyncFnOnce(&Store, TenantScope) -> T) -> T {
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let store = Store::open(&self.data.join("portal.db"), UnixMillis(0)).unwrap();
+            let (tenant, _) = store.tenants().await.unwrap().remove(0);
+            let scope = store.tenant(tenant).await.unwrap();
+            let answer = question(&store, scope).await;
+            store.close().await;
+            answer
+        })
     }
 
     /// What the portal holds, read from its data folder.
@@ -199,7 +256,7 @@ pub(crate) fn http() -> UreqHttp {
     UreqHttp::new(Path::new("/etc/ssl/certs/ca-certificates.crt")).unwrap()
 }
 
-/// A resolver on loopback that answers every question with 192.0.2.80.
+/// A resolver on loopback that answers every question with [`SITE`].
 fn resolver() -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
@@ -209,7 +266,8 @@ fn resolver() -> SocketAddr {
             let mut reply = query[..length].to_vec();
             reply[2] |= 0x80; // a response
             reply[7] = 1; // with one answer
-            reply.extend([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 80]);
+            reply.extend([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+            reply.extend(SITE.octets());
             let _ = socket.send_to(&reply, client);
         }
     });
@@ -226,5 +284,7 @@ fn question(name: &str) -> Vec<u8> {
     query
 }
 
+/// Where every name is that is not blocked.
+pub(crate) const SITE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 80);
 const RESOLVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 18, 0, 53)), 53);
 const CLIENT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 18, 0, 2)), 40_000);

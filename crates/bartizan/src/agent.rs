@@ -1,0 +1,97 @@
+//! `bartizan agent`: this machine as a protected device.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use bartizan_agent::{ReportArgs, RunArgs};
+
+use crate::out;
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum AgentCommand {
+    /// Protect this machine until SIGINT or SIGTERM
+    Run(RunArgs),
+    /// Show how the device is
+    Status {
+        /// Folder of the device's files
+        #[arg(long, value_name = "DIR", default_value = "/var/lib/bartizan")]
+        state: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell the organization that a site is blocked by mistake, or unsafe and not blocked
+    Report(ReportArgs),
+}
+
+pub(crate) fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        AgentCommand::Run(args) => {
+            out::log_to_stderr();
+            bartizan_agent::run(args)?;
+        }
+        AgentCommand::Status { state, json } => status(&state, json)?,
+        AgentCommand::Report(args) => report(&args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn status(state: &Path, json: bool) -> anyhow::Result<()> {
+    let status = bartizan_agent::status(state)?;
+    if json {
+        out::line(&serde_json::to_string_pretty(&status)?);
+        return Ok(());
+    }
+    let listed = match status.indicator_epoch {
+        Some(epoch) => format!("epoch {epoch}, {} names", status.indicator_entries),
+        None => "none yet".to_owned(),
+    };
+    let own = match status.tenant_epoch {
+        Some(epoch) => format!("epoch {epoch}, {} entries", status.tenant_entries),
+        None => "none".to_owned(),
+    };
+    show([
+        ("Protection", status.protection),
+        ("Organization", status.tenant.unwrap_or_else(|| "not enrolled".to_owned())),
+        ("Device", status.device_id.unwrap_or_else(|| "-".to_owned())),
+        ("Policy", format!("version {}", status.policy_version)),
+        ("Indicators", listed),
+        ("Own indicators", own),
+        (
+            "Questions",
+            format!("{}, of which {} blocked", status.counters.queries, status.counters.blocked),
+        ),
+        ("Alerts to send", status.alerts_waiting.to_string()),
+        ("Problem", status.problem.unwrap_or_else(|| "none".to_owned())),
+    ]);
+    Ok(())
+}
+
+fn report(args: &ReportArgs) -> anyhow::Result<()> {
+    let sent = bartizan_agent::report(args)?;
+    let said = if args.is_unsafe { "unsafe, and not blocked" } else { "blocked by mistake" };
+    let listed = match (sent.report.matched, sent.report.source.as_deref()) {
+        (Some(entry), None | Some("")) => format!("{entry}, by the organization itself"),
+        (Some(entry), Some(feed)) => format!("{entry}, by the feed {feed}"),
+        (None, _) => "nowhere that this device knows of".to_owned(),
+    };
+    let file = sent.report.indicator_epoch;
+    show([
+        ("Sent to", sent.tenant_name),
+        ("Site", sent.report.host),
+        ("Reported as", said.to_owned()),
+        ("Listed", listed),
+        ("Indicators", file.map_or_else(|| "none".to_owned(), |epoch| format!("epoch {epoch}"))),
+        (
+            "Comment",
+            if sent.report.comment.is_empty() { "none".into() } else { sent.report.comment },
+        ),
+    ]);
+    Ok(())
+}
+
+fn show<const N: usize>(facts: [(&str, String); N]) {
+    for (what, value) in facts {
+        out::line(&format!("{what:<16}{value}"));
+    }
+}
