@@ -1,7 +1,7 @@
 //! Feeds as rows: looked at by a schedule, accepted or refused, compiled into the indicator file.
 //!
 //! [`fetch`] and [`collections`] bring octets, through [`address`]; [`take`] judges them against the
-//! version in use and stores them; [`compile`] makes the tenant's file of all versions in use; [`jobs`]
+//! version in use and stores them; [`mod@compile`] makes the tenant's file of all versions in use; [`jobs`]
 //! does both while the portal runs. [`settings`] says what an administrator may set.
 //!
 //! # Invariants
