@@ -146,7 +146,9 @@ impl CanonicalUrl {
         let host = String::from_utf8(host).map_err(|_| UrlError::Host(HostError::BadName))?;
         let host = Host::parse(&host).map_err(UrlError::Host)?;
 
-        let mut rest = escaped(&resolved(&unescaped(path.as_bytes())));
+        // A question mark that was escaped is part of the path, and must not be taken for the query's.
+        let path = resolved(&unescaped(path.as_bytes()));
+        let mut rest = escaped(&path).replace('?', "%3F");
         let path_len = rest.len();
         if let Some(query) = query.filter(|query| !query.is_empty()) {
             rest.push('?');
@@ -444,6 +446,7 @@ mod tests {
             ("evil.test/%41%%34%31", "evil.test/AA"),
             ("evil.test/a%2fb", "evil.test/a/b"),
             ("evil.test/ab%23cd", "evil.test/ab%23cd"),
+            ("evil.test/%3Fa?b%3F", "evil.test/%3Fa?b?"),
             ("evil.test/\u{fc}", "evil.test/%C3%BC"),
             ("evil.test/a\tb\r\nc", "evil.test/abc"),
             ("  http://evil.test/ ", "evil.test/"),
