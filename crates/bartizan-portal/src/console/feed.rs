@@ -34,6 +34,11 @@ pub(crate) struct FeedPage {
 }
 
 impl FeedPage {
+    /// The feed whose page a decision about a report comes back to.
+    fn report_feed(&self) -> String {
+        self.feed.id.to_string()
+    }
+
     fn section(&self) -> Section {
         Section::Feeds
     }
@@ -62,7 +67,7 @@ fn verb(version: &FeedVersionRow) -> Option<&'static str> {
 }
 
 /// Says what a report says.
-fn report_sentence(report: &SiteReportRow) -> &'static str {
+pub(super) fn report_sentence(report: &SiteReportRow) -> &'static str {
     match report.report.kind {
         SiteReportKind::FalsePositive => "Stopped, and harmless",
         SiteReportKind::Unsafe => "Let through, and unsafe",

@@ -25,6 +25,7 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
         held_back: Vec::new(),
         held_back_total: 0,
         released: Vec::new(),
+        reports: Vec::new(),
         own: Vec::new(),
         problem: None,
         now: NOW,
@@ -89,9 +90,30 @@ fn feeds(shell: &Shell) -> FeedsPage {
             released_by: HOSTILE.into(),
             released_at: NOW,
         }],
+        reports: vec![report(3, SiteReportStatus::New, None)],
         own: vec!["example.test".into()],
         problem: Some(HOSTILE.into()),
         now: NOW,
+    }
+}
+
+fn report(id: u128, status: SiteReportStatus, pattern: Option<&str>) -> SiteReportRow {
+    SiteReportRow {
+        report: NewSiteReport {
+            id,
+            kind: SiteReportKind::FalsePositive,
+            host: HOSTILE.into(),
+            pattern: pattern.map(str::to_owned),
+            source: "evil".into(),
+            comment: HOSTILE.into(),
+            indicator_epoch: Some(3),
+        },
+        device: DeviceId(1),
+        device_name: HOSTILE.into(),
+        app_version: "0.1.0".into(),
+        reported_at: NOW,
+        status,
+        status_by: (status != SiteReportStatus::New).then(|| HOSTILE.into()),
     }
 }
 
@@ -109,23 +131,6 @@ fn one(shell: &Shell) -> FeedPage {
         state,
         reason: if state == FeedVersionState::Refused { HOSTILE.into() } else { String::new() },
         has_octets: true,
-    };
-    let report = |id, status, pattern: Option<&str>| SiteReportRow {
-        report: NewSiteReport {
-            id,
-            kind: SiteReportKind::FalsePositive,
-            host: HOSTILE.into(),
-            pattern: pattern.map(str::to_owned),
-            source: "evil".into(),
-            comment: HOSTILE.into(),
-            indicator_epoch: Some(3),
-        },
-        device: DeviceId(1),
-        device_name: HOSTILE.into(),
-        app_version: "0.1.0".into(),
-        reported_at: NOW,
-        status,
-        status_by: (status != SiteReportStatus::New).then(|| HOSTILE.into()),
     };
     FeedPage {
         shell: shell.clone(),

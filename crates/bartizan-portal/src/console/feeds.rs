@@ -5,6 +5,7 @@ use bartizan_indicators::guard::HeldBack;
 use bartizan_model::UnixMillis;
 use bartizan_store::{
     FeedOutcome, FeedRole, FeedRow, HeldBackRow, IndicatorFileRow, NoticeRow, ReleasedRow,
+    SiteReportKind, SiteReportRow, SiteReportStatus,
 };
 
 use super::badge::Badge;
@@ -31,6 +32,8 @@ pub(crate) struct FeedsPage {
     pub(crate) held_back_total: u64,
     /// What somebody released from the guard.
     pub(crate) released: Vec<ReleasedRow>,
+    /// What people at devices said of sites that no feed lists.
+    pub(crate) reports: Vec<SiteReportRow>,
     /// Names of the organization's own.
     pub(crate) own: Vec<String>,
     /// Why the last action was not done, in a sentence.
@@ -53,6 +56,11 @@ pub(crate) struct Publishing {
 }
 
 impl FeedsPage {
+    /// A decision about a report comes back to this page.
+    fn report_feed(&self) -> &'static str {
+        ""
+    }
+
     fn section(&self) -> Section {
         Section::Feeds
     }

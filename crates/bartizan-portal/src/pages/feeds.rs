@@ -58,6 +58,7 @@ async fn page(
         held_back,
         held_back_total,
         released: store.released_entries(scope).await?,
+        reports: store.site_reports(scope, Some(String::new()), SHOWN_REPORTS).await?,
         own: store.own_domains(scope).await?,
         problem,
         now: state.clock.now(),
@@ -219,3 +220,4 @@ async fn unfit(
 /// What a person looks through.
 const SHOWN_HELD_BACK: u32 = 200;
 const SHOWN_FILES: u32 = 10;
+const SHOWN_REPORTS: u32 = 50;

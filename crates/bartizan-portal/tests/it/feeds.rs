@@ -309,6 +309,13 @@ async fn a_false_positive_is_reported_decided_and_kept_from_being_blocked() {
         page.contains("www.harmless.test") && page.contains("Our &#60;b&#62;supplier"),
         "{page}"
     );
+    assert!(!browser.get("/feeds").await.text().contains("Other reports"));
+    let mut of_no_feed = report(3, "");
+    of_no_feed.host = "unlisted.test".into();
+    assert_eq!(device.post(path::REPORT, &of_no_feed).await.status, 200);
+    let page = browser.get("/feeds").await.text();
+    assert!(page.contains("Other reports") && page.contains("unlisted.test"), "{page}");
+
     let decide = format!("/feeds/reports/{}", report(1, "").id);
     let form = [("decision", "accepted"), ("feed", &feed.to_string())];
     let decided = browser.submit(&decide, &form).await;
