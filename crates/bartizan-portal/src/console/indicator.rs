@@ -165,8 +165,13 @@ pub(crate) struct IndicatorForm(BTreeMap<Field, String>);
 impl IndicatorForm {
     /// The form as it is first shown.
     pub(crate) fn blank(value: &str) -> Self {
-        let texts =
-            [(Field::Value, value), (Field::Action, "Block"), (Field::Severity, "Informational")];
+        // Whoever lists something wants to hear of it; who does not says so.
+        let texts = [
+            (Field::Value, value),
+            (Field::Action, "Block"),
+            (Field::Severity, "Informational"),
+            (Field::GenerateAlert, "True"),
+        ];
         Self(texts.into_iter().map(|(field, text)| (field, text.to_owned())).collect())
     }
 
