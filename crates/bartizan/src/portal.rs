@@ -105,9 +105,12 @@ async fn publish(
     allow: Vec<String>,
     own: Vec<String>,
 ) -> anyhow::Result<()> {
-    let listed =
-        tokio::task::spawn_blocking(move || Listed::read(&Sources::new(&feeds, &allow, &own)))
-            .await??;
+    // That of the file before, so that devices are led on from it by a delta.
+    let hash_key = Some(portal.hash_key(tenant).await?);
+    let listed = tokio::task::spawn_blocking(move || {
+        Listed::read(&Sources { hash_key, ..Sources::new(&feeds, &allow, &own) })
+    })
+    .await??;
     let (report, held_back) = (listed.report(), listed.compiler.held_back().len());
     let published = portal.publish_indicators(tenant, listed.compiler.finish(), report).await?;
     out::line(&format!(
