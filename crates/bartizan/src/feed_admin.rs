@@ -346,7 +346,7 @@ fn action(word: &str) -> Result<IndicatorAction, String> {
         .ok_or_else(|| one_of(IndicatorAction::ALL.map(IndicatorAction::word)))
 }
 
-fn format(word: &str) -> Result<FeedFormat, String> {
+pub(crate) fn format(word: &str) -> Result<FeedFormat, String> {
     word.parse().map_err(|_| one_of(FeedFormat::ALL.map(FeedFormat::word)))
 }
 

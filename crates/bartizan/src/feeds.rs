@@ -26,6 +26,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) own: &'a [String],
     /// What a URL lists.
     pub(crate) urls: UrlListing,
+    /// How the feeds are read, where that is not left to their contents.
+    pub(crate) read: feed::Options,
     /// That of the file to follow; a random one if absent.
     pub(crate) hash_key: Option<[u8; 16]>,
     /// Whether to show in a terminal how far it is.
@@ -35,7 +37,15 @@ pub(crate) struct Sources<'a> {
 impl<'a> Sources<'a> {
     /// Reads these feeds as feeds are read by default.
     pub(crate) fn new(feeds: &'a [String], allow: &'a [String], own: &'a [String]) -> Self {
-        Self { feeds, allow, own, urls: UrlListing::Host, hash_key: None, show_progress: false }
+        Self {
+            feeds,
+            allow,
+            own,
+            urls: UrlListing::Host,
+            read: feed::Options::default(),
+            hash_key: None,
+            show_progress: false,
+        }
     }
 }
 
@@ -83,7 +93,11 @@ impl Listed {
             let input = open(source, sources.show_progress)?;
             let name =
                 Path::new(source).file_name().and_then(|name| name.to_str()).unwrap_or(source);
-            let terms = FeedTerms { urls: sources.urls, ..FeedTerms::new(name, category) };
+            let terms = FeedTerms {
+                urls: sources.urls,
+                read: sources.read,
+                ..FeedTerms::new(name, category)
+            };
             let added = compiler.add(input, &terms).with_context(|| format!("feed {source}"))?;
             for bad in &added.report.first_bad {
                 tracing::info!(

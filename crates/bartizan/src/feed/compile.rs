@@ -7,6 +7,7 @@ use anyhow::Context;
 use bartizan_indicators::IndicatorFile;
 use bartizan_indicators::build::{Stamp, build};
 use bartizan_indicators::compile::UrlListing;
+use bartizan_indicators::feed::{self, FeedFormat};
 use bartizan_indicators::guard::HeldBack;
 use ed25519_dalek::SigningKey;
 use serde_json::json;
@@ -30,6 +31,13 @@ pub(crate) struct CompileArgs {
     /// What a URL lists: its host, unless that is shared or popular, or always the URL alone
     #[arg(long, value_name = "WHAT", default_value = "host", value_parser = ["host", "url"])]
     urls: String,
+    /// How the entries of all inputs stand, where the contents are mistaken for something else: plain, hosts, csv,
+    /// tsv, adblock, rpz, dnsmasq, json, misp, stix or taxii
+    #[arg(long, value_name = "WORD", value_parser = crate::feed_admin::format)]
+    format: Option<FeedFormat>,
+    /// Which column of a table holds the entries, from 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    column: Option<u16>,
     /// Where to write the indicator file
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -55,6 +63,11 @@ pub(crate) fn run(args: &CompileArgs) -> anyhow::Result<ExitCode> {
         allow: &args.allow,
         own: &args.own,
         urls,
+        read: feed::Options {
+            format: args.format,
+            column: args.column.map(|column| usize::from(column) - 1),
+            ..feed::Options::default()
+        },
         hash_key: before.as_ref().map(IndicatorFile::hash_key),
         show_progress: !args.json,
     })?;
