@@ -56,6 +56,7 @@ impl PolicyDocument {
             web_protection: WebProtection::from_word(&self.web_protection)?,
             report_blocked_host: self.report_blocked_host,
             checkin_interval_s: self.checkin_interval_s,
+            ..Policy::default()
         })
     }
 }

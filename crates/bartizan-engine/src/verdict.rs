@@ -71,8 +71,8 @@ fn judgement_of(winner: &Match<'_>) -> Judgement {
 /// Tells whether policy lets anything be blocked.
 pub(crate) fn is_blocking(policy: &Policy) -> bool {
     match (policy.mode, policy.web_protection) {
-        (Mode::Dns, WebProtection::Block) => true,
-        (Mode::Dns | Mode::Off, WebProtection::Off) | (Mode::Off, WebProtection::Block) => false,
+        (Mode::Tunnel | Mode::Dns | Mode::Filter, WebProtection::Block) => true,
+        (_, WebProtection::Off) | (Mode::Off, WebProtection::Block) => false,
     }
 }
 

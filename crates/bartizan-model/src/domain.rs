@@ -5,14 +5,21 @@
 //! translate international names: A-labels go in, A-labels come out.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// A host name: lower-case ASCII, no trailing dot, 1 to 253 octets (RFC 1035 §2.3.4).
 ///
 /// Holding one means it was checked; nothing downstream checks again. Letters, digits, `-` and `_`
 /// are allowed in labels: names in real use are wider than RFC 952.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DomainName(Box<str>);
+///
+/// It takes 254 octets wherever it lies and nothing of the heap, so that judging a name allocates nothing.
+#[derive(Clone)]
+pub struct DomainName {
+    octets: [u8; MAX_NAME_LEN],
+    len: u8,
+}
 
 impl DomainName {
     /// Parses a name as a query or a ClientHello spells it: any case, trailing dot optional.
@@ -32,14 +39,20 @@ impl DomainName {
                 return Err(DomainNameError::BadOctet { octet });
             }
         }
-        let name: String = raw.iter().map(|octet| char::from(octet.to_ascii_lowercase())).collect();
-        Ok(Self(name.into()))
+        let mut name = Self { octets: [0; MAX_NAME_LEN], len: 0 };
+        for (place, octet) in name.octets.iter_mut().zip(raw) {
+            *place = octet.to_ascii_lowercase();
+            name.len += 1;
+        }
+        Ok(name)
     }
 
     /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        let name = self.octets.get(..usize::from(self.len)).unwrap_or_default();
+        // ASCII, as `parse` has seen to.
+        std::str::from_utf8(name).unwrap_or_default()
     }
 
     /// Yields the name itself, then each parent, down to the top-level label:
@@ -56,19 +69,45 @@ impl DomainName {
 
 impl fmt::Display for DomainName {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
+        out.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for DomainName {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{:?}", &*self.0)
+        write!(out, "{:?}", self.as_str())
     }
 }
 
 impl Borrow<str> for DomainName {
     fn borrow(&self) -> &str {
-        &self.0
+        self.as_str()
+    }
+}
+
+impl PartialEq for DomainName {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for DomainName {}
+
+impl Hash for DomainName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl PartialOrd for DomainName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for DomainName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
     }
 }
 

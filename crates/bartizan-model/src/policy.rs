@@ -3,18 +3,27 @@
 /// How much of the device's traffic the engine sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
+    /// All of it: names, servers' names in TLS and QUIC, HTTP requests and addresses are judged.
+    Tunnel,
     /// Only packets to the resolvers pass through the tunnel.
     Dns,
+    /// None; the system hands over each connection or URL and obeys the verdict, as a supervised content filter.
+    Filter,
     /// Nothing does; the device reports its status only.
     Off,
 }
 
 impl Mode {
+    /// Every mode, the one that sees most first.
+    pub const ALL: [Self; 4] = [Self::Tunnel, Self::Dns, Self::Filter, Self::Off];
+
     /// Returns the word for it on the wire.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
+            Self::Tunnel => "tunnel",
             Self::Dns => "dns",
+            Self::Filter => "filter",
             Self::Off => "off",
         }
     }
@@ -22,7 +31,7 @@ impl Mode {
     /// Reads the word back.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Dns, Self::Off].into_iter().find(|mode| mode.word() == word)
+        Self::ALL.into_iter().find(|mode| mode.word() == word)
     }
 }
 
@@ -65,6 +74,23 @@ pub struct Policy {
     pub report_blocked_host: bool,
     /// Seconds between check-ins while the tunnel runs, before jitter. 15 minutes by default.
     pub checkin_interval_s: u32,
+    /// For how many hours a person may pass a warning, at most 168; zero where warnings stop like blocks.
+    pub warn_pass_hours: u16,
+    /// What is done with name lookups.
+    pub dns: DnsPolicy,
+}
+
+/// What is done with name lookups beside judging them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DnsPolicy {
+    /// Whether `ech` parameters are taken out of HTTPS records (RFC 9848), so that servers' names stay readable
+    /// on the device. Changes an answer that DNSSEC may have signed.
+    pub strip_ech: bool,
+    /// Whether names of known public resolvers over HTTPS, and the names by which applications ask whether they
+    /// may use one, do not exist: lookups then stay where they are judged.
+    pub block_encrypted_dns: bool,
+    /// Whether the names of iCloud Private Relay do not exist, by which Apple has networks turn it off.
+    pub block_private_relay: bool,
 }
 
 impl Default for Policy {
@@ -76,6 +102,8 @@ impl Default for Policy {
             web_protection: WebProtection::Block,
             report_blocked_host: true,
             checkin_interval_s: 900,
+            warn_pass_hours: 24,
+            dns: DnsPolicy::default(),
         }
     }
 }

@@ -133,6 +133,7 @@ fn policy(db: &Connection, scope: TenantScope) -> Result<Policy, StoreError> {
         web_protection: word("web_protection", &web_protection, WebProtection::from_word)?,
         report_blocked_host,
         checkin_interval_s,
+        ..Policy::default()
     })
 }
 

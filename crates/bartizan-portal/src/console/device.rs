@@ -107,7 +107,11 @@ impl DevicePage {
             (Presence::Active, Some(ProtectionState::Off), Some(Mode::Off)) => {
                 "Policy has turned protection off. The device reports only when the app is opened."
             }
-            (Presence::Active, Some(ProtectionState::Off), Some(Mode::Dns) | None) => {
+            (
+                Presence::Active,
+                Some(ProtectionState::Off),
+                Some(Mode::Tunnel | Mode::Dns | Mode::Filter) | None,
+            ) => {
                 "The tunnel does not run, so nothing is checked. The device reports only when the app is opened."
             }
         }
@@ -115,6 +119,8 @@ impl DevicePage {
 
     fn mode_text(&self) -> &'static str {
         match self.mode {
+            Some(Mode::Tunnel) => "Tunnel: all traffic",
+            Some(Mode::Filter) => "Filter: connections that the system hands over",
             Some(Mode::Dns) => "DNS: name lookups only",
             Some(Mode::Off) => "Off: status only",
             None => "Not reported",
