@@ -136,7 +136,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    fn from_number(number: u8) -> Self {
+    pub(crate) fn from_number(number: u8) -> Self {
         match number {
             6 => Self::Tcp,
             17 => Self::Udp,

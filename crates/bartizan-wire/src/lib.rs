@@ -1,7 +1,7 @@
-//! Octets to meaning: one IP packet, one UDP datagram, one DNS message.
+//! Octets to meaning: one IP packet, one UDP datagram or TCP segment, one DNS message.
 //!
 //! Pure functions and views that borrow what they read; nothing here knows a policy or a clock. Read
-//! [`ip`] first, then [`udp`], then [`dns`]: that is the way of a packet.
+//! [`ip`] first, then [`udp`] and [`tcp`], then [`dns`]: that is the way of a packet.
 //!
 //! # Invariants
 //! - No input panics, and no work is more than linear in the input times a fixed bound (`fuzz/`).
@@ -12,7 +12,10 @@
 pub mod dns;
 mod error;
 mod fuzz;
+mod header;
+pub mod icmp;
 pub mod ip;
+pub mod tcp;
 pub mod udp;
 
 pub use error::ParseError;

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::ParseError;
+use crate::header::{V6_HEADER_LEN, write_ip_header};
 use crate::ip::{IpPacket, Protocol, fold, pseudo_header_sum, sum};
 
 /// One UDP datagram whose checksum was right.
@@ -55,8 +56,10 @@ impl<'a> UdpDatagram<'a> {
 #[must_use]
 pub fn encode_udp(src: SocketAddr, dst: SocketAddr, payload: &[u8]) -> Option<Vec<u8>> {
     let udp_len = payload.len().checked_add(HEADER_LEN)?;
-    let mut packet = encode_ip_header(src.ip(), dst.ip(), udp_len)?;
-    packet.reserve_exact(udp_len);
+    let mut ip = [0; V6_HEADER_LEN];
+    let ip_len = write_ip_header(src.ip(), dst.ip(), Protocol::Udp, udp_len, &mut ip)?;
+    let mut packet = Vec::with_capacity(ip_len + udp_len);
+    packet.extend_from_slice(ip.get(..ip_len)?);
 
     let pseudo = pseudo_header_sum(src.ip(), dst.ip(), Protocol::Udp, udp_len);
     let udp_len = u16::try_from(udp_len).ok()?.to_be_bytes();
@@ -80,38 +83,7 @@ pub fn udp_overhead(address: IpAddr) -> usize {
     HEADER_LEN + if address.is_ipv4() { 20 } else { 40 }
 }
 
-fn encode_ip_header(src: IpAddr, dst: IpAddr, payload_len: usize) -> Option<Vec<u8>> {
-    let mut header = Vec::with_capacity(40 + payload_len);
-    match (src, dst) {
-        (IpAddr::V4(src), IpAddr::V4(dst)) => {
-            let total_len = u16::try_from(payload_len.checked_add(20)?).ok()?;
-            header.extend_from_slice(&[0x45, 0]);
-            header.extend_from_slice(&total_len.to_be_bytes());
-            // RFC 6864 §4.1: the ID of an atomic packet means nothing, so it is zero beside DF.
-            header.extend_from_slice(&[0, 0, 0x40, 0, TTL, Protocol::Udp.number()]);
-            let [s3, s2, s1, s0] = src.octets();
-            let [d3, d2, d1, d0] = dst.octets();
-            let addresses = [s3, s2, s1, s0, d3, d2, d1, d0];
-            let checksum = !fold(sum(&header) + sum(&addresses));
-            header.extend_from_slice(&checksum.to_be_bytes());
-            header.extend_from_slice(&addresses);
-        }
-        (IpAddr::V6(src), IpAddr::V6(dst)) => {
-            let payload_len = u16::try_from(payload_len).ok()?;
-            header.extend_from_slice(&[0x60, 0, 0, 0]);
-            header.extend_from_slice(&payload_len.to_be_bytes());
-            header.extend_from_slice(&[Protocol::Udp.number(), TTL]);
-            header.extend_from_slice(&src.octets());
-            header.extend_from_slice(&dst.octets());
-        }
-        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return None,
-    }
-    Some(header)
-}
-
 const HEADER_LEN: usize = 8;
-/// What hosts use (RFC 1700); no router is on the way.
-const TTL: u8 = 64;
 
 #[cfg(test)]
 mod tests {
