@@ -24,7 +24,7 @@ use crate::portal::{Enrollment, Http, Job, News, Outcome, PortalClient};
 use crate::random;
 use crate::spool::Spool;
 use crate::state::{Identity, StateDir};
-use crate::tunnel::{self, Command, Route, Tunnel};
+use crate::tunnel::{self, Command, Framing, Route, Tunnel};
 
 /// What a device is started with.
 pub struct Setup {
@@ -38,6 +38,8 @@ pub struct Setup {
     pub platform: Platform,
     /// Gives and takes one IP packet a call.
     pub packets: OwnedFd,
+    /// How packets stand in it.
+    pub framing: Framing,
     /// The addresses, as applications know them, whose questions come through `packets`.
     pub resolvers: Vec<IpAddr>,
     /// Where the resolvers really are.
@@ -101,6 +103,7 @@ impl Device {
         let to_control = sender.clone();
         let tunnel = Tunnel::start(
             setup.packets,
+            setup.framing,
             setup.resolvers,
             setup.route,
             clock.clone(),

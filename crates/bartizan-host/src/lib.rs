@@ -16,7 +16,10 @@
 pub mod clock;
 pub mod control;
 mod courier;
+mod forward;
 mod indicators;
+mod net;
+mod packets;
 pub mod portal;
 mod random;
 mod report;
@@ -26,4 +29,5 @@ pub mod tunnel;
 mod upstream;
 
 pub use control::{Device, Setup, Status};
+pub use forward::{Counters, Forward, Forwarder};
 pub use report::{Sent, report};

@@ -5,8 +5,7 @@
 //! - One bad packet, a full queue or a failing socket never ends the loop; only [`Command::Stop`] or a
 //!   tunnel that is gone does, and then the system routes around it.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,13 +13,16 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bartizan_engine::{Engine, EngineConfig, Output, Stats, UpstreamFailed};
+use bartizan_engine::{Engine, EngineConfig, Output, Stats, TunnelStats, UpstreamFailed};
 use bartizan_indicators::{IndicatorFile, TenantFile};
 use bartizan_model::{Alert, Policy, ProtectionState};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::clock::Clock;
+use crate::net::{Exit, Happened, Sockets, is_spliced};
+pub use crate::packets::Framing;
+use crate::packets::{Incoming, part};
 use crate::random;
 pub use crate::upstream::Route;
 use crate::upstream::Upstream;
@@ -43,6 +45,8 @@ pub(crate) enum Command {
 pub(crate) struct Snapshot {
     pub(crate) protection: ProtectionState,
     pub(crate) stats: Stats,
+    pub(crate) tunnel: TunnelStats,
+    pub(crate) tcp_flows: usize,
 }
 
 /// What comes out of the tunnel thread.
@@ -67,22 +71,25 @@ impl Tunnel {
     /// Starts the thread over a descriptor that gives and takes one IP packet a call.
     pub(crate) fn start(
         packets: OwnedFd,
+        framing: Framing,
         resolvers: Vec<IpAddr>,
         route: Route,
         clock: Clock,
         events: impl Fn(Event) + Send + 'static,
     ) -> io::Result<Self> {
-        let packets = File::from(packets);
-        rustix::io::ioctl_fionbio(&packets, true)?;
+        let (incoming, outgoing) = part(packets, framing)?;
         let poll = Poll::new()?;
-        poll.registry().register(&mut SourceFd(&packets.as_raw_fd()), TUN, Interest::READABLE)?;
+        poll.registry().register(&mut SourceFd(&incoming.as_raw_fd()), TUN, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (sender, commands) = channel();
-        let engine =
-            Engine::new(EngineConfig { resolvers, mtu: MTU }, random::octets(), clock.now());
+        let config = EngineConfig { resolvers, mtu: MTU, offload: framing == Framing::Vnet };
+        let engine = Engine::new(config, random::octets(), clock.now());
+        let exit = Exit { uplink: route.uplink.clone(), mark: route.mark };
+        let sockets = Sockets::new(outgoing, poll.registry().try_clone()?, exit);
         let snapshot = Arc::new(Mutex::new(snapshot_of(&engine)));
         let mut turning = Turning {
-            packets,
+            incoming,
+            sockets,
             engine,
             upstream: Upstream::new(route, FIRST_UPSTREAM),
             clock,
@@ -111,12 +118,30 @@ impl Tunnel {
 
     /// Returns how the engine was after its last turn.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        self.snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        (self.snapshots())()
+    }
+
+    /// Returns a function that does so from any thread.
+    pub(crate) fn snapshots(&self) -> impl Fn() -> Snapshot + Send + 'static {
+        let snapshot = Arc::clone(&self.snapshot);
+        move || snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Returns a function that ends the thread, from any thread.
+    pub(crate) fn stopper(&self) -> impl Fn() + Send + 'static {
+        let (commands, waker) = (self.commands.clone(), Arc::clone(&self.waker));
+        move || {
+            // A thread that has ended does not hear it.
+            if commands.send(Command::Stop).is_ok() {
+                let _ = waker.wake();
+            }
+        }
     }
 }
 
 struct Turning {
-    packets: File,
+    incoming: Incoming,
+    sockets: Sockets,
     engine: Engine,
     upstream: Upstream,
     clock: Clock,
@@ -147,6 +172,7 @@ impl Turning {
                             return Ok(());
                         }
                     }
+                    token if is_spliced(token) => self.happened(event),
                     token => self.answered(token, events),
                 }
             }
@@ -158,9 +184,8 @@ impl Turning {
     fn drain(&mut self, events: &impl Fn(Event)) -> Option<Duration> {
         loop {
             let (wall, now) = (self.clock.wall(), self.clock.now());
-            match self.engine.poll_output(wall, now) {
-                // A full queue drops, as a network does; writing into a tunnel knows no waiting.
-                Output::Packet(packet) => drop((&self.packets).write(&packet)),
+            match self.engine.poll_output(&mut self.sockets, wall, now) {
+                Output::Packet(packet) => self.sockets.packets.write_whole(&packet),
                 Output::Ask { id, resolver, transport, query } => {
                     if let Err(error) =
                         self.upstream.ask(id, resolver, transport, &query, self.poll.registry())
@@ -180,21 +205,42 @@ impl Turning {
 
     /// Reads what is there, up to a bound; returns whether there may be more.
     fn read_packets(&mut self, events: &impl Fn(Event)) -> io::Result<bool> {
-        let mut buffer = [0; 65_535];
         for _ in 0..PACKETS_A_TURN {
-            match (&self.packets).read(&mut buffer) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(length) => {
-                    let packet = buffer.get(..length).unwrap_or_default();
-                    self.engine.handle_packet(packet, self.clock.wall(), self.clock.now());
-                    let _ = self.drain(events);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            if !self.read_packet(events)? {
+                return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    fn read_packet(&mut self, events: &impl Fn(Event)) -> io::Result<bool> {
+        let (wall, now) = (self.clock.wall(), self.clock.now());
+        let Self { incoming, sockets, engine, .. } = self;
+        let read = incoming.read(|packet, checksum| {
+            engine.handle_packet(packet, checksum, sockets, wall, now);
+        })?;
+        // What is owed to connections waits for the end of the batch; what is to be asked does not.
+        if self.engine.has_outputs() {
+            let _ = self.drain(events);
+        }
+        Ok(read)
+    }
+
+    /// Tells the engine what happened to one of its sockets.
+    fn happened(&mut self, event: &mio::event::Event) {
+        let (wall, now) = (self.clock.wall(), self.clock.now());
+        match self.sockets.happened(event) {
+            Some(Happened::Connected(id, outcome)) => {
+                self.engine.handle_connected(id, outcome, &mut self.sockets, wall, now);
+                if outcome.is_ok() {
+                    self.engine.handle_ready(id, true, true, &mut self.sockets, wall, now);
+                }
+            }
+            Some(Happened::Ready { id, readable, writable }) => {
+                self.engine.handle_ready(id, readable, writable, &mut self.sockets, wall, now);
+            }
+            None => {}
+        }
     }
 
     /// Takes answers from a resolver's socket until it has none.
@@ -235,7 +281,12 @@ impl Turning {
 }
 
 fn snapshot_of(engine: &Engine) -> Snapshot {
-    Snapshot { protection: engine.protection(), stats: engine.stats().clone() }
+    Snapshot {
+        protection: engine.protection(),
+        stats: engine.stats().clone(),
+        tunnel: engine.tunnel_stats(),
+        tcp_flows: engine.tcp_flows(),
+    }
 }
 
 /// The largest packet the tunnel sends: that of Ethernet, which every network takes.

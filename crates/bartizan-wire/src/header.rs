@@ -44,9 +44,8 @@ pub(crate) fn write_ip_header(
                 d0,
             ];
             let checksum = (!fold(sum(header))).to_be_bytes();
-            if let [.., c1, c0, _, _, _, _, _, _, _, _] = header {
-                [*c1, *c0] = checksum;
-            }
+            let [.., c1, c0, _, _, _, _, _, _, _, _] = header;
+            [*c1, *c0] = checksum;
             Some(V4_HEADER_LEN)
         }
         (IpAddr::V6(src), IpAddr::V6(dst)) => {

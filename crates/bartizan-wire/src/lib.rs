@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod checksum;
 pub mod dns;
 mod error;
 mod fuzz;
