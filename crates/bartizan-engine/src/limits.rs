@@ -55,7 +55,7 @@ pub const CHUNK_OCTETS: usize = 16_384;
 /// Chunks that all connections share: 2.5 MiB.
 pub const CHUNKS: usize = 160;
 /// Octets that an application may send beyond what its socket took.
-pub const UP_WINDOW: usize = 1 << 20;
+pub const UP_WINDOW: u32 = 1 << 20;
 /// First octets of a connection that are held to be judged: the largest ClientHello that servers take.
 pub const HELD_OCTETS: usize = CHUNK_OCTETS;
 /// How long, in milliseconds.

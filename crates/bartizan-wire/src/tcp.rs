@@ -198,6 +198,8 @@ pub struct TcpHeader {
     pub window: u16,
     /// Of a SYN.
     pub offer: Option<Offer>,
+    /// What is held beyond the acknowledgment: first octet, and the one after the last (RFC 2018). Not in a SYN.
+    pub sack: Option<(u32, u32)>,
 }
 
 impl TcpHeader {
@@ -213,7 +215,9 @@ impl TcpHeader {
         into: &mut [u8; MAX_HEADERS_LEN],
     ) -> Option<usize> {
         let payload_len: usize = payload.iter().map(|piece| piece.len()).sum();
-        let tcp_len = HEADER_LEN + self.offer.map_or(0, |offer| offer.len());
+        let sack = self.sack.filter(|_| self.offer.is_none());
+        let options_len = self.offer.map_or(0, Offer::len) + sack.map_or(0, |_| SACK_LEN);
+        let tcp_len = HEADER_LEN + options_len;
         let segment_len = tcp_len + payload_len;
         let (src, dst) = (self.src.ip(), self.dst.ip());
         let ip_len = write_ip_header(src, dst, Protocol::Tcp, segment_len, into)?;
@@ -249,6 +253,10 @@ impl TcpHeader {
         ];
         if let Some(offer) = self.offer {
             offer.write(options);
+        } else if let (Some((left, right)), Some(options)) = (sack, options.first_chunk_mut()) {
+            let [l3, l2, l1, l0] = left.to_be_bytes();
+            let [r3, r2, r1, r0] = right.to_be_bytes();
+            *options = [NO_OPERATION, NO_OPERATION, SACK, 10, l3, l2, l1, l0, r3, r2, r1, r0];
         }
         let pseudo = pseudo_header_sum(src, dst, Protocol::Tcp, segment_len);
         let value = match checksum {
@@ -294,7 +302,7 @@ impl Offer {
     }
 }
 
-/// An IPv6 header, a TCP header, and the options of an [`Offer`].
+/// An IPv6 header, a TCP header, and the options of an [`Offer`] or one SACK block.
 pub const MAX_HEADERS_LEN: usize = V6_HEADER_LEN + HEADER_LEN + 12;
 /// Of TCP without options.
 pub const HEADER_LEN: usize = 20;
@@ -307,3 +315,95 @@ const MAXIMUM_SEGMENT_SIZE: u8 = 2;
 const WINDOW_SCALE: u8 = 3;
 const SACK_PERMITTED: u8 = 4;
 const SACK: u8 = 5;
+/// One block, and what brings it to a border of four octets.
+const SACK_LEN: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use smoltcp::phy::ChecksumCapabilities;
+    use smoltcp::wire::{IpAddress, TcpPacket, TcpRepr};
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_independent_stack_reads_what_was_written(
+            seq: u32, ack: u32, window: u16, shift in 0..15u8, size: u16, v6: bool, syn: bool,
+            payload in proptest::collection::vec(any::<u8>(), 0..300), cut in 0..300usize,
+        ) {
+            let (src, dst) = ends(v6);
+            let offer = Offer { max_segment: Some(size), window_scale: Some(shift), sack_permitted: true };
+            let flags = if syn { Flags::SYN } else { Flags::ACK };
+            let header = TcpHeader {
+                src, dst, seq, ack, flags, window,
+                offer: syn.then_some(offer),
+                sack: Some((ack.wrapping_add(1), ack.wrapping_add(9))),
+            };
+            let (first, second) = payload.split_at(cut.min(payload.len()));
+            let packet = written(&header, &[first, second]);
+
+            let ip = IpPacket::parse(&packet).unwrap();
+            let read = TcpSegment::parse(&ip, Checksum::Verify).unwrap();
+            prop_assert_eq!((read.src, read.dst, read.seq, read.ack), (src, dst, seq, ack));
+            prop_assert_eq!((read.window, read.payload), (window, payload.as_slice()));
+            if syn {
+                prop_assert_eq!(read.offer(), offer);
+            } else {
+                prop_assert_eq!(read.sack_blocks().collect::<Vec<_>>(), [(ack.wrapping_add(1), ack.wrapping_add(9))]);
+            }
+
+            let theirs = TcpPacket::new_checked(ip.payload()).unwrap();
+            let (from, to) = (IpAddress::from(src.ip()), IpAddress::from(dst.ip()));
+            let theirs = TcpRepr::parse(&theirs, &from, &to, &ChecksumCapabilities::default()).unwrap();
+            prop_assert_eq!(theirs.payload, payload.as_slice());
+            prop_assert_eq!(theirs.window_scale, syn.then_some(shift));
+        }
+    }
+
+    #[test]
+    fn no_octet_of_a_segment_can_be_changed_unnoticed() {
+        let (src, dst) = ends(false);
+        let header = TcpHeader {
+            src,
+            dst,
+            seq: 1,
+            ack: 2,
+            flags: Flags::ACK,
+            window: 3,
+            offer: None,
+            sack: None,
+        };
+        let packet = written(&header, &[b"odd"]);
+        for at in 0..packet.len() {
+            let mut changed = packet.clone();
+            changed[at] ^= 0x55;
+            let read = IpPacket::parse(&changed)
+                .and_then(|ip| TcpSegment::parse(&ip, Checksum::Verify).map(|_| ()));
+            assert!(read.is_err(), "octet {at}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_compared_around_the_wrap() {
+        for (a, b, expected) in [(1, 2, true), (2, 1, false), (7, 7, false), (u32::MAX, 0, true)] {
+            assert_eq!(before(a, b), expected, "{a} {b}");
+        }
+    }
+
+    fn ends(v6: bool) -> (SocketAddr, SocketAddr) {
+        if v6 {
+            ("[2001:db8::1]:50000".parse().unwrap(), "[2001:db8::2]:443".parse().unwrap())
+        } else {
+            ("192.0.2.1:50000".parse().unwrap(), "198.51.100.2:443".parse().unwrap())
+        }
+    }
+
+    fn written(header: &TcpHeader, payload: &[&[u8]]) -> Vec<u8> {
+        let mut headers = [0; MAX_HEADERS_LEN];
+        let len = header.write(payload, Checksum::Verify, &mut headers).unwrap();
+        let mut packet = headers[..len].to_vec();
+        packet.extend(payload.iter().copied().flatten());
+        packet
+    }
+}

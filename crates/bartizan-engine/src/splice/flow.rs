@@ -6,7 +6,7 @@
 //!
 //! # What it does not do
 //! - Congestion control: the tunnel is a queue within the device, and the way beyond is the socket's business.
-//! - Keep what comes out of order: a duplicate acknowledgment makes the application send it again.
+//! - Keep more than one range of what comes out of order: the rest the application sends again.
 //!
 //! # Invariants
 //! - `una <= nxt <= una + down.len() + 1`, the one for a FIN; in flight is only what stands in `down`.
@@ -22,7 +22,6 @@ use bartizan_wire::tcp::{
 use super::Cx;
 use super::pool::{Pool, Queue};
 use super::table::{Millis, NEVER};
-use crate::limits;
 use crate::net::{Close, ConnectError, Offload, SocketId, TunnelPacket};
 
 /// Address and port, smaller than a [`SocketAddr`].
@@ -120,12 +119,18 @@ pub(crate) struct Flow {
 
     /// The number after the last octet that was taken from the application.
     pub(super) taken: u32,
-    /// The acknowledgment number that was sent last.
+    /// The acknowledgment number and the window that were sent last.
     acked: u32,
+    shown: u16,
     /// The number up to which the application may send.
     pub(super) edge: u32,
+    /// How far beyond `taken` the application may go: grows while the socket takes all, and shrinks when it does not.
+    pub(super) reach: u32,
     /// What was taken and the socket has not: octets whose name is not known yet, or for which there was no room.
     pub(super) up: Queue,
+    /// One range of what came early: from `late_at` on, with a gap before it.
+    pub(super) late: Queue,
+    pub(super) late_at: u32,
 
     /// The oldest number that the application has not acknowledged.
     pub(super) una: u32,
@@ -176,8 +181,12 @@ impl Flow {
             marks: Mark::UNJUDGED.0,
             taken,
             acked: taken,
+            shown: u16::MAX,
             edge: taken.wrapping_add(FIRST_WINDOW),
+            reach: FIRST_WINDOW,
             up: Queue::default(),
+            late: Queue::default(),
+            late_at: 0,
             una: iss,
             nxt: iss,
             window: u32::from(syn.window),
@@ -269,6 +278,7 @@ impl Flow {
                     flags: Flags::SYN,
                     window: 0,
                     offer: None,
+                    sack: None,
                 };
                 let mut headers = [0; MAX_HEADERS_LEN];
                 let about = syn.write(&[], Checksum::Verify, &mut headers);
@@ -477,6 +487,7 @@ impl Flow {
     /// Gives back what it holds.
     pub(super) fn release(&mut self, pool: &mut Pool) {
         self.up.clear(pool);
+        self.late.clear(pool);
         self.down.clear(pool);
     }
 
@@ -485,7 +496,17 @@ impl Flow {
         self.write_plain(self.una.wrapping_sub(1), Flags::ACK, &[], cx);
     }
 
-    /// Sends the acknowledgment that is owed.
+    /// Sends the acknowledgment that is owed, if it says anything: one that says the same again would be taken for
+    /// a sign of loss.
+    pub(super) fn settle(&mut self, pool: &Pool, cx: &mut Cx<'_>) {
+        self.open_window(pool);
+        if self.acked == self.acknowledgment() && self.shown == self.shown_window() {
+            return self.clear(Mark::OWES_ACK);
+        }
+        self.write_plain(self.nxt, Flags::ACK, &[], cx);
+    }
+
+    /// Sends an acknowledgment.
     pub(super) fn acknowledge(&mut self, pool: &Pool, cx: &mut Cx<'_>) {
         self.open_window(pool);
         self.write_plain(self.nxt, Flags::ACK, &[], cx);
@@ -497,8 +518,8 @@ impl Flow {
         if self.is(Mark::FULL) && !self.up.is_empty() {
             return;
         }
-        let room = self.up.room(pool).min(limits::UP_WINDOW);
-        let edge = self.taken.wrapping_add(u32::try_from(room).unwrap_or(0));
+        let room = u32::try_from(self.up.room(pool)).unwrap_or(u32::MAX).min(self.reach);
+        let edge = self.taken.wrapping_add(room);
         if before(self.edge, edge) {
             self.edge = edge;
         }
@@ -528,6 +549,7 @@ impl Flow {
         self.clear(Mark::OWES_ACK);
         self.acked = self.acknowledgment();
         let window = self.shown_window();
+        self.shown = window;
         self.write(seq, flags.and(Flags::ACK), window, None, payload, cx);
     }
 
@@ -548,6 +570,8 @@ impl Flow {
             flags,
             window,
             offer,
+            sack: (self.sack && !self.late.is_empty())
+                .then(|| (self.late_at, self.late_at.wrapping_add(self.late.len()))),
         };
         let checksum = if cx.offload { Checksum::Trust } else { Checksum::Verify };
         let mut headers = [0; MAX_HEADERS_LEN];
@@ -578,8 +602,16 @@ pub(super) fn answer_stray(segment: &TcpSegment<'_>, cx: &mut Cx<'_>) {
     } else {
         (0, segment.end(), Flags::RST.and(Flags::ACK))
     };
-    let header =
-        TcpHeader { src: segment.dst, dst: segment.src, seq, ack, flags, window: 0, offer: None };
+    let header = TcpHeader {
+        src: segment.dst,
+        dst: segment.src,
+        seq,
+        ack,
+        flags,
+        window: 0,
+        offer: None,
+        sack: None,
+    };
     let mut headers = [0; MAX_HEADERS_LEN];
     let Some(len) = header.write(&[], Checksum::Verify, &mut headers) else { return };
     let headers = headers.get(..len).unwrap_or_default();
@@ -587,7 +619,7 @@ pub(super) fn answer_stray(segment: &TcpSegment<'_>, cx: &mut Cx<'_>) {
 }
 
 /// What the application may send before it has heard of a scaled window.
-const FIRST_WINDOW: u32 = 65_535;
+pub(super) const FIRST_WINDOW: u32 = 65_535;
 /// 256 octets a step: windows up to 16 MiB.
 const OUR_SCALE: u8 = 8;
 /// RFC 879's default is the least that any host sends; smaller offers are an attack on whoever segments.

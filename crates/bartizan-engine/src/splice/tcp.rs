@@ -168,7 +168,7 @@ impl Tcp {
             if let Some(flow) = self.flows.get_mut(slot)
                 && flow.is(Mark::OWES_ACK)
             {
-                flow.acknowledge(&self.pool, cx);
+                flow.settle(&self.pool, cx);
             }
         }
         self.owing = owing;

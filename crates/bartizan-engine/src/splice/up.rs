@@ -6,7 +6,7 @@
 
 use bartizan_wire::tcp::{Flags, TcpSegment, before};
 
-use super::flow::{Fate, Flow, Mark};
+use super::flow::{FIRST_WINDOW, Fate, Flow, Mark};
 use super::pool::Pool;
 use super::table::NEVER;
 use super::{Cx, Look};
@@ -25,25 +25,36 @@ impl Flow {
         if segment.payload.is_empty() && !fin {
             if segment.seq != self.taken {
                 // Somebody asks for a sign of life.
-                self.set(Mark::OWES_ACK);
+                self.acknowledge(pool, cx);
             }
             return None;
         }
         if self.is(Mark::APP_FIN) || before(self.taken, segment.seq) {
-            // Behind a FIN there is nothing new; what has a gap before it is asked for again, and at once,
-            // since it takes three of these to be believed.
+            // Behind a FIN there is nothing new; what is missing before this is asked for at once, since it takes
+            // three of these to be believed.
+            if !self.is(Mark::APP_FIN) && !self.is(Mark::LOCAL) {
+                self.keep_early(segment, pool);
+            }
             self.acknowledge(pool, cx);
             return None;
         }
-        self.set(Mark::OWES_ACK);
         let known = self.taken.wrapping_sub(segment.seq) as usize;
         let allowed = self.edge.wrapping_sub(segment.seq) as usize;
         let within = segment.payload.get(..allowed).unwrap_or(segment.payload);
         let fresh = within.get(known..).unwrap_or_default();
+        if fresh.is_empty() && !fin {
+            // Known already, or a probe of a closed window.
+            self.acknowledge(pool, cx);
+            return None;
+        }
+        self.set(Mark::OWES_ACK);
         if !fresh.is_empty() {
             match self.deliver(fresh, pool, cx) {
                 Ok(count) => self.taken = self.taken.wrapping_add(count),
                 Err(fate) => return Some(fate),
+            }
+            if let Err(fate) = self.catch_up(pool, cx) {
+                return Some(fate);
             }
         }
         if fin && segment.end().wrapping_sub(1) == self.taken {
@@ -62,6 +73,49 @@ impl Flow {
             return self.shut(cx);
         }
         None
+    }
+
+    /// Keeps octets that have a gap before them, if they continue what is kept.
+    fn keep_early(&mut self, segment: &TcpSegment<'_>, pool: &mut Pool) {
+        if self.late.is_empty() {
+            self.late_at = segment.seq;
+        }
+        let end = self.late_at.wrapping_add(self.late.len());
+        let allowed = self.edge.wrapping_sub(segment.seq) as usize;
+        let within = segment.payload.get(..allowed).unwrap_or(segment.payload);
+        // What begins before the range or behind its end does not fit, and is sent again.
+        if let Some(fresh) = within.get(end.wrapping_sub(segment.seq) as usize..)
+            && !before(segment.seq, self.late_at)
+        {
+            self.late.push(pool, fresh);
+        }
+    }
+
+    /// Takes what was kept, once the gap before it is closed.
+    fn catch_up(&mut self, pool: &mut Pool, cx: &mut Cx<'_>) -> Result<(), Fate> {
+        while !self.late.is_empty() && !before(self.taken, self.late_at) {
+            let known = self.taken.wrapping_sub(self.late_at).min(self.late.len());
+            self.late.consume(pool, known);
+            self.late_at = self.taken;
+            let mut octets = [0; limits::CHUNK_OCTETS];
+            let mut len = 0;
+            if let Some(piece) = self.late.pieces(pool, 0, usize::MAX).next() {
+                len = piece.len();
+                if let Some(place) = octets.get_mut(..len) {
+                    place.copy_from_slice(piece);
+                }
+            }
+            if len == 0 {
+                break;
+            }
+            let piece = octets.get(..len).unwrap_or_default();
+            let taken = self.deliver(piece, pool, cx)?;
+            self.taken = self.taken.wrapping_add(taken);
+            if (taken as usize) < len {
+                self.late.clear(pool);
+            }
+        }
+        Ok(())
     }
 
     /// Passes octets on as far as there is room; returns how many were taken.
@@ -87,9 +141,11 @@ impl Flow {
             }
             cx.stats.octets_up += sent as u64;
             if sent == octets.len() {
+                self.reach = (self.reach + count(sent) / 8).min(limits::UP_WINDOW);
                 return Ok(count(sent));
             }
             self.set(Mark::FULL);
+            self.reach = (self.reach / 2).max(FIRST_WINDOW);
         }
         let rest = octets.get(sent..).unwrap_or_default();
         let kept = self.up.push(pool, rest);
@@ -193,6 +249,7 @@ impl Flow {
         self.judge_at = NEVER;
         self.clear(Mark::UNJUDGED);
         self.up.clear(pool);
+        self.late.clear(pool);
         cx.net.close(self.id, Close::Reset);
         self.set(Mark::LOCAL);
         self.clear(Mark::READABLE);
