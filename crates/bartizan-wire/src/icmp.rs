@@ -1,4 +1,4 @@
-//! ICMP (RFC 792) and ICMPv6 (RFC 4443): echoes, and errors about a packet.
+//! ICMP (RFC 792) and `ICMPv6` (RFC 4443): echoes, and errors about a packet.
 
 use std::net::IpAddr;
 
@@ -139,7 +139,7 @@ impl Unreachable {
     }
 }
 
-/// The protocol numbers of ICMP and ICMPv6.
+/// The protocol numbers of ICMP and `ICMPv6`.
 pub const ICMP: u8 = 1;
 /// See [`ICMP`].
 pub const ICMPV6: u8 = 58;
@@ -159,7 +159,7 @@ fn encode(src: IpAddr, dst: IpAddr, code: [u8; 2], rest: [u8; 4], data: &[u8]) -
     Some(packet)
 }
 
-/// ICMPv6 counts a pseudo-header (RFC 4443 §2.3), ICMP does not.
+/// `ICMPv6` counts a pseudo-header (RFC 4443 §2.3), ICMP does not.
 fn pseudo(src: IpAddr, dst: IpAddr, len: usize) -> u64 {
     if src.is_ipv4() { 0 } else { pseudo_header_sum(src, dst, Protocol::from_number(ICMPV6), len) }
 }
