@@ -34,9 +34,11 @@
 
 mod alert_budget;
 mod alert_queue;
+pub mod block_page;
 mod dns;
 mod fuzz;
 pub mod limits;
+pub mod passes;
 mod prf;
 mod questions;
 mod sightings;
@@ -61,7 +63,7 @@ use crate::questions::{Client, Questions};
 use crate::sightings::{Sighting, Sightings};
 use crate::tcp::TcpServer;
 
-pub use fuzz::fuzz_engine;
+pub use fuzz::{fuzz_block_page, fuzz_engine};
 pub use questions::UpstreamId;
 pub use stats::Stats;
 
