@@ -38,6 +38,7 @@ pub mod block_page;
 mod dns;
 mod fuzz;
 pub mod limits;
+mod overrides;
 pub mod passes;
 mod prf;
 mod questions;
@@ -58,6 +59,7 @@ use bartizan_wire::ip::{IpPacket, Protocol};
 use bartizan_wire::udp::UdpDatagram;
 
 use crate::alert_budget::AlertBudget;
+use crate::passes::{Pass, Passes};
 use crate::prf::Prf;
 use crate::questions::{Client, Questions};
 use crate::sightings::{Sighting, Sightings};
@@ -86,6 +88,7 @@ pub struct Engine {
     tcp: TcpServer,
     sightings: Sightings,
     alert_budget: AlertBudget,
+    passes: Passes,
     outputs: VecDeque<Output>,
     prf: Prf,
     stats: Stats,
@@ -106,6 +109,7 @@ impl Engine {
             tcp: TcpServer::new(mtu, prf.draw(), now),
             sightings: Sightings::default(),
             alert_budget: AlertBudget::new(now),
+            passes: Passes::default(),
             outputs: VecDeque::new(),
             prf,
             stats: Stats::default(),
@@ -318,6 +322,8 @@ pub enum Output {
     Forget(UpstreamId),
     /// Put it on disk, then into the queue to the portal.
     Alert(Alert),
+    /// Keep these on disk in place of the ones before, and give them back at the next start.
+    Passes(Vec<Pass>),
     /// Nothing before this time, or before the next input.
     Wait {
         /// When to poll again.

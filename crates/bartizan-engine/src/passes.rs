@@ -108,6 +108,26 @@ impl Passes {
     }
 }
 
+/// What a person may go on to, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// What warned.
+    pub matched: MatchedIndicator,
+    /// As policy has it.
+    pub hours: u16,
+}
+
+/// Why a person cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotPassed {
+    /// There is no warning: the name is let through.
+    NotListed,
+    /// It is blocked, which nobody passes.
+    Blocked,
+    /// Policy has warnings stop like blocks.
+    NotAllowed,
+}
+
 /// Tells whether a warning by this entry can be passed at all.
 #[must_use]
 pub fn is_passable(matched: &MatchedIndicator) -> bool {
