@@ -1,6 +1,6 @@
 //! `GET policy`: the effective policy of this device, signed.
 
-use bartizan_model::{Mode, Policy, WebProtection};
+use bartizan_model::{DnsPolicy, MAX_WARN_PASS_HOURS, Mode, Policy, WebProtection};
 use serde::{Deserialize, Serialize};
 
 use crate::signed::Document;
@@ -27,6 +27,24 @@ pub struct PolicyDocument {
     pub report_blocked_host: bool,
     /// See [`Policy::checkin_interval_s`].
     pub checkin_interval_s: u32,
+    /// See [`Policy::warn_pass_hours`]; the default where a portal does not say.
+    #[serde(default = "default_warn_pass_hours")]
+    pub warn_pass_hours: u16,
+    /// What is done with name lookups.
+    #[serde(default)]
+    pub dns: DnsDocument,
+}
+
+/// See [`DnsPolicy`]. What a portal does not say is not done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DnsDocument {
+    /// See [`DnsPolicy::strip_ech`].
+    pub strip_ech: bool,
+    /// See [`DnsPolicy::block_encrypted_dns`].
+    pub block_encrypted_dns: bool,
+    /// See [`DnsPolicy::block_private_relay`].
+    pub block_private_relay: bool,
 }
 
 impl Document for PolicyDocument {
@@ -44,6 +62,8 @@ impl PolicyDocument {
             web_protection: policy.web_protection.word().into(),
             report_blocked_host: policy.report_blocked_host,
             checkin_interval_s: policy.checkin_interval_s,
+            warn_pass_hours: policy.warn_pass_hours,
+            dns: DnsDocument::new(&policy.dns),
         }
     }
 
@@ -56,7 +76,24 @@ impl PolicyDocument {
             web_protection: WebProtection::from_word(&self.web_protection)?,
             report_blocked_host: self.report_blocked_host,
             checkin_interval_s: self.checkin_interval_s,
-            ..Policy::default()
+            warn_pass_hours: self.warn_pass_hours.min(MAX_WARN_PASS_HOURS),
+            dns: self.dns.policy(),
         })
     }
+}
+
+impl DnsDocument {
+    fn new(policy: &DnsPolicy) -> Self {
+        let DnsPolicy { strip_ech, block_encrypted_dns, block_private_relay } = *policy;
+        Self { strip_ech, block_encrypted_dns, block_private_relay }
+    }
+
+    fn policy(&self) -> DnsPolicy {
+        let Self { strip_ech, block_encrypted_dns, block_private_relay } = *self;
+        DnsPolicy { strip_ech, block_encrypted_dns, block_private_relay }
+    }
+}
+
+fn default_warn_pass_hours() -> u16 {
+    Policy::default().warn_pass_hours
 }

@@ -65,10 +65,10 @@ impl Engine {
         Some(Threat { judgement, asked, is_alias: true })
     }
 
-    /// Judges a name. A damaged file lists nothing and is not asked again.
+    /// Judges a name. A damaged file lists nothing and is not asked again; what a person has passed is not listed.
     fn judge(&mut self, name: &DomainName, wall: UnixMillis) -> Option<Judgement> {
         match verdict::judge(&self.policy, &self.indicators, name, wall) {
-            Ok(judgement) => judgement,
+            Ok(judgement) => judgement.filter(|judgement| !self.is_passed(judgement, wall)),
             Err(Damaged) => {
                 self.stats.indicators_damaged += 1;
                 self.drop_damaged();

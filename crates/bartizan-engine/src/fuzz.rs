@@ -6,13 +6,16 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use bartizan_model::{Policy, UnixMillis, WebProtection};
+use bartizan_model::{IndicatorCategory, Policy, UnixMillis, WebProtection};
 use bartizan_wire::ip::{IpPacket, Protocol};
 use bartizan_wire::tcp::Checksum;
 use bartizan_wire::udp::encode_udp;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv4Repr, TcpPacket, TcpSeqNumber};
 
+use crate::block_page::{
+    Asked, BlockPage, Choice, Language, MAX_RESPONSE, read_target, write_block_page, write_redirect,
+};
 use crate::net::{Close, ConnectError, Net, Received, SendError, Sent, SocketId, TunnelPacket};
 use crate::{Engine, Output, UpstreamFailed, UpstreamId, limits};
 
@@ -35,6 +38,43 @@ pub fn fuzz_engine(engine: &mut Engine, octets: &[u8], start: Instant) -> Vec<Ou
         rest = next;
     }
     world.outputs
+}
+
+/// Reads lines as the target and the languages of a request, and as the names on a page.
+#[doc(hidden)]
+pub fn fuzz_block_page(octets: &[u8]) {
+    let text = String::from_utf8_lossy(octets);
+    let mut lines = text.split('\n');
+    let mut next = || lines.next().unwrap_or_default();
+    let (target, accept_language, host, feed) = (next(), next(), next(), next());
+    let token = match read_target(target) {
+        Asked::Choice(Choice::Continue(token) | Choice::Report(token)) => {
+            assert!(
+                target.to_ascii_lowercase().ends_with(&token.to_string()),
+                "a token has one text"
+            );
+            Some(token)
+        }
+        Asked::Site | Asked::Nothing => None,
+    };
+    let mut out = Vec::new();
+    let page = BlockPage {
+        host,
+        category: IndicatorCategory::Phishing,
+        feed: Some(feed),
+        pass_hours: token.map(|_| 24),
+        token,
+        language: Language::of(accept_language),
+    };
+    write_block_page(&page, &mut out);
+    assert!(out.len() <= MAX_RESPONSE, "a page keeps within its bound");
+    let forms = if token.is_some() { 2 } else { 0 };
+    let written = String::from_utf8_lossy(&out);
+    assert_eq!(written.matches("<form ").count(), forms, "no name makes a form");
+    out.clear();
+    write_redirect(target, &mut out);
+    let lines = out.windows(2).filter(|pair| pair == b"\r\n").count();
+    assert_eq!(lines, 7, "no target makes a line");
 }
 
 /// What may happen. The octets of a step are its argument.
@@ -166,6 +206,7 @@ impl World<'_> {
                     self.acknowledge(packet);
                 }
                 Output::Alert(alert) => assert!(0 < alert.count),
+                Output::Passes(passes) => assert!(passes.len() <= limits::PASSES),
                 Output::Wait { deadline, .. } => {
                     assert!(deadline.is_none_or(|deadline| self.now < deadline), "would spin");
                     self.outputs.push(output);

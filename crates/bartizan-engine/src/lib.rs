@@ -34,10 +34,13 @@
 
 mod alert_budget;
 mod alert_queue;
+pub mod block_page;
 mod dns;
 mod fuzz;
 pub mod limits;
 pub mod net;
+mod overrides;
+pub mod passes;
 mod prf;
 mod questions;
 mod sightings;
@@ -61,13 +64,14 @@ use bartizan_wire::udp::UdpDatagram;
 
 use crate::alert_budget::AlertBudget;
 use crate::net::Net;
+use crate::passes::{Pass, Passes};
 use crate::prf::Prf;
 use crate::questions::{Client, Questions};
 use crate::sightings::{Sighting, Sightings};
 use crate::splice::Splice;
 use crate::tcp::TcpServer;
 
-pub use fuzz::{NoNet, fuzz_engine};
+pub use fuzz::{NoNet, fuzz_block_page, fuzz_engine};
 pub use questions::UpstreamId;
 pub use stats::{Stats, TunnelStats};
 
@@ -96,6 +100,7 @@ pub struct Engine {
     start: Instant,
     sightings: Sightings,
     alert_budget: AlertBudget,
+    passes: Passes,
     outputs: VecDeque<Output>,
     prf: Prf,
     stats: Stats,
@@ -119,6 +124,7 @@ impl Engine {
             start: now,
             sightings: Sightings::default(),
             alert_budget: AlertBudget::new(now),
+            passes: Passes::default(),
             outputs: VecDeque::new(),
             prf,
             stats: Stats::default(),
@@ -353,6 +359,8 @@ pub enum Output {
     Forget(UpstreamId),
     /// Put it on disk, then into the queue to the portal.
     Alert(Alert),
+    /// Keep these on disk in place of the ones before, and give them back at the next start.
+    Passes(Vec<Pass>),
     /// Nothing before this time, or before the next input.
     Wait {
         /// When to poll again.

@@ -21,6 +21,17 @@ pub const SIGHTINGS: usize = 256;
 /// How long further blocks of one host are counted before they are reported.
 pub const SIGHTING_WINDOW: Duration = Duration::from_secs(60);
 
+/// Warnings that a person has passed. The oldest is given again when one more is passed.
+pub const PASSES: usize = 64;
+/// Pages on show whose choices can still be made. The oldest ends when one more is shown.
+pub const OFFERS: usize = 32;
+/// How long the choices of a page can be made: long enough to read it and to ask somebody.
+pub const OFFER_LIFETIME: Duration = Duration::from_secs(600);
+/// Octets of a path that a page leads on to; from a longer one it leads to the start of the site.
+pub const OFFER_PATH_OCTETS: usize = 2_048;
+/// Octets of an entry, as it is written, whose warning can be passed; one with a longer path stops like a block.
+pub const PASS_ENTRY_OCTETS: usize = 1_024;
+
 /// Alerts that a device may raise at once, a page with as many listed hosts being hard to imagine.
 pub const ALERT_BURST: usize = 256;
 /// How long until it may raise one more.
@@ -79,6 +90,8 @@ pub const BLOCK_TTL_S: u32 = 10;
 pub const ENGINE_OCTETS: usize = QUESTIONS * (QUERY_OCTETS + BOOKKEEPING)
     + SIGHTINGS * (2 * bartizan_model::MAX_NAME_LEN + BOOKKEEPING)
     + (ALERT_QUEUE + ALERT_BATCH) * (2 * bartizan_model::MAX_NAME_LEN + BOOKKEEPING)
+    + PASSES * (PASS_ENTRY_OCTETS + BOOKKEEPING)
+    + OFFERS * (PASS_ENTRY_OCTETS + OFFER_PATH_OCTETS + bartizan_model::MAX_NAME_LEN + BOOKKEEPING)
     + TCP_CONNECTIONS * (TCP_RX_OCTETS + TCP_TX_OCTETS + LARGEST_MESSAGE + BOOKKEEPING)
     + TCP_FLOWS * TCP_FLOW_OCTETS
     + CHUNKS * CHUNK_OCTETS

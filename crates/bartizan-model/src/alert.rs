@@ -65,6 +65,8 @@ impl Category {
 pub enum Detector {
     /// A phishing site was stopped.
     WebPhishingBlocked,
+    /// A person went on to a site in spite of the warning.
+    WebPhishingOverridden,
     /// A connection to malware infrastructure was stopped.
     WebMalwareBlocked,
     /// A connection to mercenary-spyware infrastructure was stopped.
@@ -75,8 +77,9 @@ pub enum Detector {
 
 impl Detector {
     /// Every detector, in the order of the public table.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::WebPhishingBlocked,
+        Self::WebPhishingOverridden,
         Self::WebMalwareBlocked,
         Self::WebSpywareBlocked,
         Self::IndicatorMatched,
@@ -100,6 +103,7 @@ impl Detector {
     pub fn id(self) -> &'static str {
         match self {
             Self::WebPhishingBlocked => "web.phishing.blocked",
+            Self::WebPhishingOverridden => "web.phishing.overridden",
             Self::WebMalwareBlocked => "web.malware.blocked",
             Self::WebSpywareBlocked => "web.spyware.blocked",
             Self::IndicatorMatched => "indicator.matched",
@@ -117,6 +121,7 @@ impl Detector {
     pub fn title(self) -> &'static str {
         match self {
             Self::WebPhishingBlocked => "Phishing site blocked",
+            Self::WebPhishingOverridden => "Phishing warning overridden by the user",
             Self::WebMalwareBlocked => "Connection to malware infrastructure blocked",
             Self::WebSpywareBlocked => "Connection to mercenary-spyware infrastructure blocked",
             Self::IndicatorMatched => "Connection to a custom network indicator",
@@ -128,6 +133,7 @@ impl Detector {
     pub fn severity(self) -> Severity {
         match self {
             Self::WebPhishingBlocked | Self::IndicatorMatched => Severity::Informational,
+            Self::WebPhishingOverridden => Severity::Low,
             Self::WebMalwareBlocked => Severity::Medium,
             Self::WebSpywareBlocked => Severity::High,
         }
@@ -137,7 +143,7 @@ impl Detector {
     #[must_use]
     pub fn category(self) -> Category {
         match self {
-            Self::WebPhishingBlocked => Category::InitialAccess,
+            Self::WebPhishingBlocked | Self::WebPhishingOverridden => Category::InitialAccess,
             Self::WebMalwareBlocked | Self::WebSpywareBlocked | Self::IndicatorMatched => {
                 Category::CommandAndControl
             }
@@ -148,7 +154,7 @@ impl Detector {
     #[must_use]
     pub fn technique(self) -> &'static str {
         match self {
-            Self::WebPhishingBlocked => "T1660",
+            Self::WebPhishingBlocked | Self::WebPhishingOverridden => "T1660",
             Self::WebMalwareBlocked | Self::WebSpywareBlocked | Self::IndicatorMatched => "T1437",
         }
     }
@@ -233,6 +239,7 @@ mod tests {
             table,
             [
                 ("web.phishing.blocked", "Informational", "InitialAccess", "T1660"),
+                ("web.phishing.overridden", "Low", "InitialAccess", "T1660"),
                 ("web.malware.blocked", "Medium", "CommandAndControl", "T1437"),
                 ("web.spyware.blocked", "High", "CommandAndControl", "T1437"),
                 ("indicator.matched", "Informational", "CommandAndControl", "T1437"),

@@ -19,7 +19,10 @@ pub use id::{AlertId, AlertIdError, DeviceId, DeviceIdError, TenantId};
 pub use indicator::{
     IndicatorAction, IndicatorCategory, IndicatorSource, MAX_MATCHED, MatchedIndicator,
 };
-pub use policy::{DnsPolicy, Mode, Policy, ProtectionState, WebProtection};
+pub use policy::{
+    BadPolicy, CHECKIN_INTERVAL_S, DnsPolicy, MAX_WARN_PASS_HOURS, Mode, Policy, ProtectionState,
+    WebProtection,
+};
 pub use private::Private;
 pub use risk::{RiskLevel, ThreatLevel, UnresolvedAlerts};
 pub use time::UnixMillis;

@@ -1,5 +1,7 @@
 //! What the organization decided for a device.
 
+use std::ops::RangeInclusive;
+
 /// How much of the device's traffic the engine sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -45,6 +47,9 @@ pub enum WebProtection {
 }
 
 impl WebProtection {
+    /// Everything that may happen.
+    pub const ALL: [Self; 2] = [Self::Block, Self::Off];
+
     /// Returns the word for it on the wire.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -57,7 +62,7 @@ impl WebProtection {
     /// Reads the word back.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Block, Self::Off].into_iter().find(|action| action.word() == word)
+        Self::ALL.into_iter().find(|action| action.word() == word)
     }
 }
 
@@ -72,9 +77,10 @@ pub struct Policy {
     pub web_protection: WebProtection,
     /// Whether alerts name the host that was blocked, or only say that one was.
     pub report_blocked_host: bool,
-    /// Seconds between check-ins while the tunnel runs, before jitter. 15 minutes by default.
+    /// Seconds between check-ins while the tunnel runs, before jitter: [`CHECKIN_INTERVAL_S`]. 15 minutes by default.
     pub checkin_interval_s: u32,
-    /// For how many hours a person may pass a warning, at most 168; zero where warnings stop like blocks.
+    /// For how many hours a person may pass a warning, at most [`MAX_WARN_PASS_HOURS`]; zero where warnings stop like
+    /// blocks.
     pub warn_pass_hours: u16,
     /// What is done with name lookups.
     pub dns: DnsPolicy,
@@ -92,6 +98,42 @@ pub struct DnsPolicy {
     /// Whether the names of iCloud Private Relay do not exist, by which Apple has networks turn it off.
     pub block_private_relay: bool,
 }
+
+impl Policy {
+    /// Checks what somebody wants to decide.
+    ///
+    /// # Errors
+    /// The first number that is out of its bounds.
+    pub fn check(&self) -> Result<(), BadPolicy> {
+        if !CHECKIN_INTERVAL_S.contains(&self.checkin_interval_s) {
+            return Err(BadPolicy::CheckinInterval);
+        }
+        if MAX_WARN_PASS_HOURS < self.warn_pass_hours {
+            return Err(BadPolicy::WarnPassHours);
+        }
+        Ok(())
+    }
+}
+
+/// Why a policy cannot be decided so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadPolicy {
+    /// See [`Policy::checkin_interval_s`].
+    #[error(
+        "a check-in interval has {} to {} seconds",
+        CHECKIN_INTERVAL_S.start(),
+        CHECKIN_INTERVAL_S.end()
+    )]
+    CheckinInterval,
+    /// See [`Policy::warn_pass_hours`].
+    #[error("a warning can be passed for 0 to {MAX_WARN_PASS_HOURS} hours")]
+    WarnPassHours,
+}
+
+/// Seconds between check-ins that somebody may decide: once a minute to once a day.
+pub const CHECKIN_INTERVAL_S: RangeInclusive<u32> = 60..=86_400;
+/// The longest that a warning stays passed: a week.
+pub const MAX_WARN_PASS_HOURS: u16 = 168;
 
 impl Default for Policy {
     /// What a device does before it has ever seen a policy.
@@ -137,5 +179,37 @@ impl ProtectionState {
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.word() == word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_their_bounds() {
+        let check = |checkin_interval_s, warn_pass_hours, expected: Result<(), &str>| {
+            let policy = Policy { checkin_interval_s, warn_pass_hours, ..Policy::default() };
+            let found = policy.check().map_err(|bad| bad.to_string());
+            assert_eq!(found, expected.map_err(str::to_owned));
+        };
+        check(60, 0, Ok(()));
+        check(86_400, 168, Ok(()));
+        for seconds in [0, 59, 86_401, u32::MAX] {
+            check(seconds, 24, Err("a check-in interval has 60 to 86400 seconds"));
+        }
+        check(900, 169, Err("a warning can be passed for 0 to 168 hours"));
+        assert_eq!(Policy::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn every_word_reads_back() {
+        for mode in Mode::ALL {
+            assert_eq!(Mode::from_word(mode.word()), Some(mode));
+        }
+        for action in WebProtection::ALL {
+            assert_eq!(WebProtection::from_word(action.word()), Some(action));
+        }
+        assert_eq!(Mode::from_word("later"), None);
     }
 }

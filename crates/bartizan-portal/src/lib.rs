@@ -46,7 +46,7 @@ use bartizan_contract::enroll::EnrollmentToken;
 use bartizan_contract::keys::Jwk;
 use bartizan_indicators::build::{Stamp, build};
 use bartizan_indicators::compile::Compiled;
-use bartizan_model::{Private, TenantId, UnixMillis};
+use bartizan_model::{Policy, Private, TenantId, UnixMillis};
 use bartizan_store::{AlertFilter, AlertRow, IndicatorFileRow, NewMember, Store, StoreError};
 use ed25519_dalek::SigningKey;
 use sha2::{Digest as _, Sha256};
@@ -113,6 +113,25 @@ impl Portal {
     /// The store is unavailable, or there is no randomness.
     pub async fn create_tenant(&self, name: &str) -> anyhow::Result<TenantId> {
         Ok(self.state.store.create_tenant(name, random()?, self.state.clock.now()).await?)
+    }
+
+    /// Returns what is decided for the tenant's devices.
+    ///
+    /// # Errors
+    /// There is no such tenant, or the store is unavailable.
+    pub async fn policy(&self, tenant: TenantId) -> Result<Policy, StoreError> {
+        let scope = self.state.store.tenant(tenant).await?;
+        self.state.store.policy(scope).await
+    }
+
+    /// Decides something else for them, and returns its version; `policy.version` is ignored.
+    ///
+    /// # Errors
+    /// A number is out of its bounds, there is no such tenant, or the store is unavailable.
+    pub async fn set_policy(&self, tenant: TenantId, policy: Policy) -> anyhow::Result<u64> {
+        policy.check()?;
+        let scope = self.state.store.tenant(tenant).await?;
+        Ok(self.state.store.set_policy(scope, policy, self.state.clock.now()).await?)
     }
 
     /// Creates a member of the tenant, or resets an existing one's password.

@@ -94,6 +94,8 @@ const ROUTES: &[Route] = &[
     row(Method::POST, UPLOAD, Access::Member, || post(pages::indicator_file::apply)),
     row(Method::GET, "/indicators/{id}", Access::Member, || get(pages::indicators::indicator)),
     row(Method::POST, "/indicators/{id}", Access::Member, || post(pages::indicators::save)),
+    row(Method::GET, "/policy", Access::Member, || get(pages::policy::page)),
+    row(Method::POST, "/policy", Access::Member, || post(pages::policy::save)),
     row(Method::GET, live::EVENTS, Access::Member, || get(live::events)),
 ];
 

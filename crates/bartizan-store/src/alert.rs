@@ -330,8 +330,12 @@ impl Ingest<'_> {
         Ok(())
     }
 
-    /// Counts what was stopped, warned of or watched into the entry that did so, and into its feed.
+    /// Counts what was stopped, warned of or watched into the entry that did so, and into its feed. A warning that was
+    /// passed has been counted when it was given.
     fn count_hits(&self, alert: &Alert, last: u64) -> Result<(), StoreError> {
+        if alert.detector == Detector::WebPhishingOverridden {
+            return Ok(());
+        }
         let Some(matched) = &alert.matched else { return Ok(()) };
         let source = match &matched.source {
             IndicatorSource::Feed(name) => name,
@@ -433,9 +437,10 @@ impl Ingest<'_> {
         Ok(key)
     }
 
-    /// Returns title and severity: an own indicator says them itself, as long as it is there.
+    /// Returns title and severity: an own indicator says them itself, as long as it is there. That somebody went on in
+    /// spite of a warning is another thing to say.
     fn told(&self, detector: Detector, own: Option<i64>) -> Result<(String, String), StoreError> {
-        let own = match own {
+        let own = match own.filter(|_| detector != Detector::WebPhishingOverridden) {
             Some(id) => self
                 .db
                 .prepare_cached(

@@ -265,6 +265,28 @@ impl Store {
             })
             .await
     }
+
+    /// Counts the devices by the version of the policy that they said they use, the newest version first; 0 is that of
+    /// devices that use none yet.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn devices_by_policy(
+        &self,
+        scope: TenantScope,
+    ) -> Result<Vec<(u64, u64)>, StoreError> {
+        self.sqlite
+            .read(move |db| {
+                let mut statement = db.prepare_cached(
+                    "SELECT policy_version, count(*) FROM device_status WHERE tenant_id = ?1
+                     GROUP BY policy_version ORDER BY policy_version DESC",
+                )?;
+                let rows = statement
+                    .query_map([scope.id()], |row| Ok((count(row.get(0)?), count(row.get(1)?))))?;
+                Ok(rows.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
 }
 
 fn check_in(

@@ -24,4 +24,5 @@ const STEPS: &[(&str, &str)] = &[
     ("V2__feeds", include_str!("../migrations/sqlite/0002_feeds.sql")),
     ("V3__indicators", include_str!("../migrations/sqlite/0003_indicators.sql")),
     ("V4__deltas", include_str!("../migrations/sqlite/0004_deltas.sql")),
+    ("V5__policy", include_str!("../migrations/sqlite/0005_policy.sql")),
 ];

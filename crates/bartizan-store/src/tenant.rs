@@ -1,7 +1,7 @@
 //! Tenants and their policies.
 
-use bartizan_model::{Mode, Policy, Private, TenantId, UnixMillis, WebProtection};
-use rusqlite::{Connection, params};
+use bartizan_model::{DnsPolicy, Mode, Policy, Private, TenantId, UnixMillis, WebProtection};
+use rusqlite::{Connection, named_params, params};
 
 use crate::column::{count, found, int, ms, time, word};
 use crate::{Store, StoreError, TenantScope};
@@ -118,22 +118,31 @@ pub(crate) fn tenant_row(db: &Connection, scope: TenantScope) -> Result<TenantRo
 fn policy(db: &Connection, scope: TenantScope) -> Result<Policy, StoreError> {
     let row = db
         .prepare_cached(
-            "SELECT version, mode, web_protection, report_blocked_host, checkin_interval_s
+            "SELECT version, mode, web_protection, report_blocked_host, checkin_interval_s,
+                    warn_pass_hours, strip_ech, block_encrypted_dns, block_private_relay
              FROM policy WHERE tenant_id = ?1 ORDER BY version DESC LIMIT 1",
         )?
         .query_row([scope.id()], |row| {
-            let words: (String, String) = (row.get(1)?, row.get(2)?);
-            Ok((count(row.get(0)?), words, row.get(3)?, row.get(4)?))
+            let words: (String, String) = (row.get("mode")?, row.get("web_protection")?);
+            let policy = Policy {
+                version: count(row.get("version")?),
+                report_blocked_host: row.get("report_blocked_host")?,
+                checkin_interval_s: row.get("checkin_interval_s")?,
+                warn_pass_hours: row.get("warn_pass_hours")?,
+                dns: DnsPolicy {
+                    strip_ech: row.get("strip_ech")?,
+                    block_encrypted_dns: row.get("block_encrypted_dns")?,
+                    block_private_relay: row.get("block_private_relay")?,
+                },
+                ..Policy::default()
+            };
+            Ok((policy, words))
         });
-    let (version, (mode, web_protection), report_blocked_host, checkin_interval_s) =
-        found(row, "policy")?;
+    let (policy, (mode, web_protection)) = found(row, "policy")?;
     Ok(Policy {
-        version,
         mode: word("mode", &mode, Mode::from_word)?,
         web_protection: word("web_protection", &web_protection, WebProtection::from_word)?,
-        report_blocked_host,
-        checkin_interval_s,
-        ..Policy::default()
+        ..policy
     })
 }
 
@@ -153,17 +162,24 @@ fn insert_policy(
     let version = policy_version(db, scope)? + 1;
     db.prepare_cached(
         "INSERT INTO policy (tenant_id, version, mode, web_protection, report_blocked_host,
-                             checkin_interval_s, created_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                             checkin_interval_s, warn_pass_hours, strip_ech,
+                             block_encrypted_dns, block_private_relay, created_at_ms)
+         VALUES (:tenant_id, :version, :mode, :web_protection, :report_blocked_host,
+                 :checkin_interval_s, :warn_pass_hours, :strip_ech,
+                 :block_encrypted_dns, :block_private_relay, :created_at_ms)",
     )?
-    .execute(params![
-        scope.id(),
-        int(version),
-        policy.mode.word(),
-        policy.web_protection.word(),
-        policy.report_blocked_host,
-        policy.checkin_interval_s,
-        ms(now),
-    ])?;
+    .execute(named_params! {
+        ":tenant_id": scope.id(),
+        ":version": int(version),
+        ":mode": policy.mode.word(),
+        ":web_protection": policy.web_protection.word(),
+        ":report_blocked_host": policy.report_blocked_host,
+        ":checkin_interval_s": policy.checkin_interval_s,
+        ":warn_pass_hours": policy.warn_pass_hours,
+        ":strip_ech": policy.dns.strip_ech,
+        ":block_encrypted_dns": policy.dns.block_encrypted_dns,
+        ":block_private_relay": policy.dns.block_private_relay,
+        ":created_at_ms": ms(now),
+    })?;
     Ok(version)
 }

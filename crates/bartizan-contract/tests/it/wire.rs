@@ -13,7 +13,7 @@ use bartizan_contract::problem::{Problem, code};
 use bartizan_contract::report::{SiteReport, SiteReportReply, kind};
 use bartizan_contract::signed;
 use bartizan_contract::token::{TokenReply, TokenRequest};
-use bartizan_model::{DeviceId, Policy};
+use bartizan_model::{DeviceId, DnsPolicy, Mode, Policy, WebProtection};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -174,6 +174,52 @@ fn unknown_fields_are_ignored() {
             server_time_ms: 1,
         }
     );
+}
+
+/// A portal from before a setting leaves it as a device has it by default.
+#[test]
+fn a_policy_from_before_a_setting_is_read() {
+    let old = r#"{"device_id":"d","version":4,"mode":"dns","web_protection":"block",
+        "report_blocked_host":true,"checkin_interval_s":900}"#;
+    let document: PolicyDocument = serde_json::from_str(old).unwrap();
+    assert_eq!(document.policy(), Some(Policy { version: 4, ..Policy::default() }));
+}
+
+#[test]
+fn every_policy_survives_its_document() {
+    for mode in Mode::ALL {
+        for bits in 0..16_u8 {
+            let on = |bit: u8| bits & 1 << bit != 0;
+            let policy = Policy {
+                version: 7,
+                mode,
+                web_protection: WebProtection::Off,
+                report_blocked_host: on(3),
+                checkin_interval_s: 60,
+                warn_pass_hours: 168,
+                dns: DnsPolicy {
+                    strip_ech: on(0),
+                    block_encrypted_dns: on(1),
+                    block_private_relay: on(2),
+                },
+            };
+            let json = serde_json::to_string(&PolicyDocument::new("d".into(), &policy)).unwrap();
+            let document: PolicyDocument = serde_json::from_str(&json).unwrap();
+            assert_eq!(document.policy(), Some(policy));
+        }
+    }
+}
+
+/// What a device does not know it does not obey by half: it keeps the policy it has.
+#[test]
+fn a_policy_with_a_word_of_later_is_not_read() {
+    let document = PolicyDocument::new("d".into(), &Policy::default());
+    let later = PolicyDocument { mode: "later".into(), ..document.clone() };
+    assert_eq!(later.policy(), None);
+    let later = PolicyDocument { web_protection: "later".into(), ..document.clone() };
+    assert_eq!(later.policy(), None);
+    let beyond = PolicyDocument { warn_pass_hours: u16::MAX, ..document };
+    assert_eq!(beyond.policy().unwrap().warn_pass_hours, 168);
 }
 
 #[track_caller]

@@ -60,6 +60,9 @@ fn the_committed_corpus_is_replayed() {
     for file in corpus("indicator_file") {
         bartizan_indicators::fuzz_open(&file);
     }
+    for file in corpus("block_page") {
+        bartizan_engine::fuzz_block_page(&file);
+    }
 }
 
 fn play(octets: &[u8], start: Instant) -> Vec<Output> {

@@ -5,6 +5,8 @@ mod alerts;
 #[cfg(test)]
 mod chaos;
 #[cfg(test)]
+mod passes;
+#[cfg(test)]
 mod purity;
 #[cfg(test)]
 mod tcp;

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use bartizan_engine::passes::Pass;
 use bartizan_engine::{Engine, EngineConfig, Output, Transport, UpstreamFailed, UpstreamId};
 use bartizan_indicators::IndicatorFile;
 use bartizan_indicators::build::{Stamp, build};
@@ -34,6 +35,8 @@ pub(crate) struct World {
     pub(crate) asks: VecDeque<Ask>,
     pub(crate) forgotten: Vec<UpstreamId>,
     pub(crate) alerts: Vec<Alert>,
+    /// What the engine wanted to be kept last.
+    pub(crate) passes: Vec<Pass>,
     pub(crate) deadline: Option<Instant>,
 }
 
@@ -63,6 +66,7 @@ impl World {
             asks: VecDeque::new(),
             forgotten: Vec::new(),
             alerts: Vec::new(),
+            passes: Vec::new(),
             deadline: None,
         }
     }
@@ -127,6 +131,7 @@ impl World {
                 }
                 Output::Forget(id) => self.forgotten.push(id),
                 Output::Alert(alert) => self.alerts.push(alert),
+                Output::Passes(passes) => self.passes = passes,
                 Output::Wait { deadline, .. } => {
                     assert!(deadline.is_none_or(|deadline| self.now < deadline), "would spin");
                     self.deadline = deadline;

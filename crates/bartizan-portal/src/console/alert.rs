@@ -59,6 +59,10 @@ impl AlertPage {
     fn what_happened(&self) -> String {
         let (kind, list) = match self.detector {
             Detector::WebPhishingBlocked => ("a phishing site", "is on the phishing list"),
+            Detector::WebPhishingOverridden if self.indicator.is_some() => {
+                ("a listed site", "is one of your organization's own indicators")
+            }
+            Detector::WebPhishingOverridden => ("a phishing site", "is on a list of unsafe sites"),
             Detector::WebMalwareBlocked => ("malware infrastructure", "is on the malware list"),
             Detector::WebSpywareBlocked => {
                 ("mercenary-spyware infrastructure", "is on the spyware list")
@@ -68,6 +72,12 @@ impl AlertPage {
             }
             Detector::IndicatorMatched => ("a listed site", "is on a list that is watched"),
         };
+        if self.detector == Detector::WebPhishingOverridden {
+            let host = self.host.as_deref().unwrap_or(kind);
+            let listed = self.matched.as_ref().map(|matched| format!(" {matched} {list}."));
+            let listed = listed.unwrap_or_default();
+            return format!("Bartizan warned of {host}, and the person went on.{listed}");
+        }
         let done = match self.action {
             IndicatorAction::Block | IndicatorAction::Warn => "stopped this device from reaching",
             IndicatorAction::Allow | IndicatorAction::Audit => "let this device reach",
@@ -98,7 +108,7 @@ impl AlertPage {
 
     fn technique_name(&self) -> &'static str {
         match self.detector {
-            Detector::WebPhishingBlocked => "Phishing",
+            Detector::WebPhishingBlocked | Detector::WebPhishingOverridden => "Phishing",
             Detector::WebMalwareBlocked
             | Detector::WebSpywareBlocked
             | Detector::IndicatorMatched => "Application Layer Protocol",
@@ -112,6 +122,12 @@ impl AlertPage {
                 "Ask the person where the link came from: mail, message or app. Others may have had the same one.",
                 "If they entered a password there before it was blocked, or on another device, have them change it and end their sessions.",
                 "If the site is yours or known to be good, report the entry as a mistake to whoever publishes the list.",
+            ],
+            Detector::WebPhishingOverridden => &[
+                "The person saw the warning and went on: the site was reached. Ask what they did there.",
+                "If they entered a password, have them change it and end their sessions.",
+                "If the site is known to be good, release the entry, or add an indicator of your own that allows it.",
+                "To let nobody pass warnings, set the hours of a passed warning to 0 in the policy.",
             ],
             Detector::WebMalwareBlocked => &[
                 "The connection was stopped, but something on the device asked for it. Find out which app or page.",

@@ -145,7 +145,7 @@ impl FeedForm {
     }
 }
 
-fn choices<const N: usize>(chosen: &str, all: [(&str, &str); N]) -> Vec<Choice> {
+pub(super) fn choices<const N: usize>(chosen: &str, all: [(&str, &str); N]) -> Vec<Choice> {
     all.into_iter()
         .map(|(word, label)| Choice {
             word: word.into(),

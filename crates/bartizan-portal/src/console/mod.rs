@@ -29,6 +29,7 @@ mod indicator;
 mod indicator_import;
 mod indicators;
 mod password;
+mod policy;
 mod sign_in;
 
 #[cfg(test)]
@@ -56,6 +57,7 @@ pub(crate) use indicators::{
     IndicatorFilter, IndicatorRow, IndicatorState, IndicatorsDeletePage, IndicatorsPage,
 };
 pub(crate) use password::{PasswordPage, PasswordProblem};
+pub(crate) use policy::{PolicyForm, PolicyPage};
 pub(crate) use sign_in::{SignInPage, SignInProblem};
 
 /// What surrounds every page of somebody signed in.
@@ -82,6 +84,8 @@ pub(crate) enum Section {
     Feeds,
     /// The tenant's own indicators.
     Indicators,
+    /// What is decided for the devices.
+    Policy,
     /// The member's own account.
     Account,
 }

@@ -135,6 +135,17 @@ fn an_alert_is_told_in_plain_words() {
         told(&|page| page.host = None),
         "Bartizan stopped this device from reaching a phishing site."
     );
+    assert_eq!(
+        told(&|page| page.detector = Detector::WebPhishingOverridden),
+        "Bartizan warned of login.evil.test, and the person went on. evil.test is on a list of unsafe sites."
+    );
+    assert_eq!(
+        told(&|page| {
+            page.detector = Detector::WebPhishingOverridden;
+            (page.host, page.matched) = (None, None);
+        }),
+        "Bartizan warned of a phishing site, and the person went on."
+    );
 }
 
 #[test]
@@ -285,6 +296,9 @@ fn pages() -> Vec<(&'static str, String)> {
         ("indicator-import", rendered(&import)),
         ("indicator-preview", rendered(&preview())),
         ("indicator-preview-none", rendered(&same)),
+        ("policy", rendered(&policy(None))),
+        ("policy-unfit", rendered(&policy(Some("Nothing was saved: <img src=x>.".into())))),
+        ("policy-first", rendered(&PolicyPage { devices: Vec::new(), ..policy(None) })),
         ("error-404", rendered(&ErrorPage::not_found())),
         ("error-403", rendered(&ErrorPage::forbidden())),
         ("error-503", rendered(&ErrorPage::unavailable())),
@@ -295,6 +309,12 @@ fn pages() -> Vec<(&'static str, String)> {
 
 fn fragments() -> Vec<(&'static str, String)> {
     vec![("queue", queue(alerts()).render().unwrap())]
+}
+
+fn policy(problem: Option<String>) -> PolicyPage {
+    let form = PolicyForm::of(&bartizan_model::Policy::default());
+    let devices = vec![(12, 1_204), (11, 72), (0, 1)];
+    PolicyPage { shell: shell(), version: 12, form, problem, devices }
 }
 
 fn sign_in(problem: Option<SignInProblem>) -> SignInPage {

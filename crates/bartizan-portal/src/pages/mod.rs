@@ -7,6 +7,7 @@ pub(crate) mod feed;
 pub(crate) mod feeds;
 pub(crate) mod indicator_file;
 pub(crate) mod indicators;
+pub(crate) mod policy;
 
 use askama::Template;
 use axum::http::{HeaderMap, header};

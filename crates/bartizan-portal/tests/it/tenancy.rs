@@ -85,6 +85,8 @@ const ROWS: &[Row] = &[
     Row { method: "POST", pattern: "/indicators/import/{upload}", path: "{upload}", foreign: 404 },
     Row { method: "GET", pattern: "/indicators/{id}", path: "/indicators/1", foreign: 404 },
     Row { method: "POST", pattern: "/indicators/{id}", path: "/indicators/1", foreign: 404 },
+    row("GET", "/policy", 200),
+    row("POST", "/policy", 422),
     row("GET", "/events", 200),
 ];
 

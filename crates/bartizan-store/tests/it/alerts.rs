@@ -1,11 +1,12 @@
 //! Alerts: once, joined, clamped, listed.
 
 use bartizan_model::{
-    AlertStatus, Detector, DeviceId, RiskLevel, Severity, UnixMillis, UnresolvedAlerts,
+    Alert, AlertStatus, Detector, DeviceId, IndicatorAction, IndicatorSource, MatchedIndicator,
+    RiskLevel, Severity, UnixMillis, UnresolvedAlerts,
 };
 use bartizan_store::{AlertFilter, StatusFilter, StoreError};
 
-use crate::world::{DAY, HOUR, NOW, World, alert, enroll};
+use crate::world::{DAY, HOUR, NOW, World, alert, enroll, indicator};
 
 const ALL: AlertFilter = AlertFilter { severity: None, status: StatusFilter::Any, device: None };
 
@@ -162,6 +163,34 @@ async fn filters_narrow_and_risk_follows_what_is_unresolved() {
         world.store.unresolved_alerts(world.acme.scope).await.unwrap(),
         UnresolvedAlerts { informational: 1, ..UnresolvedAlerts::default() }
     );
+}
+
+/// It is an alert of its own, with its own words, and no further hit of the entry that warned.
+#[tokio::test]
+async fn a_passed_warning_is_told_beside_the_warning() {
+    let world = World::new().await;
+    let scope = world.acme.scope;
+    let own = indicator("evil.test");
+    let own = world.store.create_indicator(scope, own, world.acme.member, NOW).await.unwrap();
+    let by_own = |number| {
+        let source = IndicatorSource::Tenant(own.0);
+        let matched = Some(MatchedIndicator { entry: "evil.test".into(), source });
+        Alert { matched, action: IndicatorAction::Warn, ..alert(number, "evil.test", 0) }
+    };
+    world.ingest(Alert { detector: Detector::IndicatorMatched, ..by_own(1) }, 0).await;
+    world.ingest(Alert { detector: Detector::WebPhishingOverridden, ..by_own(2) }, 0).await;
+    let mut told: Vec<_> = world
+        .list(ALL)
+        .await
+        .into_iter()
+        .map(|row| (row.title, row.severity, row.detector))
+        .collect();
+    told.sort_by_key(|(_, _, detector)| *detector);
+    let overridden = Detector::WebPhishingOverridden;
+    assert_eq!(told[0], (overridden.title().to_owned(), Severity::Low, overridden));
+    assert_eq!((told.len(), told[1].2), (2, Detector::IndicatorMatched));
+    let hits = world.store.top_hits(scope, "", 9).await.unwrap();
+    assert_eq!(hits.iter().map(|hit| hit.hits).collect::<Vec<_>>(), [1]);
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ mod feeds;
 #[cfg(test)]
 mod indicators;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod tenancy;

@@ -62,7 +62,7 @@ async fn opening_again_migrates_nothing() {
     let db = Connection::open(world.file()).unwrap();
     assert_eq!(strings(&db, schema), before);
     let steps = strings(&db, "SELECT name FROM refinery_schema_history");
-    assert_eq!(steps, ["base", "feeds", "indicators", "deltas"]);
+    assert_eq!(steps, ["base", "feeds", "indicators", "deltas", "policy"]);
 }
 
 #[tokio::test]
