@@ -206,6 +206,7 @@ impl World<'_> {
                     self.acknowledge(packet);
                 }
                 Output::Alert(alert) => assert!(0 < alert.count),
+                Output::Mistake(host) => assert!(!host.as_str().is_empty()),
                 Output::Passes(passes) => assert!(passes.len() <= limits::PASSES),
                 Output::Wait { deadline, .. } => {
                     assert!(deadline.is_none_or(|deadline| self.now < deadline), "would spin");

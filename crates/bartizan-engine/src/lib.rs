@@ -37,6 +37,8 @@ mod alert_queue;
 pub mod block_page;
 mod dns;
 mod fuzz;
+mod hellos;
+mod judging;
 pub mod limits;
 pub mod net;
 mod overrides;
@@ -56,15 +58,16 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use bartizan_indicators::{IndicatorFile, Indicators, TenantFile};
-use bartizan_model::{Alert, AlertId, Mode, Policy, ProtectionState, UnixMillis};
+use bartizan_model::{Alert, AlertId, DomainName, Mode, Policy, ProtectionState, UnixMillis};
 use bartizan_wire::ParseError;
 use bartizan_wire::ip::{IpPacket, Protocol};
 use bartizan_wire::tcp::Checksum;
 use bartizan_wire::udp::UdpDatagram;
 
 use crate::alert_budget::AlertBudget;
+use crate::hellos::Hellos;
 use crate::net::Net;
-use crate::passes::{Pass, Passes};
+use crate::passes::{Offers, Pass, Passes};
 use crate::prf::Prf;
 use crate::questions::{Client, Questions};
 use crate::sightings::{Sighting, Sightings};
@@ -101,6 +104,8 @@ pub struct Engine {
     sightings: Sightings,
     alert_budget: AlertBudget,
     passes: Passes,
+    offers: Offers,
+    hellos: Hellos,
     outputs: VecDeque<Output>,
     prf: Prf,
     stats: Stats,
@@ -125,6 +130,8 @@ impl Engine {
             sightings: Sightings::default(),
             alert_budget: AlertBudget::new(now),
             passes: Passes::default(),
+            offers: Offers::default(),
+            hellos: Hellos::default(),
             outputs: VecDeque::new(),
             prf,
             stats: Stats::default(),
@@ -361,6 +368,8 @@ pub enum Output {
     Alert(Alert),
     /// Keep these on disk in place of the ones before, and give them back at the next start.
     Passes(Vec<Pass>),
+    /// Tell the organization that a person thinks this host is stopped by mistake.
+    Mistake(DomainName),
     /// Nothing before this time, or before the next input.
     Wait {
         /// When to poll again.

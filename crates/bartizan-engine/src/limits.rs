@@ -74,6 +74,27 @@ pub const HELD_FOR: u64 = 3_000;
 /// State of a connection: the entry, its place in the index and among the deadlines.
 pub const TCP_FLOW_OCTETS: usize = 224;
 
+/// QUIC connections whose hello is being gathered. The oldest passes unjudged when one more comes.
+pub const HELLOS: usize = 16;
+/// QUIC connections that were stopped and are kept in mind.
+pub const STOPPED_HELLOS: usize = 64;
+/// For how long; a client that falls back does so at once.
+pub const STOPPED_FOR: Duration = Duration::from_secs(30);
+/// What a hello is gathered in.
+pub const HELLO_OCTETS: usize = 20_480;
+
+/// Applications' sockets for datagrams, each with one of the host's; the one that was silent longest goes.
+pub const UDP_MAPPINGS: usize = 512;
+/// How long, in milliseconds, one that is silent stays (RFC 4787 §4.3 asks for two minutes at least; few phones
+/// could afford that, and applications that need a port keep it alive).
+pub const UDP_IDLE: u64 = 60_000;
+/// Conversations of echoes.
+pub const ECHO_MAPPINGS: usize = 64;
+/// The largest datagram from the network.
+pub const DATAGRAM_OCTETS: usize = 65_536;
+/// State of a mapping: the entry, its place in the index and among the deadlines.
+pub const MAPPING_OCTETS: usize = 192;
+
 /// Outputs that wait to be taken, beyond which packets and answers are dropped. It takes a host that
 /// does not drain the engine to get there.
 pub const OUTPUTS: usize = 32;
@@ -95,6 +116,10 @@ pub const ENGINE_OCTETS: usize = QUESTIONS * (QUERY_OCTETS + BOOKKEEPING)
     + TCP_CONNECTIONS * (TCP_RX_OCTETS + TCP_TX_OCTETS + LARGEST_MESSAGE + BOOKKEEPING)
     + TCP_FLOWS * TCP_FLOW_OCTETS
     + CHUNKS * CHUNK_OCTETS
+    + HELLOS * HELLO_OCTETS
+    + DATAGRAM_OCTETS
+    + STOPPED_HELLOS * BOOKKEEPING
+    + (UDP_MAPPINGS + ECHO_MAPPINGS) * MAPPING_OCTETS
     // The answer in hand, as it came and as it goes.
     + 2 * LARGEST_MESSAGE
     // One input may add a burst on top of what waits, and each output is at most a packet.

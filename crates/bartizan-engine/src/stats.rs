@@ -13,6 +13,8 @@ pub struct Stats {
     pub blocked_by_alias: u64,
     /// Queries that were let through although listed, with an alert.
     pub audited: u64,
+    /// Pages that were shown in place of a site.
+    pub pages: u64,
     /// Times that an indicator file turned out to be damaged and was given up.
     pub indicators_damaged: u64,
     /// Queries sent on to the resolver.
@@ -100,6 +102,18 @@ pub struct TunnelStats {
     pub dropped_no_socket: u64,
     /// Packets that contradict their format.
     pub dropped_malformed: u64,
+    /// Datagrams and echoes from applications that were sent on.
+    pub datagrams_up: u64,
+    /// Datagrams and echoes to applications.
+    pub datagrams_down: u64,
+    /// Datagrams that were stopped by a verdict.
+    pub datagrams_stopped: u64,
+    /// Sockets of applications that lost theirs of the host to younger ones.
+    pub mappings_evicted: u64,
+    /// Errors that applications were told about what they had sent.
+    pub icmp_errors: u64,
+    /// Datagrams that the host's socket had no room for.
+    pub dropped_full: u64,
     /// Packets of a protocol that is not forwarded.
     pub dropped_protocol: u64,
 }

@@ -14,6 +14,7 @@
 //! given from outside ([`Setup`]).
 
 pub mod clock;
+mod complaint;
 pub mod control;
 mod courier;
 mod forward;

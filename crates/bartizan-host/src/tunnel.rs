@@ -13,9 +13,10 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bartizan_engine::net::SocketId;
 use bartizan_engine::{Engine, EngineConfig, Output, Stats, TunnelStats, UpstreamFailed};
 use bartizan_indicators::{IndicatorFile, TenantFile};
-use bartizan_model::{Alert, Policy, ProtectionState};
+use bartizan_model::{Alert, DomainName, Policy, ProtectionState};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
@@ -54,6 +55,8 @@ pub(crate) struct Snapshot {
 pub(crate) enum Event {
     /// To be put on disk, then queued.
     Alert(Alert),
+    /// A person says that this host is stopped by mistake.
+    Mistake(DomainName),
     /// The protection state is another than it was, or a file turned out to be damaged; see the snapshot.
     Protection,
     /// The tunnel has ended: stopped, or its interface is gone.
@@ -196,6 +199,7 @@ impl Turning {
                 }
                 Output::Forget(id) => self.upstream.forget(id),
                 Output::Alert(alert) => events(Event::Alert(alert)),
+                Output::Mistake(host) => events(Event::Mistake(host)),
                 Output::Wait { deadline, .. } => {
                     return deadline.map(|deadline| deadline.saturating_duration_since(now));
                 }
@@ -236,10 +240,23 @@ impl Turning {
                     self.engine.handle_ready(id, true, true, &mut self.sockets, wall, now);
                 }
             }
-            Some(Happened::Ready { id, readable, writable }) => {
+            Some(Happened::Ready { id, readable, writable, failed }) => {
+                if failed {
+                    self.complaints(id);
+                }
                 self.engine.handle_ready(id, readable, writable, &mut self.sockets, wall, now);
             }
             None => {}
+        }
+    }
+
+    /// Tells the engine what the network says about what a socket sent.
+    fn complaints(&mut self, id: SocketId) {
+        for _ in 0..COMPLAINTS_A_TURN {
+            let Some(complaint) = self.sockets.complaint(id) else { return };
+            let (wall, now) = (self.clock.wall(), self.clock.now());
+            let crate::net::Complaint { to, from, why, sent } = complaint;
+            self.engine.handle_unreachable(id, to, from, why, &sent, &mut self.sockets, wall, now);
         }
     }
 
@@ -297,3 +314,4 @@ const FIRST_UPSTREAM: usize = 2;
 /// So that answers and commands are not kept waiting by a flood.
 const PACKETS_A_TURN: usize = 256;
 const ANSWERS_A_TURN: usize = 16;
+const COMPLAINTS_A_TURN: usize = 16;

@@ -183,13 +183,6 @@ impl Tcp {
         [starved, self.flows.next_due()].into_iter().flatten().min()
     }
 
-    /// Ends all, telling the applications.
-    pub(crate) fn clear(&mut self, cx: &mut Cx<'_>) {
-        while let Some(slot) = self.flows.oldest() {
-            self.end(slot, cx);
-        }
-    }
-
     /// Deals with a connection, then does what its fate asks for; returns that.
     fn with(
         &mut self,
