@@ -17,6 +17,7 @@ use bartizan_indicators::{IndicatorFile, TenantFile};
 use bartizan_model::{Alert, Policy};
 use serde::{Deserialize, Serialize};
 
+use crate::ask::{AskSocket, PassAsk};
 use crate::clock::Clock;
 use crate::courier::Courier;
 use crate::indicators::HeldFiles;
@@ -85,6 +86,7 @@ pub struct Device {
 enum Event {
     Tunnel(tunnel::Event),
     Courier(Outcome),
+    Asked(PassAsk),
     Stop,
 }
 
@@ -154,6 +156,12 @@ impl Device {
         })
         .context("cannot start the courier")?;
 
+        let to_control = sender.clone();
+        let asks = AskSocket::open(&setup.state_dir, move |ask| {
+            let _ = to_control.send(Event::Asked(ask));
+        })
+        .inspect_err(|error| tracing::warn!(error = %error, "nobody can ask this device"));
+
         let mut control = Control {
             sync: Sync::new(held, random::octets(), clock.now()),
             clock,
@@ -171,8 +179,10 @@ impl Device {
             last_contact_ms: 0,
             problem: None,
             shown: None,
+            _asks: asks.ok(),
         };
         control.tunnel.tell(Command::Policy(policy));
+        control.tunnel.tell(Command::Passes(control.state.passes()));
         control.take(indicators.map(Box::new), tenant.map(Box::new));
         for alert in control.spool.waiting().context("cannot read the waiting alerts")? {
             control.queue(alert);
@@ -224,6 +234,8 @@ struct Control {
     last_contact_ms: u64,
     problem: Option<String>,
     shown: Option<Status>,
+    /// Taken down with the rest.
+    _asks: Option<AskSocket>,
 }
 
 impl Control {
@@ -250,7 +262,13 @@ impl Control {
                     self.show();
                     return ended.context("the tunnel has ended");
                 }
+                Ok(Event::Tunnel(tunnel::Event::Passes(passes))) => {
+                    if let Err(error) = self.state.keep_passes(&passes) {
+                        tracing::warn!(error = %error, "passed warnings end with this program");
+                    }
+                }
                 Ok(Event::Courier(outcome)) => self.told(outcome),
+                Ok(Event::Asked(ask)) => self.tunnel.tell(Command::Pass(ask)),
                 Ok(Event::Stop) => self.tunnel.tell(Command::Stop),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),

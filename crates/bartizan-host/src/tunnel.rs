@@ -14,12 +14,14 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bartizan_engine::passes::{Pass, Passes};
 use bartizan_engine::{Engine, EngineConfig, Output, Stats, UpstreamFailed};
 use bartizan_indicators::{IndicatorFile, TenantFile};
 use bartizan_model::{Alert, Policy, ProtectionState};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use crate::ask::PassAsk;
 use crate::clock::Clock;
 use crate::random;
 pub use crate::upstream::Route;
@@ -34,6 +36,10 @@ pub(crate) enum Command {
     Tenant(Box<TenantFile>),
     /// Use this policy from now on.
     Policy(Policy),
+    /// Let these go on, who were let go on before.
+    Passes(Passes),
+    /// Decide whether a person may go on.
+    Pass(PassAsk),
     /// End.
     Stop,
 }
@@ -50,6 +56,8 @@ pub(crate) struct Snapshot {
 pub(crate) enum Event {
     /// To be put on disk, then queued.
     Alert(Alert),
+    /// To be put on disk in place of the ones before.
+    Passes(Vec<Pass>),
     /// The protection state is another than it was, or a file turned out to be damaged; see the snapshot.
     Protection,
     /// The tunnel has ended: stopped, or its interface is gone.
@@ -171,6 +179,7 @@ impl Turning {
                 }
                 Output::Forget(id) => self.upstream.forget(id),
                 Output::Alert(alert) => events(Event::Alert(alert)),
+                Output::Passes(passes) => events(Event::Passes(passes)),
                 Output::Wait { deadline, .. } => {
                     return deadline.map(|deadline| deadline.saturating_duration_since(now));
                 }
@@ -215,6 +224,12 @@ impl Turning {
                 Ok(Command::Indicators(file)) => self.engine.handle_indicators(*file),
                 Ok(Command::Tenant(file)) => self.engine.handle_tenant_file(*file),
                 Ok(Command::Policy(policy)) => self.engine.handle_policy(policy),
+                Ok(Command::Passes(passes)) => self.engine.restore_passes(passes),
+                Ok(Command::Pass(PassAsk { name, reply })) => {
+                    let (wall, now) = (self.clock.wall(), self.clock.now());
+                    // Whoever asked may have gone; the pass is granted all the same.
+                    let _ = reply.send(self.engine.handle_pass(&name, wall, now));
+                }
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return true,
                 Err(TryRecvError::Empty) => return false,
             }
