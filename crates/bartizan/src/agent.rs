@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use bartizan_agent::{ReportArgs, RunArgs};
+use bartizan_agent::{PassArgs, ReportArgs, RunArgs};
 
 use crate::out;
 
@@ -22,6 +22,8 @@ pub(crate) enum AgentCommand {
     },
     /// Tell the organization that a site is blocked by mistake, or unsafe and not blocked
     Report(ReportArgs),
+    /// Go on to a site that this device warns of; the organization is told
+    Pass(PassArgs),
 }
 
 pub(crate) fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
@@ -32,6 +34,7 @@ pub(crate) fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
         }
         AgentCommand::Status { state, json } => status(&state, json)?,
         AgentCommand::Report(args) => report(&args)?,
+        AgentCommand::Pass(args) => pass(&args)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -87,6 +90,21 @@ fn report(args: &ReportArgs) -> anyhow::Result<()> {
             if sent.report.comment.is_empty() { "none".into() } else { sent.report.comment },
         ),
     ]);
+    Ok(())
+}
+
+fn pass(args: &PassArgs) -> anyhow::Result<()> {
+    let passed = bartizan_agent::pass(args)?;
+    let by = match passed.feed {
+        Some(feed) => format!("{}, by the feed {feed}", passed.entry),
+        None => format!("{}, by the organization itself", passed.entry),
+    };
+    let hours = match passed.hours {
+        1 => "1 hour".to_owned(),
+        hours => format!("{hours} hours"),
+    };
+    show([("Site", passed.host), ("Listed", by), ("Passed for", hours)]);
+    out::note("The organization is told that this warning was passed");
     Ok(())
 }
 
