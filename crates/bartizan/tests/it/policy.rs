@@ -12,14 +12,27 @@ fn the_command_line_shows_the_policy_and_changes_what_is_named() {
     let world = World::new();
     let portal = PortalProcess::start(&world.data(), &[]);
     let (well, said) = policy(&world, &[]);
-    for line in ["Version              1", "Mode                 dns", "Check-in every       900 s"] {
+    for line in ["Version              1", "Mode                 dns", "Check-in every       900 s"]
+    {
         assert!(well && said.lines().any(|said| said == line), "{line}: {said}");
     }
-    let changes =
-        ["--mode", "tunnel", "--warn-pass-hours", "1", "--strip-ech", "on", "--checkin-interval-s", "60"];
+    let changes = [
+        "--mode",
+        "tunnel",
+        "--warn-pass-hours",
+        "1",
+        "--strip-ech",
+        "on",
+        "--checkin-interval-s",
+        "60",
+    ];
     let (well, said) = policy(&world, &changes);
     assert!(well && said.contains("Saved as version 2"), "{said}");
-    for line in ["Mode                 tunnel", "Warnings passed      for 1 hour", "Strip ECH            on"] {
+    for line in [
+        "Mode                 tunnel",
+        "Warnings passed      for 1 hour",
+        "Strip ECH            on",
+    ] {
         assert!(said.lines().any(|said| said == line), "{line}: {said}");
     }
     let (_, said) = policy(&world, &changes);
@@ -27,7 +40,10 @@ fn the_command_line_shows_the_policy_and_changes_what_is_named() {
     let (_, said) = policy(&world, &["--json"]);
     let json: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!((&json["version"], &json["mode"]), (&2.into(), &"tunnel".into()));
-    assert_eq!((&json["dns"]["strip_ech"], &json["dns"]["block_encrypted_dns"]), (&true.into(), &false.into()));
+    assert_eq!(
+        (&json["dns"]["strip_ech"], &json["dns"]["block_encrypted_dns"]),
+        (&true.into(), &false.into())
+    );
     for (wrong, expected) in [
         (["--mode", "later"], "it is tunnel, dns, filter or off"),
         (["--strip-ech", "yes"], "it is on or off"),
