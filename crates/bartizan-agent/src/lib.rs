@@ -21,7 +21,7 @@ use bartizan_contract::enroll::{EnrollmentToken, Platform};
 use bartizan_contract::report::kind;
 use bartizan_host::portal::portal_url;
 use bartizan_host::tunnel::{Framing, Route};
-use bartizan_host::{Device, Sent, Setup, Status};
+use bartizan_host::{Device, Passed, Sent, Setup, Status};
 pub use forward::{ForwardArgs, forward};
 pub use http::UreqHttp;
 pub use iproute::ip;
@@ -73,6 +73,17 @@ pub struct ReportArgs {
     /// Certificates to trust for the portal, as PEM
     #[arg(long, value_name = "FILE", default_value = "/etc/ssl/certs/ca-certificates.crt")]
     pub ca: PathBuf,
+}
+
+/// Which warning to pass, and on which device.
+#[derive(Clone, Debug, clap::Args)]
+pub struct PassArgs {
+    /// The site to go on to: a name; of a URL only the host counts
+    #[arg(value_name = "NAME_OR_URL")]
+    pub site: String,
+    /// Folder of the device's files
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/bartizan")]
+    pub state: PathBuf,
 }
 
 /// Runs a device until SIGINT or SIGTERM, or until its tunnel is gone.
@@ -144,6 +155,14 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<Sent> {
     let http = Box::new(UreqHttp::new(&args.ca)?);
     let kind = if args.is_unsafe { kind::UNSAFE } else { kind::FALSE_POSITIVE };
     bartizan_host::report(&args.state, http, &args.site, kind, &args.comment)
+}
+
+/// Asks the running agent to let a person go on to a site that it warns of.
+///
+/// # Errors
+/// No agent runs there, or it does not let them; for people to read.
+pub fn pass(args: &PassArgs) -> anyhow::Result<Passed> {
+    bartizan_host::pass(&args.state, &args.site)
 }
 
 /// What this machine is.

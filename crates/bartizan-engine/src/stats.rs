@@ -41,8 +41,6 @@ pub struct Stats {
     pub dropped_malformed: u64,
     /// Fragments of packets.
     pub dropped_fragment: u64,
-    /// Packets that are not DNS to one of the resolvers.
-    pub dropped_not_dns: u64,
     /// Questions given up for a younger one.
     pub dropped_table_full: u64,
     /// Packets and answers that came before the host had taken what was to be done.
@@ -61,7 +59,6 @@ impl Stats {
     pub fn dropped(&self) -> u64 {
         self.dropped_malformed
             + self.dropped_fragment
-            + self.dropped_not_dns
             + self.dropped_table_full
             + self.dropped_not_drained
     }

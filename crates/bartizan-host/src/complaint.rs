@@ -48,17 +48,13 @@ pub(crate) fn take(socket: &UdpSocket) -> Option<Complaint> {
     let len = message.bytes;
     let mut said = None;
     for control in message.cmsgs().ok()? {
-        said = match control {
-            ControlMessageOwned::Ipv4RecvErr(error, by) => {
-                let by =
-                    by.map(|by| IpAddr::from(Ipv4Addr::from(u32::from_be(by.sin_addr.s_addr))));
-                Some((false, error, by))
-            }
-            ControlMessageOwned::Ipv6RecvErr(error, by) => {
-                Some((true, error, by.map(|by| IpAddr::from(Ipv6Addr::from(by.sin6_addr.s6_addr)))))
-            }
-            _ => said,
-        };
+        if let ControlMessageOwned::Ipv4RecvErr(error, by) = control {
+            let by = by.map(|by| IpAddr::from(Ipv4Addr::from(u32::from_be(by.sin_addr.s_addr))));
+            said = Some((false, error, by));
+        } else if let ControlMessageOwned::Ipv6RecvErr(error, by) = control {
+            let by = by.map(|by| IpAddr::from(Ipv6Addr::from(by.sin6_addr.s6_addr)));
+            said = Some((true, error, by));
+        }
     }
     let (is_v6, error, by) = said?;
     let why = if error.ee_errno == nix::errno::Errno::EMSGSIZE as u32 {
@@ -67,7 +63,7 @@ pub(crate) fn take(socket: &UdpSocket) -> Option<Complaint> {
         Unreachable::from_code(is_v6, error.ee_type, error.ee_code, error.ee_info)?
     };
     let sent = sent.get(..len).unwrap_or_default().to_vec();
-    Some(Complaint { to, from: by.unwrap_or(to.ip()), why, sent })
+    Some(Complaint { to, from: by.unwrap_or_else(|| to.ip()), why, sent })
 }
 
 /// See above.

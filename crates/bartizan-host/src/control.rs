@@ -17,6 +17,7 @@ use bartizan_indicators::{IndicatorFile, TenantFile};
 use bartizan_model::{Alert, Policy};
 use serde::{Deserialize, Serialize};
 
+use crate::ask::{AskSocket, PassAsk};
 use crate::clock::Clock;
 use crate::courier::Courier;
 use crate::indicators::HeldFiles;
@@ -87,6 +88,7 @@ pub struct Device {
 enum Event {
     Tunnel(tunnel::Event),
     Courier(Outcome),
+    Asked(PassAsk),
     Stop,
 }
 
@@ -157,6 +159,12 @@ impl Device {
         })
         .context("cannot start the courier")?;
 
+        let to_control = sender.clone();
+        let asks = AskSocket::open(&setup.state_dir, move |ask| {
+            let _ = to_control.send(Event::Asked(ask));
+        })
+        .inspect_err(|error| tracing::warn!(error = %error, "nobody can ask this device"));
+
         let mut control = Control {
             sync: Sync::new(held, random::octets(), clock.now()),
             clock,
@@ -174,8 +182,10 @@ impl Device {
             last_contact_ms: 0,
             problem: None,
             shown: None,
+            _asks: asks.ok(),
         };
         control.tunnel.tell(Command::Policy(policy));
+        control.tunnel.tell(Command::Passes(control.state.passes()));
         control.take(indicators.map(Box::new), tenant.map(Box::new));
         for alert in control.spool.waiting().context("cannot read the waiting alerts")? {
             control.queue(alert);
@@ -227,6 +237,8 @@ struct Control {
     last_contact_ms: u64,
     problem: Option<String>,
     shown: Option<Status>,
+    /// Taken down with the rest.
+    _asks: Option<AskSocket>,
 }
 
 impl Control {
@@ -248,12 +260,19 @@ impl Control {
             });
             match events.recv_timeout(pause) {
                 Ok(Event::Tunnel(tunnel::Event::Alert(alert))) => self.alert(alert),
+                Ok(Event::Tunnel(tunnel::Event::Mistake(host))) => self.courier.send_mistake(host),
                 Ok(Event::Tunnel(tunnel::Event::Protection)) => self.look(),
                 Ok(Event::Tunnel(tunnel::Event::Ended(ended))) => {
                     self.show();
                     return ended.context("the tunnel has ended");
                 }
+                Ok(Event::Tunnel(tunnel::Event::Passes(passes))) => {
+                    if let Err(error) = self.state.keep_passes(&passes) {
+                        tracing::warn!(error = %error, "passed warnings end with this program");
+                    }
+                }
                 Ok(Event::Courier(outcome)) => self.told(outcome),
+                Ok(Event::Asked(ask)) => self.tunnel.tell(Command::Pass(ask)),
                 Ok(Event::Stop) => self.tunnel.tell(Command::Stop),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),

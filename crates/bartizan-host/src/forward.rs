@@ -82,7 +82,7 @@ impl Forwarder {
         for event in &self.events {
             match event {
                 Event::Ended(ended) => return ended,
-                Event::Alert(_) | Event::Protection => {}
+                Event::Alert(_) | Event::Mistake(_) | Event::Passes(_) | Event::Protection => {}
             }
         }
         Ok(())

@@ -7,12 +7,13 @@
 //!   puts alerts on disk ([`spool`]) before they are queued;
 //! - **courier** ([`courier`]) does one blocking conversation with the portal at a time ([`portal`]).
 //!
-//! Beside them, [`report()`] sends what a person says about a site, whether or not a device runs.
+//! A fourth waits for what a person at the device asks ([`pass()`]). Beside them, [`report()`] sends what a person says about a site, whether or not a device runs.
 //!
 //! Works over any file descriptor that gives and takes one IP packet a call: a Linux TUN, an iOS utun,
 //! or one end of a socket pair. What differs by system, such as opening the TUN and speaking HTTP, is
 //! given from outside ([`Setup`]).
 
+mod ask;
 pub mod clock;
 mod complaint;
 pub mod control;
@@ -29,6 +30,7 @@ pub mod state;
 pub mod tunnel;
 mod upstream;
 
+pub use ask::{Passed, pass};
 pub use control::{Device, Setup, Status};
 pub use forward::{Counters, Forward, Forwarder};
 pub use report::{Sent, report};

@@ -73,8 +73,8 @@ struct Connection {
 pub(crate) enum Happened {
     /// It was connected, or cannot be.
     Connected(SocketId, Result<(), ConnectError>),
-    /// It can be read or written.
-    Ready { id: SocketId, readable: bool, writable: bool },
+    /// It can be read or written; the network may have to say something about what was sent.
+    Ready { id: SocketId, readable: bool, writable: bool, failed: bool },
 }
 
 impl Sockets {

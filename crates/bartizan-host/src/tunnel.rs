@@ -14,12 +14,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bartizan_engine::net::SocketId;
+use bartizan_engine::passes::{Pass, Passes};
 use bartizan_engine::{Engine, EngineConfig, Output, Stats, TunnelStats, UpstreamFailed};
 use bartizan_indicators::{IndicatorFile, TenantFile};
 use bartizan_model::{Alert, DomainName, Policy, ProtectionState};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use crate::ask::PassAsk;
 use crate::clock::Clock;
 use crate::net::{Exit, Happened, Sockets, is_spliced};
 pub use crate::packets::Framing;
@@ -37,6 +39,10 @@ pub(crate) enum Command {
     Tenant(Box<TenantFile>),
     /// Use this policy from now on.
     Policy(Policy),
+    /// Let these go on, who were let go on before.
+    Passes(Passes),
+    /// Decide whether a person may go on.
+    Pass(PassAsk),
     /// End.
     Stop,
 }
@@ -57,6 +63,8 @@ pub(crate) enum Event {
     Alert(Alert),
     /// A person says that this host is stopped by mistake.
     Mistake(DomainName),
+    /// To be put on disk in place of the ones before.
+    Passes(Vec<Pass>),
     /// The protection state is another than it was, or a file turned out to be damaged; see the snapshot.
     Protection,
     /// The tunnel has ended: stopped, or its interface is gone.
@@ -200,6 +208,7 @@ impl Turning {
                 Output::Forget(id) => self.upstream.forget(id),
                 Output::Alert(alert) => events(Event::Alert(alert)),
                 Output::Mistake(host) => events(Event::Mistake(host)),
+                Output::Passes(passes) => events(Event::Passes(passes)),
                 Output::Wait { deadline, .. } => {
                     return deadline.map(|deadline| deadline.saturating_duration_since(now));
                 }
@@ -278,6 +287,12 @@ impl Turning {
                 Ok(Command::Indicators(file)) => self.engine.handle_indicators(*file),
                 Ok(Command::Tenant(file)) => self.engine.handle_tenant_file(*file),
                 Ok(Command::Policy(policy)) => self.engine.handle_policy(policy),
+                Ok(Command::Passes(passes)) => self.engine.restore_passes(passes),
+                Ok(Command::Pass(PassAsk { name, reply })) => {
+                    let (wall, now) = (self.clock.wall(), self.clock.now());
+                    // Whoever asked may have gone; the pass is granted all the same.
+                    let _ = reply.send(self.engine.handle_pass(&name, wall, now));
+                }
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return true,
                 Err(TryRecvError::Empty) => return false,
             }

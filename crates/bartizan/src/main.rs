@@ -16,6 +16,8 @@ mod feed_admin;
 mod feeds;
 mod out;
 #[cfg(feature = "portal")]
+mod policy_admin;
+#[cfg(feature = "portal")]
 mod portal;
 #[cfg(feature = "portal")]
 mod stopwatch;

@@ -188,7 +188,7 @@ impl Datagrams {
 
     /// Takes in what the network says about something that was sent to `to`.
     pub(crate) fn handle_error(
-        &mut self,
+        &self,
         id: SocketId,
         to: SocketAddr,
         from: IpAddr,

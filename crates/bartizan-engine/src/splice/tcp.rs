@@ -204,10 +204,10 @@ impl Tcp {
                 if !owed && flow.is(Mark::OWES_ACK) {
                     self.owing.push(slot);
                 }
-                match fate {
-                    Fate::Again if flow.enlist() => self.ready.push_back(slot),
-                    Fate::Starved if flow.enlist() => self.starved.push_back(slot),
-                    _ => {}
+                if fate == Fate::Again && flow.enlist() {
+                    self.ready.push_back(slot);
+                } else if fate == Fate::Starved && flow.enlist() {
+                    self.starved.push_back(slot);
                 }
                 self.schedule(slot);
             }

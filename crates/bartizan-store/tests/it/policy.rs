@@ -97,12 +97,13 @@ fn back_to_the_fourth_step() -> String {
              policy_version, indicator_epoch, queries, blocked, dropped, alerts_lost",
         ),
     ] {
-        let begin = base.find(&format!("CREATE TABLE {table} (")).unwrap();
-        let created = base[begin..].split_inclusive(';').next().unwrap();
+        let create = format!("CREATE TABLE {table} (");
+        let (_, rest) = base.split_once(&create).unwrap();
+        let (columns_and_checks, _) = rest.split_once(';').unwrap();
         batch += &format!(
             "CREATE TEMP TABLE kept AS SELECT {columns} FROM {table};
              DROP TABLE {table};
-             {created}
+             {create}{columns_and_checks};
              INSERT INTO {table} ({columns}) SELECT {columns} FROM kept;
              DROP TABLE kept;\n"
         );

@@ -12,6 +12,8 @@ mod feed;
 #[cfg(test)]
 mod own_indicators;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod recovery;
 #[cfg(test)]
 mod report;
