@@ -50,6 +50,7 @@ pub fn forward(
     ]);
     let mut signals = signals.context("cannot listen for signals")?;
     raise_limits();
+    allow_echoes();
     let (packets, framing) = open(&args)?;
     let route = Route { uplink: args.uplink, mark: args.mark, ..Route::default() };
     let forwarder = Forwarder::start(Forward { packets, framing, route, indicators })
@@ -107,5 +108,16 @@ pub(crate) fn raise_limits() {
     }
 }
 
+/// Echoes go by sockets that the kernel gives to no group unless it is told to (icmp(7), `ping_group_range`); most
+/// distributions tell it. What somebody has allowed already stays.
+pub(crate) fn allow_echoes() {
+    let allowed = std::fs::read_to_string(PING_GROUPS);
+    let nobody = allowed.is_ok_and(|groups| groups.split_whitespace().eq(["1", "0"]));
+    if nobody && let Err(error) = std::fs::write(PING_GROUPS, "0 0") {
+        tracing::warn!(error = %error, "cannot send echoes: set net.ipv4.ping_group_range");
+    }
+}
+
+const PING_GROUPS: &str = "/proc/sys/net/ipv4/ping_group_range";
 /// The kernel's 500 packets are less than a burst of eight connections.
 const TX_QUEUE: &str = "5000";

@@ -153,8 +153,8 @@ pub enum Close {
     Reset,
 }
 
-/// The tunnel's own address, from which it says that a packet's hop limit is used up. Of the range for tests of network
-/// devices (RFC 2544), which nobody else routes.
-pub const TUNNEL_V4: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+/// From whom the engine says that a packet's hop limit is used up. Beside the interface's own address, from which a system
+/// takes nothing by the interface; of the range for tests of network devices (RFC 2544), which nobody else routes.
+pub const TUNNEL_V4: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
 /// See [`TUNNEL_V4`]; a unique local address (RFC 4193).
-pub const TUNNEL_V6: Ipv6Addr = Ipv6Addr::new(0xfd62, 0x6172, 0x7469, 0, 0, 0, 0, 1);
+pub const TUNNEL_V6: Ipv6Addr = Ipv6Addr::new(0xfd62, 0x6172, 0x7469, 0, 0, 0, 0, 2);
