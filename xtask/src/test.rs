@@ -90,7 +90,7 @@ fn tests(skipped: &[(&str, String)]) -> Done {
 }
 
 /// Where feeds of real size are, which are not ours to bring along.
-fn feeds() -> Option<PathBuf> {
+pub(crate) fn feeds() -> Option<PathBuf> {
     let named = std::env::var_os("BARTIZAN_TEST_DATA").map(PathBuf::from);
     let folder = named.unwrap_or_else(|| root().join("../shared/data"));
     folder.join("dev/phishing-domains.tsv.zst").is_file().then_some(folder)
