@@ -21,7 +21,8 @@ for place in "$app" "$eng" "$srv"; do
         net.core.somaxconn=16384 \
         net.ipv4.tcp_max_syn_backlog=16384 \
         net.ipv4.conf.all.rp_filter=0 \
-        net.ipv4.conf.default.rp_filter=0
+        net.ipv4.conf.default.rp_filter=0 \
+        net.ipv6.conf.default.accept_dad=0
 done
 
 join() { # namespace, interface, its IPv4, its IPv6, the other namespace, interface, IPv4, IPv6
@@ -42,7 +43,7 @@ ip netns exec "$srv" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwardi
 ip -n "$srv" route add unreachable 203.0.113.0/24
 ip -n "$srv" route add unreachable 2001:db8:bad::/48
 ip -n "$srv" address add 192.0.2.1/24 dev srv0
-ip -n "$srv" address add 2001:db8:2::1/64 dev srv0 nodad
+ip -n "$srv" address add 2001:db8:2::1/64 dev srv0 nodad preferred_lft 0
 ip -n "$eng" route add default via 192.0.2.1
 ip -n "$eng" route add default via 2001:db8:2::1
 
