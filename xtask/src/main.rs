@@ -5,6 +5,7 @@
 
 mod assets;
 mod bench;
+mod bench_forward;
 mod packages;
 mod test;
 mod tidy;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "bench" => bench::run(rest),
         "tidy" => tidy::run(),
+        "load" => bench_forward::load::run(rest),
         "assets" => assets::build(),
         _ => {
             say(HELP);
@@ -88,7 +90,9 @@ fn say(text: &str) {
 
 const HELP: &str = "\
 cargo xtask demo [OPTIONS]      build in release mode and run `bartizan demo`
-cargo xtask test [--fast]       run every check and test; --fast leaves out namespaces and browsers
+cargo xtask test [--fast|--all] run every check and test; --fast leaves out namespaces and browsers,
+                                --all moves a gigabyte where otherwise some megabytes do
 cargo xtask bench [BENCH]       measure: figures, indicators; without a name, both
+cargo xtask bench forward       measure the tunnel beside other programs, as root
 cargo xtask tidy                check the rules that no compiler checks
 cargo xtask assets              build the console's assets from npm";

@@ -75,7 +75,7 @@ fn sudo_asks_nothing() -> bool {
 
 fn apt(sudo: &[&str], arguments: &[&str]) -> Done {
     let mut words = sudo.to_vec();
-    words.extend(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+    words.extend(["env", "DEBIAN_FRONTEND=noninteractive", "sh", "-c", WITHOUT_SERVICES, "apt-get"]);
     words.extend(arguments);
     let Some((program, rest)) = words.split_first() else { return Ok(()) };
     run(Command::new(program).args(rest).stdin(Stdio::null()).stdout(Stdio::null()))
@@ -85,3 +85,14 @@ fn quiet(command: &mut Command) -> bool {
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
+
+/// Runs apt-get while no package may start its service: what is wanted here are programs.
+const WITHOUT_SERVICES: &str = r#"
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' > "$policy"
+    chmod 755 "$policy"
+fi
+apt-get "$@"
+"#;

@@ -5,6 +5,8 @@ mod browser;
 #[cfg(test)]
 mod feeds;
 #[cfg(test)]
+mod forward;
+#[cfg(test)]
 mod netns;
 #[cfg(test)]
 mod simulated;
