@@ -20,7 +20,7 @@ use bartizan_contract::enroll::{EnrollmentToken, Platform};
 use bartizan_contract::report::kind;
 use bartizan_host::portal::portal_url;
 use bartizan_host::tunnel::Route;
-use bartizan_host::{Device, Sent, Setup, Status};
+use bartizan_host::{Device, Packets, Sent, Setup, Status};
 pub use http::UreqHttp;
 pub use iproute::ip;
 
@@ -100,7 +100,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
         portal_url,
         enrollment_token,
         platform: platform(),
-        packets,
+        packets: Packets::Plain(packets),
         resolvers,
         route: Route { resolvers: BTreeMap::new(), uplink },
         http,

@@ -4,7 +4,6 @@
 //! to disk here before anything else knows of them, and this thread never waits for the network.
 
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -20,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Clock;
 use crate::courier::Courier;
 use crate::indicators::HeldFiles;
+use crate::packets::Packets;
 use crate::portal::{Enrollment, Http, Job, News, Outcome, PortalClient};
 use crate::random;
 use crate::spool::Spool;
@@ -36,8 +36,8 @@ pub struct Setup {
     pub enrollment_token: Option<EnrollmentToken>,
     /// What to tell the portal about the device.
     pub platform: Platform,
-    /// Gives and takes one IP packet a call.
-    pub packets: OwnedFd,
+    /// Where packets come from and go to.
+    pub packets: Packets,
     /// The addresses, as applications know them, whose questions come through `packets`.
     pub resolvers: Vec<IpAddr>,
     /// Where the resolvers really are.

@@ -9,21 +9,25 @@
 //!
 //! Beside them, [`report()`] sends what a person says about a site, whether or not a device runs.
 //!
-//! Works over any file descriptor that gives and takes one IP packet a call: a Linux TUN, an iOS utun,
-//! or one end of a socket pair. What differs by system, such as opening the TUN and speaking HTTP, is
+//! Works over any file descriptor that gives and takes one IP packet a call ([`Packets`]): a Linux TUN, an iOS
+//! utun, or one end of a socket pair. What differs by system, such as opening the TUN and speaking HTTP, is
 //! given from outside ([`Setup`]).
 
 pub mod clock;
 pub mod control;
 mod courier;
 mod indicators;
+mod packets;
 pub mod portal;
 mod random;
 mod report;
 pub mod spool;
 pub mod state;
 pub mod tunnel;
+mod uplink;
 mod upstream;
+pub mod utun;
 
 pub use control::{Device, Setup, Status};
+pub use packets::Packets;
 pub use report::{Sent, report};

@@ -5,10 +5,9 @@
 //! - One bad packet, a full queue or a failing socket never ends the loop; only [`Command::Stop`] or a
 //!   tunnel that is gone does, and then the system routes around it.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex};
@@ -21,6 +20,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::clock::Clock;
+use crate::packets::Packets;
 use crate::random;
 pub use crate::upstream::Route;
 use crate::upstream::Upstream;
@@ -66,14 +66,13 @@ pub(crate) struct Tunnel {
 impl Tunnel {
     /// Starts the thread over a descriptor that gives and takes one IP packet a call.
     pub(crate) fn start(
-        packets: OwnedFd,
+        packets: Packets,
         resolvers: Vec<IpAddr>,
         route: Route,
         clock: Clock,
         events: impl Fn(Event) + Send + 'static,
     ) -> io::Result<Self> {
-        let packets = File::from(packets);
-        rustix::io::ioctl_fionbio(&packets, true)?;
+        packets.set_nonblocking()?;
         let poll = Poll::new()?;
         poll.registry().register(&mut SourceFd(&packets.as_raw_fd()), TUN, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
@@ -82,7 +81,7 @@ impl Tunnel {
             Engine::new(EngineConfig { resolvers, mtu: MTU }, random::octets(), clock.now());
         let snapshot = Arc::new(Mutex::new(snapshot_of(&engine)));
         let mut turning = Turning {
-            packets,
+            packets: Arc::new(packets),
             engine,
             upstream: Upstream::new(route, FIRST_UPSTREAM),
             clock,
@@ -116,7 +115,7 @@ impl Tunnel {
 }
 
 struct Turning {
-    packets: File,
+    packets: Arc<Packets>,
     engine: Engine,
     upstream: Upstream,
     clock: Clock,
@@ -160,7 +159,7 @@ impl Turning {
             let (wall, now) = (self.clock.wall(), self.clock.now());
             match self.engine.poll_output(wall, now) {
                 // A full queue drops, as a network does; writing into a tunnel knows no waiting.
-                Output::Packet(packet) => drop((&self.packets).write(&packet)),
+                Output::Packet(packet) => drop(self.packets.write(&packet)),
                 Output::Ask { id, resolver, transport, query } => {
                     if let Err(error) =
                         self.upstream.ask(id, resolver, transport, &query, self.poll.registry())
@@ -181,20 +180,11 @@ impl Turning {
     /// Reads what is there, up to a bound; returns whether there may be more.
     fn read_packets(&mut self, events: &impl Fn(Event)) -> io::Result<bool> {
         let mut buffer = [0; 65_535];
-        for _ in 0..PACKETS_A_TURN {
-            match (&self.packets).read(&mut buffer) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(length) => {
-                    let packet = buffer.get(..length).unwrap_or_default();
-                    self.engine.handle_packet(packet, self.clock.wall(), self.clock.now());
-                    let _ = self.drain(events);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
+        let packets = Arc::clone(&self.packets);
+        packets.read_batch(&mut buffer, PACKETS_A_TURN, |packet| {
+            self.engine.handle_packet(packet, self.clock.wall(), self.clock.now());
+            let _ = self.drain(events);
+        })
     }
 
     /// Takes answers from a resolver's socket until it has none.
