@@ -5,6 +5,7 @@
 
 mod assets;
 mod bench;
+mod ios;
 mod packages;
 mod test;
 mod tidy;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         "demo" => demo(rest),
         "test" => test::run(rest),
         "bench" => bench::run(rest),
+        "ios" => ios::build(),
         "tidy" => tidy::run(),
         "assets" => assets::build(),
         _ => {
@@ -90,5 +92,6 @@ const HELP: &str = "\
 cargo xtask demo [OPTIONS]      build in release mode and run `bartizan demo`
 cargo xtask test [--fast]       run every check and test; --fast leaves out namespaces and browsers
 cargo xtask bench [BENCH]       measure: figures, indicators; without a name, both
+cargo xtask ios                 build the device as a static library for iPhones, on Debian 12
 cargo xtask tidy                check the rules that no compiler checks
 cargo xtask assets              build the console's assets from npm";
