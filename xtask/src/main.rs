@@ -6,6 +6,7 @@
 mod assets;
 mod bench;
 mod bench_forward;
+mod ios;
 mod packages;
 mod test;
 mod tidy;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         "demo" => demo(rest),
         "test" => test::run(rest),
         "bench" => bench::run(rest),
+        "ios" => ios::build(),
         "tidy" => tidy::run(),
         "load" => bench_forward::load::run(rest),
         "assets" => assets::build(),
@@ -94,5 +96,6 @@ cargo xtask test [--fast|--all] run every check and test; --fast leaves out name
                                 --all moves a gigabyte where otherwise some megabytes do
 cargo xtask bench [BENCH]       measure: figures, indicators; without a name, both
 cargo xtask bench forward       measure the tunnel beside other programs, as root
+cargo xtask ios                 build the device as a static library for iPhones, on Debian 12
 cargo xtask tidy                check the rules that no compiler checks
 cargo xtask assets              build the console's assets from npm";

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::{Done, cargo, packages, root, say, shown, target, tidy};
+use crate::{Done, cargo, ios, packages, root, say, shown, target, tidy};
 
 pub(crate) fn run(arguments: &[String]) -> Done {
     let (fast, full) = match arguments {
@@ -31,6 +31,12 @@ pub(crate) fn run(arguments: &[String]) -> Done {
     })?;
     step("docs", docs)?;
     step("deny", deny)?;
+    if !fast {
+        match ios::possible() {
+            Ok(()) => step("ios", ios::build)?,
+            Err(reason) => say(&format!("skipped: the library for iPhones, because {reason}")),
+        }
+    }
     let skipped =
         if fast { vec![("slow", "--fast leaves them out".to_owned())] } else { real_things()? };
     step("test", || tests(&skipped, full))

@@ -1,12 +1,12 @@
 //! `agent forward`: the tunnel alone, on an interface that somebody else routes into.
 
 use std::net::IpAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use bartizan_host::tunnel::{Framing, MTU, Route};
-use bartizan_host::{Counters, Forward, Forwarder};
+use bartizan_host::tunnel::{MTU, Route};
+use bartizan_host::{Counters, Forward, Forwarder, Packets};
 use bartizan_indicators::IndicatorFile;
 
 use crate::iproute::ip;
@@ -51,9 +51,9 @@ pub fn forward(
     let mut signals = signals.context("cannot listen for signals")?;
     raise_limits();
     allow_echoes();
-    let (packets, framing) = open(&args)?;
+    let packets = open(&args)?;
     let route = Route { uplink: args.uplink, mark: args.mark, ..Route::default() };
-    let forwarder = Forwarder::start(Forward { packets, framing, route, indicators })
+    let forwarder = Forwarder::start(Forward { packets, route, indicators })
         .context("cannot start the tunnel")?;
 
     let (stop, counters) = (forwarder.stopper(), forwarder.counters());
@@ -73,7 +73,7 @@ pub fn forward(
     ended.with_context(|| format!("the tunnel over {} has ended", args.tun))
 }
 
-fn open(args: &ForwardArgs) -> anyhow::Result<(OwnedFd, Framing)> {
+fn open(args: &ForwardArgs) -> anyhow::Result<Packets> {
     let name = &args.tun;
     let device = tun_rs::DeviceBuilder::new()
         .name(name)
@@ -94,8 +94,7 @@ fn open(args: &ForwardArgs) -> anyhow::Result<(OwnedFd, Framing)> {
         ip(&[family, "address", "replace", address, "dev", name])?;
     }
     ip(&["link", "set", name, "mtu", &MTU.to_string(), "txqueuelen", TX_QUEUE, "up"])?;
-    let framing = if args.no_offload { Framing::Plain } else { Framing::Vnet };
-    Ok((packets, framing))
+    Ok(if args.no_offload { Packets::Plain(packets) } else { Packets::Vnet(packets) })
 }
 
 /// A connection takes a descriptor.

@@ -20,8 +20,8 @@ use anyhow::Context;
 use bartizan_contract::enroll::{EnrollmentToken, Platform};
 use bartizan_contract::report::kind;
 use bartizan_host::portal::portal_url;
-use bartizan_host::tunnel::{Framing, Route};
-use bartizan_host::{Device, Passed, Sent, Setup, Status};
+use bartizan_host::tunnel::Route;
+use bartizan_host::{Device, Packets, Passed, Sent, Setup, Status};
 pub use forward::{ForwardArgs, forward};
 pub use http::UreqHttp;
 pub use iproute::ip;
@@ -113,8 +113,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
         portal_url,
         enrollment_token,
         platform: platform(),
-        packets,
-        framing: Framing::Plain,
+        packets: Packets::Plain(packets),
         resolvers,
         route: Route { resolvers: BTreeMap::new(), uplink, mark: None },
         http,

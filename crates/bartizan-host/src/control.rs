@@ -4,7 +4,6 @@
 //! to disk here before anything else knows of them, and this thread never waits for the network.
 
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -21,11 +20,12 @@ use crate::ask::{AskSocket, PassAsk};
 use crate::clock::Clock;
 use crate::courier::Courier;
 use crate::indicators::HeldFiles;
+use crate::packets::Packets;
 use crate::portal::{Enrollment, Http, Job, News, Outcome, PortalClient};
 use crate::random;
 use crate::spool::Spool;
 use crate::state::{Identity, StateDir};
-use crate::tunnel::{self, Command, Framing, Route, Tunnel};
+use crate::tunnel::{self, Command, Route, Tunnel};
 
 /// What a device is started with.
 pub struct Setup {
@@ -37,10 +37,8 @@ pub struct Setup {
     pub enrollment_token: Option<EnrollmentToken>,
     /// What to tell the portal about the device.
     pub platform: Platform,
-    /// Gives and takes one IP packet a call.
-    pub packets: OwnedFd,
-    /// How packets stand in it.
-    pub framing: Framing,
+    /// Where packets come from and go to.
+    pub packets: Packets,
     /// The addresses, as applications know them, whose questions come through `packets`.
     pub resolvers: Vec<IpAddr>,
     /// Where the resolvers really are.
@@ -105,7 +103,6 @@ impl Device {
         let to_control = sender.clone();
         let tunnel = Tunnel::start(
             setup.packets,
-            setup.framing,
             setup.resolvers,
             setup.route,
             clock.clone(),

@@ -9,8 +9,8 @@
 //!
 //! A fourth waits for what a person at the device asks ([`pass()`]). Beside them, [`report()`] sends what a person says about a site, whether or not a device runs.
 //!
-//! Works over any file descriptor that gives and takes one IP packet a call: a Linux TUN, an iOS utun,
-//! or one end of a socket pair. What differs by system, such as opening the TUN and speaking HTTP, is
+//! Works over any file descriptor that gives and takes one IP packet a call ([`Packets`]): a Linux TUN, an iOS
+//! utun, or one end of a socket pair. What differs by system, such as opening the TUN and speaking HTTP, is
 //! given from outside ([`Setup`]).
 
 mod ask;
@@ -28,9 +28,13 @@ mod report;
 pub mod spool;
 pub mod state;
 pub mod tunnel;
+mod uplink;
 mod upstream;
+pub mod utun;
+mod vnet;
 
 pub use ask::{Passed, pass};
 pub use control::{Device, Setup, Status};
 pub use forward::{Counters, Forward, Forwarder};
+pub use packets::Packets;
 pub use report::{Sent, report};

@@ -7,6 +7,7 @@
 
 use std::io::{self, IoSliceMut, Read, Write};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use bartizan_engine::net::{
     Close, ConnectError, Net, Received, SendError, Sent, SocketId, SocketKind, TunnelPacket,
@@ -19,7 +20,8 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::complaint;
-use crate::packets::Outgoing;
+use crate::packets::Packets;
+use crate::uplink;
 
 /// How sockets leave the device.
 #[derive(Clone, Debug, Default)]
@@ -33,14 +35,11 @@ pub(crate) struct Exit {
 impl Exit {
     /// Makes a socket leave that way.
     pub(crate) fn apply(&self, socket: &Socket) -> io::Result<()> {
-        #[cfg(target_os = "linux")]
-        {
-            if let Some(uplink) = &self.uplink {
-                socket.bind_device(Some(uplink.as_bytes()))?;
-            }
-            if let Some(mark) = self.mark {
-                socket.set_mark(mark)?;
-            }
+        if let Some(interface) = &self.uplink {
+            uplink::bind(socket, interface)?;
+        }
+        if let Some(mark) = self.mark {
+            uplink::mark(socket, mark)?;
         }
         Ok(())
     }
@@ -48,7 +47,7 @@ impl Exit {
 
 /// All sockets of the splice.
 pub(crate) struct Sockets {
-    pub(crate) packets: Outgoing,
+    packets: Arc<Packets>,
     registry: Registry,
     exit: Exit,
     tcp: Vec<Option<Connection>>,
@@ -78,7 +77,7 @@ pub(crate) enum Happened {
 }
 
 impl Sockets {
-    pub(crate) fn new(packets: Outgoing, registry: Registry, exit: Exit) -> Self {
+    pub(crate) fn new(packets: Arc<Packets>, registry: Registry, exit: Exit) -> Self {
         Self { packets, registry, exit, tcp: Vec::new(), udp: Vec::new(), echo: Vec::new() }
     }
 

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex};
@@ -24,8 +24,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use crate::ask::PassAsk;
 use crate::clock::Clock;
 use crate::net::{Exit, Happened, Sockets, is_spliced};
-pub use crate::packets::Framing;
-use crate::packets::{Incoming, part};
+use crate::packets::Packets;
 use crate::random;
 pub use crate::upstream::Route;
 use crate::upstream::Upstream;
@@ -81,25 +80,26 @@ pub(crate) struct Tunnel {
 impl Tunnel {
     /// Starts the thread over a descriptor that gives and takes one IP packet a call.
     pub(crate) fn start(
-        packets: OwnedFd,
-        framing: Framing,
+        packets: Packets,
         resolvers: Vec<IpAddr>,
         route: Route,
         clock: Clock,
         events: impl Fn(Event) + Send + 'static,
     ) -> io::Result<Self> {
-        let (incoming, outgoing) = part(packets, framing)?;
+        packets.set_nonblocking()?;
         let poll = Poll::new()?;
-        poll.registry().register(&mut SourceFd(&incoming.as_raw_fd()), TUN, Interest::READABLE)?;
+        poll.registry().register(&mut SourceFd(&packets.as_raw_fd()), TUN, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (sender, commands) = channel();
-        let config = EngineConfig { resolvers, mtu: MTU, offload: framing == Framing::Vnet };
+        let config = EngineConfig { resolvers, mtu: MTU, offload: packets.offloads() };
         let engine = Engine::new(config, random::octets(), clock.now());
         let exit = Exit { uplink: route.uplink.clone(), mark: route.mark };
-        let sockets = Sockets::new(outgoing, poll.registry().try_clone()?, exit);
+        let packets = Arc::new(packets);
+        let sockets = Sockets::new(Arc::clone(&packets), poll.registry().try_clone()?, exit);
         let snapshot = Arc::new(Mutex::new(snapshot_of(&engine)));
         let mut turning = Turning {
-            incoming,
+            packets,
+            buffer: vec![0; LARGEST_READ].into_boxed_slice(),
             sockets,
             engine,
             upstream: Upstream::new(route, FIRST_UPSTREAM),
@@ -151,7 +151,8 @@ impl Tunnel {
 }
 
 struct Turning {
-    incoming: Incoming,
+    packets: Arc<Packets>,
+    buffer: Box<[u8]>,
     sockets: Sockets,
     engine: Engine,
     upstream: Upstream,
@@ -196,7 +197,7 @@ impl Turning {
         loop {
             let (wall, now) = (self.clock.wall(), self.clock.now());
             match self.engine.poll_output(&mut self.sockets, wall, now) {
-                Output::Packet(packet) => self.sockets.packets.write_whole(&packet),
+                Output::Packet(packet) => self.packets.write_whole(&packet),
                 Output::Ask { id, resolver, transport, query } => {
                     if let Err(error) =
                         self.upstream.ask(id, resolver, transport, &query, self.poll.registry())
@@ -228,8 +229,8 @@ impl Turning {
 
     fn read_packet(&mut self, events: &impl Fn(Event)) -> io::Result<bool> {
         let (wall, now) = (self.clock.wall(), self.clock.now());
-        let Self { incoming, sockets, engine, .. } = self;
-        let read = incoming.read(|packet, checksum| {
+        let Self { packets, buffer, sockets, engine, .. } = self;
+        let read = packets.read(buffer, |packet, checksum| {
             engine.handle_packet(packet, checksum, sockets, wall, now);
         })?;
         // What is owed to connections waits for the end of the batch; what is to be asked does not.
@@ -323,6 +324,8 @@ fn snapshot_of(engine: &Engine) -> Snapshot {
 
 /// The largest packet the tunnel sends: that of Ethernet, which every network takes.
 pub const MTU: u16 = 1_500;
+/// A packet of the largest size, and what goes before it.
+const LARGEST_READ: usize = 65_535 + crate::vnet::VNET_LEN;
 const TUN: Token = Token(0);
 const WAKER: Token = Token(1);
 const FIRST_UPSTREAM: usize = 2;

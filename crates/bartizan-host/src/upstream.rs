@@ -16,6 +16,8 @@ use mio::net::{TcpStream, UdpSocket};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::uplink;
+
 /// Where the resolvers really are, and by which way to reach them.
 #[derive(Clone, Debug, Default)]
 pub struct Route {
@@ -126,7 +128,7 @@ impl Upstream {
         let socket = Socket::new(Domain::for_address(at), kind, Some(protocol))?;
         socket.set_nonblocking(true)?;
         if let Some(uplink) = &self.route.uplink {
-            socket.bind_device(Some(uplink.as_bytes()))?;
+            uplink::bind(&socket, uplink)?;
         }
         Ok(socket)
     }
