@@ -5,6 +5,7 @@
 //! program ends, however it ends, the kernel removes the TUN with the only route into it, and questions
 //! go their old way: protection never takes the network down.
 
+mod forward;
 mod http;
 mod iproute;
 mod resolvers;
@@ -19,8 +20,9 @@ use anyhow::Context;
 use bartizan_contract::enroll::{EnrollmentToken, Platform};
 use bartizan_contract::report::kind;
 use bartizan_host::portal::portal_url;
-use bartizan_host::tunnel::Route;
+use bartizan_host::tunnel::{Framing, Route};
 use bartizan_host::{Device, Passed, Sent, Setup, Status};
+pub use forward::{ForwardArgs, forward};
 pub use http::UreqHttp;
 pub use iproute::ip;
 
@@ -112,8 +114,9 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
         enrollment_token,
         platform: platform(),
         packets,
+        framing: Framing::Plain,
         resolvers,
-        route: Route { resolvers: BTreeMap::new(), uplink },
+        route: Route { resolvers: BTreeMap::new(), uplink, mark: None },
         http,
     })?;
     let stop = device.stopper();

@@ -9,7 +9,6 @@
 
 use std::time::Instant;
 
-use bartizan_indicators::Damaged;
 use bartizan_model::{DomainName, UnixMillis};
 use bartizan_wire::dns::{DnsAnswer, DnsQuery, set_id};
 use bartizan_wire::udp::{encode_udp, udp_overhead};
@@ -66,15 +65,9 @@ impl Engine {
     }
 
     /// Judges a name. A damaged file lists nothing and is not asked again; what a person has passed is not listed.
-    fn judge(&mut self, name: &DomainName, wall: UnixMillis) -> Option<Judgement> {
-        match verdict::judge(&self.policy, &self.indicators, name, wall) {
-            Ok(judgement) => judgement.filter(|judgement| !self.is_passed(judgement, wall)),
-            Err(Damaged) => {
-                self.stats.indicators_damaged += 1;
-                self.drop_damaged();
-                None
-            }
-        }
+    pub(crate) fn judge(&mut self, name: &DomainName, wall: UnixMillis) -> Option<Judgement> {
+        let judged = verdict::judge(&self.policy, &self.indicators, name, wall);
+        self.settled(judged, wall)
     }
 
     fn block(
@@ -91,17 +84,23 @@ impl Engine {
             Some(answer) => self.reply(client, &answer, now),
             None => self.turn_away(client, now),
         }
-        self.report(threat, wall, now);
+        self.report(threat.judgement, threat.asked, wall, now);
     }
 
     /// Raises an alert about a threat, or counts it into one, where its indicator wants that.
-    fn report(&mut self, threat: Threat, wall: UnixMillis, now: Instant) {
-        let Some(detector) = threat.judgement.detector else { return };
+    pub(crate) fn report(
+        &mut self,
+        judgement: Judgement,
+        host: DomainName,
+        wall: UnixMillis,
+        now: Instant,
+    ) {
+        let Some(detector) = judgement.detector else { return };
         let seen = Sighting {
             detector,
-            host: threat.asked,
-            matched: threat.judgement.matched,
-            action: threat.judgement.action,
+            host,
+            matched: judgement.matched,
+            action: judgement.action,
             first_seen: wall,
             last_seen: wall,
             count: 1,
@@ -159,7 +158,7 @@ impl Engine {
             }
             Some(threat) => {
                 self.stats.audited += u64::from(threat.judgement.detector.is_some());
-                self.report(threat, wall, now);
+                self.report(threat.judgement, threat.asked, wall, now);
             }
             None => {}
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bartizan_model::{IndicatorCategory, Policy, UnixMillis, WebProtection};
 use bartizan_wire::ip::{IpPacket, Protocol};
+use bartizan_wire::tcp::Checksum;
 use bartizan_wire::udp::encode_udp;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv4Repr, TcpPacket, TcpSeqNumber};
@@ -15,6 +16,7 @@ use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv4Repr, TcpPacket, TcpSeqNumber};
 use crate::block_page::{
     Asked, BlockPage, Choice, Language, MAX_RESPONSE, read_target, write_block_page, write_redirect,
 };
+use crate::net::{Close, ConnectError, Net, Received, SendError, Sent, SocketId, TunnelPacket};
 use crate::{Engine, Output, UpstreamFailed, UpstreamId, limits};
 
 /// Plays a scenario and returns all that the engine put out. Its resolvers should be 192.0.2.53 and
@@ -131,11 +133,11 @@ impl World<'_> {
         let (wall, now) = (self.wall(), self.now);
         let first = octets.first().copied().unwrap_or(0);
         match step {
-            Step::Packet => self.engine.handle_packet(octets, wall, now),
+            Step::Packet => self.packet(octets),
             Step::Udp { v6 } => self.datagram(v6, octets),
             Step::Tcp { acks } => {
                 let packet = tcp_packet(octets, acks.then_some(self.acknowledges));
-                self.engine.handle_packet(&packet, wall, now);
+                self.packet(&packet);
             }
             Step::Query => self.datagram(first & 1 == 1, &query(octets)),
             Step::Answer => {
@@ -176,14 +178,19 @@ impl World<'_> {
         };
         let (client, resolver) = (SocketAddr::new(client, 50_000), SocketAddr::new(resolver, 53));
         if let Some(packet) = encode_udp(client, resolver, payload) {
-            self.engine.handle_packet(&packet, self.wall(), self.now);
+            self.packet(&packet);
         }
+    }
+
+    fn packet(&mut self, octets: &[u8]) {
+        let (wall, now) = (self.wall(), self.now);
+        self.engine.handle_packet(octets, Checksum::Verify, &mut NoNet, wall, now);
     }
 
     fn drain(&mut self) {
         for taken in 0.. {
             assert!(taken < 10_000, "the engine never waits");
-            let output = self.engine.poll_output(self.wall(), self.now);
+            let output = self.engine.poll_output(&mut NoNet, self.wall(), self.now);
             match &output {
                 Output::Ask { id, query, .. } => {
                     self.asked.retain(|(asked, _)| asked != id);
@@ -199,6 +206,7 @@ impl World<'_> {
                     self.acknowledge(packet);
                 }
                 Output::Alert(alert) => assert!(0 < alert.count),
+                Output::Mistake(host) => assert!(!host.as_str().is_empty()),
                 Output::Passes(passes) => assert!(passes.len() <= limits::PASSES),
                 Output::Wait { deadline, .. } => {
                     assert!(deadline.is_none_or(|deadline| self.now < deadline), "would spin");
@@ -221,6 +229,43 @@ impl World<'_> {
         let millis = self.now.saturating_duration_since(self.start).as_millis();
         UnixMillis(1_700_000_000_000 + u64::try_from(millis).unwrap_or(0))
     }
+}
+
+/// A host without sockets: only DNS works.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct NoNet;
+
+impl Net for NoNet {
+    fn connect(&mut self, _: SocketId, _: SocketAddr) -> Result<(), ConnectError> {
+        Err(ConnectError::NoRoom)
+    }
+
+    fn send(&mut self, _: SocketId, _: &[u8]) -> Sent {
+        Sent::Failed
+    }
+
+    fn receive(&mut self, _: SocketId, _: &mut [&mut [u8]]) -> Received {
+        Received::Failed
+    }
+
+    fn shutdown(&mut self, _: SocketId) {}
+
+    fn close(&mut self, _: SocketId, _: Close) {}
+
+    fn open(&mut self, _: SocketId, _: SocketAddr) -> Result<(), ConnectError> {
+        Err(ConnectError::NoRoom)
+    }
+
+    fn send_to(&mut self, _: SocketId, _: SocketAddr, _: u8, _: &[u8]) -> Result<(), SendError> {
+        Err(SendError::Full)
+    }
+
+    fn receive_from(&mut self, _: SocketId, _: &mut [u8]) -> Option<(SocketAddr, usize)> {
+        None
+    }
+
+    fn write_packet(&mut self, _: &TunnelPacket<'_>) {}
 }
 
 /// Builds a query for one of a few names, so that an indicator file may hold some of them.

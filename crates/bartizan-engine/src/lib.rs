@@ -37,15 +37,20 @@ mod alert_queue;
 pub mod block_page;
 mod dns;
 mod fuzz;
+mod hellos;
+mod judging;
 pub mod limits;
+pub mod net;
 mod overrides;
 pub mod passes;
 mod prf;
 mod questions;
 mod sightings;
+mod splice;
 mod stats;
 pub mod sync;
 mod tcp;
+mod tunnel;
 mod verdict;
 
 use std::collections::VecDeque;
@@ -53,21 +58,25 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use bartizan_indicators::{IndicatorFile, Indicators, TenantFile};
-use bartizan_model::{Alert, AlertId, Policy, ProtectionState, UnixMillis};
+use bartizan_model::{Alert, AlertId, DomainName, Mode, Policy, ProtectionState, UnixMillis};
 use bartizan_wire::ParseError;
 use bartizan_wire::ip::{IpPacket, Protocol};
+use bartizan_wire::tcp::Checksum;
 use bartizan_wire::udp::UdpDatagram;
 
 use crate::alert_budget::AlertBudget;
-use crate::passes::{Pass, Passes};
+use crate::hellos::Hellos;
+use crate::net::Net;
+use crate::passes::{Offers, Pass, Passes};
 use crate::prf::Prf;
 use crate::questions::{Client, Questions};
 use crate::sightings::{Sighting, Sightings};
+use crate::splice::Splice;
 use crate::tcp::TcpServer;
 
-pub use fuzz::{fuzz_block_page, fuzz_engine};
+pub use fuzz::{NoNet, fuzz_block_page, fuzz_engine};
 pub use questions::UpstreamId;
-pub use stats::Stats;
+pub use stats::{Stats, TunnelStats};
 
 /// What the engine is told once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,19 +85,27 @@ pub struct EngineConfig {
     pub resolvers: Vec<IpAddr>,
     /// Of the tunnel; taken as at least [`limits::MIN_MTU`] and at most [`limits::MTU`].
     pub mtu: u16,
+    /// Whether the tunnel cuts large TCP segments and completes their checksums ([`net::Offload`]).
+    pub offload: bool,
 }
 
 /// The engine of one device.
 pub struct Engine {
     resolvers: Vec<IpAddr>,
     mtu: usize,
+    offload: bool,
     policy: Policy,
     indicators: Indicators,
     questions: Questions,
     tcp: TcpServer,
+    /// Away while it works, since it asks the engine to judge.
+    splice: Option<Box<Splice>>,
+    start: Instant,
     sightings: Sightings,
     alert_budget: AlertBudget,
     passes: Passes,
+    offers: Offers,
+    hellos: Hellos,
     outputs: VecDeque<Output>,
     prf: Prf,
     stats: Stats,
@@ -103,21 +120,33 @@ impl Engine {
         Self {
             resolvers: config.resolvers,
             mtu,
+            offload: config.offload,
             policy: Policy::default(),
             indicators: Indicators::default(),
             questions: Questions::default(),
             tcp: TcpServer::new(mtu, prf.draw(), now),
+            splice: Some(Box::new(Splice::new(&mut prf))),
+            start: now,
             sightings: Sightings::default(),
             alert_budget: AlertBudget::new(now),
             passes: Passes::default(),
+            offers: Offers::default(),
+            hellos: Hellos::default(),
             outputs: VecDeque::new(),
             prf,
             stats: Stats::default(),
         }
     }
 
-    /// Takes in a packet that the tunnel delivered.
-    pub fn handle_packet(&mut self, packet: &[u8], wall: UnixMillis, now: Instant) {
+    /// Takes in a packet that the tunnel delivered; with segmentation offload it may be larger than the tunnel's MTU.
+    pub fn handle_packet(
+        &mut self,
+        packet: &[u8],
+        checksum: Checksum,
+        net: &mut dyn Net,
+        wall: UnixMillis,
+        now: Instant,
+    ) {
         if self.is_not_drained() {
             return;
         }
@@ -127,8 +156,8 @@ impl Engine {
             Err(ParseError::Malformed { .. }) => return self.stats.dropped_malformed += 1,
         };
         let is_dns = ip.ports().is_some_and(|(_, port)| port == tcp::DNS_PORT);
-        if !is_dns || !self.resolvers.contains(&ip.dst()) {
-            return self.stats.dropped_not_dns += 1;
+        if !is_dns || !self.takes_questions_to(ip.dst()) {
+            return self.handle_traffic(&ip, packet, checksum, net, wall, now);
         }
         match ip.protocol() {
             Protocol::Tcp => {
@@ -141,8 +170,15 @@ impl Engine {
                 }
                 Err(_) => self.stats.dropped_malformed += 1,
             },
-            Protocol::Other(_) => self.stats.dropped_not_dns += 1,
+            // A protocol without ports is no DNS.
+            Protocol::Other(_) => {}
         }
+    }
+
+    /// Tells whether questions to this address end here: all in a tunnel for all traffic, those to the device's own
+    /// resolvers otherwise.
+    fn takes_questions_to(&self, resolver: IpAddr) -> bool {
+        self.policy.mode == Mode::Tunnel || self.resolvers.contains(&resolver)
     }
 
     /// Takes in what became of a question: the message the resolver sent, without the length that TCP
@@ -192,7 +228,8 @@ impl Engine {
     }
 
     /// Returns the next thing to do; to be called until it is [`Output::Wait`].
-    pub fn poll_output(&mut self, wall: UnixMillis, now: Instant) -> Output {
+    pub fn poll_output(&mut self, net: &mut dyn Net, wall: UnixMillis, now: Instant) -> Output {
+        self.turn_splice(net, wall, now);
         loop {
             if let Some(output) = self.outputs.pop_front() {
                 return output;
@@ -206,9 +243,15 @@ impl Engine {
                 self.tcp.poll(now);
                 self.serve_tcp(wall, now);
             } else {
-                return self.wait();
+                return self.wait(now);
             }
         }
+    }
+
+    /// Tells whether [`Engine::poll_output`] has something to give at once.
+    #[must_use]
+    pub fn has_outputs(&self) -> bool {
+        !self.outputs.is_empty()
     }
 
     /// Returns whether the device is protected at this moment.
@@ -272,11 +315,12 @@ impl Engine {
         }));
     }
 
-    fn wait(&self) -> Output {
+    fn wait(&self, now: Instant) -> Output {
         let reasons = [
             (self.questions.deadline(), "question expires"),
             (self.sightings.deadline(), "further blocks are due"),
             (self.tcp.deadline(), "tcp timer"),
+            (self.splice_deadline(now), "connections"),
         ];
         let next = reasons.into_iter().filter_map(|(at, reason)| Some((at?, reason))).min();
         let (deadline, reason) = next.map_or((None, "nothing to do"), |(at, why)| (Some(at), why));
@@ -324,6 +368,8 @@ pub enum Output {
     Alert(Alert),
     /// Keep these on disk in place of the ones before, and give them back at the next start.
     Passes(Vec<Pass>),
+    /// Tell the organization that a person thinks this host is stopped by mistake.
+    Mistake(DomainName),
     /// Nothing before this time, or before the next input.
     Wait {
         /// When to poll again.

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Questions that wait for a resolver. The oldest goes when one more comes; its client asks again.
 pub const QUESTIONS: usize = 256;
 /// Octets of a query; a larger one is dropped as malformed. Real ones have 30 to 200.
-pub const QUERY_OCTETS: usize = 4_096;
+pub const QUERY_OCTETS: usize = 2_048;
 /// How long a question waits. Stub resolvers ask again after 1 to 5 s.
 pub const QUESTION_LIFETIME: Duration = Duration::from_secs(5);
 /// How long a repeated question is held back, so that an impatient client does not multiply it.
@@ -43,7 +43,7 @@ pub const ALERT_QUEUE: usize = 1_000;
 pub const ALERT_BATCH: usize = 50;
 
 /// TCP connections at a time; one more is reset.
-pub const TCP_CONNECTIONS: usize = 16;
+pub const TCP_CONNECTIONS: usize = 8;
 /// A query and its two octets of length, as a power of two for the window.
 pub const TCP_RX_OCTETS: usize = 4_096;
 /// Most answers at once; larger ones follow as the client takes them.
@@ -51,11 +51,53 @@ pub const TCP_TX_OCTETS: usize = 16_384;
 /// How long a connection may be silent (RFC 7766 §6.2.3 leaves it to the server).
 pub const TCP_IDLE: Duration = Duration::from_secs(10);
 /// Packets that the TCP stack may produce in one go.
-pub const TCP_BURST: usize = 32;
+pub const TCP_BURST: usize = 16;
+
+/// Connections of the tunnel; the one that was silent longest goes when one more comes. A phone has hundreds.
+pub const TCP_FLOWS: usize = 10_240;
+/// Of these, attempts that have not come about; one more is not answered, and the client tries again.
+pub const HALF_OPEN: usize = 2_560;
+/// Connections that may begin at once.
+pub const SYN_BURST: u32 = 8_192;
+/// Connections that may begin each second.
+pub const SYNS_A_SECOND: u32 = 20_000;
+/// Octets of a chunk of what is in flight.
+pub const CHUNK_OCTETS: usize = 16_384;
+/// Chunks that all connections share: 2.5 MiB.
+pub const CHUNKS: usize = 160;
+/// Octets that an application may send beyond what its socket took.
+pub const UP_WINDOW: u32 = 1 << 20;
+/// First octets of a connection that are held to be judged: the largest ClientHello that servers take.
+pub const HELD_OCTETS: usize = CHUNK_OCTETS;
+/// How long, in milliseconds.
+pub const HELD_FOR: u64 = 3_000;
+/// State of a connection: the entry, its place in the index and among the deadlines.
+pub const TCP_FLOW_OCTETS: usize = 224;
+
+/// QUIC connections whose hello is being gathered. The oldest passes unjudged when one more comes.
+pub const HELLOS: usize = 16;
+/// QUIC connections that were stopped and are kept in mind.
+pub const STOPPED_HELLOS: usize = 64;
+/// For how long; a client that falls back does so at once.
+pub const STOPPED_FOR: Duration = Duration::from_secs(30);
+/// What a hello is gathered in.
+pub const HELLO_OCTETS: usize = 20_480;
+
+/// Applications' sockets for datagrams, each with one of the host's; the one that was silent longest goes.
+pub const UDP_MAPPINGS: usize = 512;
+/// How long, in milliseconds, one that is silent stays (RFC 4787 §4.3 asks for two minutes at least; few phones
+/// could afford that, and applications that need a port keep it alive).
+pub const UDP_IDLE: u64 = 60_000;
+/// Conversations of echoes.
+pub const ECHO_MAPPINGS: usize = 64;
+/// The largest datagram from the network.
+pub const DATAGRAM_OCTETS: usize = 65_536;
+/// State of a mapping: the entry, its place in the index and among the deadlines.
+pub const MAPPING_OCTETS: usize = 192;
 
 /// Outputs that wait to be taken, beyond which packets and answers are dropped. It takes a host that
 /// does not drain the engine to get there.
-pub const OUTPUTS: usize = 64;
+pub const OUTPUTS: usize = 32;
 /// The largest packet the engine writes, whatever the host says: a jumbo frame's.
 pub const MTU: usize = 9_000;
 /// RFC 8200 §5: the smallest that IPv6 can live with.
@@ -72,15 +114,21 @@ pub const ENGINE_OCTETS: usize = QUESTIONS * (QUERY_OCTETS + BOOKKEEPING)
     + PASSES * (PASS_ENTRY_OCTETS + BOOKKEEPING)
     + OFFERS * (PASS_ENTRY_OCTETS + OFFER_PATH_OCTETS + bartizan_model::MAX_NAME_LEN + BOOKKEEPING)
     + TCP_CONNECTIONS * (TCP_RX_OCTETS + TCP_TX_OCTETS + LARGEST_MESSAGE + BOOKKEEPING)
+    + TCP_FLOWS * TCP_FLOW_OCTETS
+    + CHUNKS * CHUNK_OCTETS
+    + HELLOS * HELLO_OCTETS
+    + DATAGRAM_OCTETS
+    + STOPPED_HELLOS * BOOKKEEPING
+    + (UDP_MAPPINGS + ECHO_MAPPINGS) * MAPPING_OCTETS
     // The answer in hand, as it came and as it goes.
     + 2 * LARGEST_MESSAGE
     // One input may add a burst on top of what waits, and each output is at most a packet.
     + (OUTPUTS + 2 * TCP_BURST) * MTU;
 /// What applying a delta holds: one shard, the tables to build its map, and the delta.
-pub const DELTA_OCTETS: usize = 8 << 20;
+pub const DELTA_OCTETS: usize = 6 << 20;
 
-/// Ids, addresses, times, and the nodes of maps: 512 octets is generous.
-const BOOKKEEPING: usize = 512;
+/// Ids, addresses, times, and the nodes of maps.
+const BOOKKEEPING: usize = 256;
 /// A DNS message and its length over TCP.
 const LARGEST_MESSAGE: usize = 65_537;
 const BUDGET: usize = 15 << 20;

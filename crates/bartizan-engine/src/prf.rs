@@ -32,6 +32,12 @@ impl Prf {
         (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
+    /// Draws an initial sequence number (RFC 9293 §3.4.1).
+    #[expect(clippy::cast_possible_truncation, reason = "any 32 of the bits will do")]
+    pub(crate) fn draw_sequence(&mut self) -> u32 {
+        self.draw() as u32
+    }
+
     /// Draws a DNS transaction id.
     #[expect(clippy::cast_possible_truncation, reason = "any 16 of the bits will do")]
     pub(crate) fn draw_id(&mut self) -> u16 {

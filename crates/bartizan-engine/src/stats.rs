@@ -13,6 +13,8 @@ pub struct Stats {
     pub blocked_by_alias: u64,
     /// Queries that were let through although listed, with an alert.
     pub audited: u64,
+    /// Pages that were shown in place of a site.
+    pub pages: u64,
     /// Times that an indicator file turned out to be damaged and was given up.
     pub indicators_damaged: u64,
     /// Queries sent on to the resolver.
@@ -39,8 +41,6 @@ pub struct Stats {
     pub dropped_malformed: u64,
     /// Fragments of packets.
     pub dropped_fragment: u64,
-    /// Packets that are not DNS to one of the resolvers.
-    pub dropped_not_dns: u64,
     /// Questions given up for a younger one.
     pub dropped_table_full: u64,
     /// Packets and answers that came before the host had taken what was to be done.
@@ -59,8 +59,58 @@ impl Stats {
     pub fn dropped(&self) -> u64 {
         self.dropped_malformed
             + self.dropped_fragment
-            + self.dropped_not_dns
             + self.dropped_table_full
             + self.dropped_not_drained
     }
+}
+
+/// What happened in the tunnel to all that is not DNS. Nothing in here tells who talked to whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TunnelStats {
+    /// TCP connections that applications asked for.
+    pub tcp_opened: u64,
+    /// Of these, those that the other end refused.
+    pub tcp_refused: u64,
+    /// Of these, those to whose other end there was no way.
+    pub tcp_unreachable: u64,
+    /// TCP connections that were stopped by a verdict before they came about.
+    pub tcp_stopped: u64,
+    /// TCP connections that left the table for younger ones.
+    pub tcp_evicted: u64,
+    /// TCP connections whose application did not answer any more.
+    pub tcp_vanished: u64,
+    /// Resets that were sent to applications.
+    pub tcp_resets: u64,
+    /// Times that octets had to be sent to an application again.
+    pub tcp_resent: u64,
+    /// Octets of TCP from applications.
+    pub octets_up: u64,
+    /// Octets of TCP to applications.
+    pub octets_down: u64,
+    /// Connections whose first octets had to be held until there were enough of them to judge.
+    pub held: u64,
+    /// Of these, those that were judged without, since there were too many or it took too long.
+    pub held_too_long: u64,
+    /// Attempts to connect that were not answered since there were too many.
+    pub dropped_syn: u64,
+    /// Times that octets were dropped for want of memory; they are sent again.
+    pub dropped_no_chunk: u64,
+    /// Connections that the host had no socket for.
+    pub dropped_no_socket: u64,
+    /// Packets that contradict their format.
+    pub dropped_malformed: u64,
+    /// Datagrams and echoes from applications that were sent on.
+    pub datagrams_up: u64,
+    /// Datagrams and echoes to applications.
+    pub datagrams_down: u64,
+    /// Datagrams that were stopped by a verdict.
+    pub datagrams_stopped: u64,
+    /// Sockets of applications that lost theirs of the host to younger ones.
+    pub mappings_evicted: u64,
+    /// Errors that applications were told about what they had sent.
+    pub icmp_errors: u64,
+    /// Datagrams that the host's socket had no room for.
+    pub dropped_full: u64,
+    /// Packets of a protocol that is not forwarded.
+    pub dropped_protocol: u64,
 }

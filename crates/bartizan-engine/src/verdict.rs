@@ -1,10 +1,13 @@
 //! Policy, indicators and a name in; what decides about it out. A pure function.
 
+use std::net::IpAddr;
+
 use bartizan_indicators::found::{Match, Source};
+use bartizan_indicators::normal::CanonicalUrl;
 use bartizan_indicators::{Damaged, Indicators};
 use bartizan_model::{
-    Detector, DomainName, IndicatorAction, IndicatorSource, MatchedIndicator, Mode, Policy,
-    UnixMillis, WebProtection,
+    Detector, DomainName, IndicatorAction, IndicatorCategory, IndicatorSource, MatchedIndicator,
+    Mode, Policy, UnixMillis, WebProtection,
 };
 
 /// The indicator that decides about a name.
@@ -13,6 +16,8 @@ pub(crate) struct Judgement {
     pub(crate) action: IndicatorAction,
     /// Under which an alert is raised; `None` where none is to be.
     pub(crate) detector: Option<Detector>,
+    /// Why it is listed.
+    pub(crate) category: IndicatorCategory,
     pub(crate) matched: MatchedIndicator,
 }
 
@@ -44,6 +49,40 @@ pub(crate) fn judge(
     Ok(found.map(|found| judgement_of(found.winner())))
 }
 
+/// Judges an address, as [`judge`] does a name.
+///
+/// # Errors
+/// As [`judge`].
+pub(crate) fn judge_address(
+    policy: &Policy,
+    indicators: &Indicators,
+    address: IpAddr,
+    wall: UnixMillis,
+) -> Result<Option<Judgement>, Damaged> {
+    if !is_blocking(policy) {
+        return Ok(None);
+    }
+    let found = indicators.lookup_ip(address, wall)?;
+    Ok(found.map(|found| judgement_of(found.winner())))
+}
+
+/// Judges a URL, as [`judge`] does a name: its paths, its host, or the address it names.
+///
+/// # Errors
+/// As [`judge`].
+pub(crate) fn judge_url(
+    policy: &Policy,
+    indicators: &Indicators,
+    url: &CanonicalUrl,
+    wall: UnixMillis,
+) -> Result<Option<Judgement>, Damaged> {
+    if !is_blocking(policy) {
+        return Ok(None);
+    }
+    let found = indicators.lookup_url(url, wall)?;
+    Ok(found.map(|found| judgement_of(found.winner())))
+}
+
 fn judgement_of(winner: &Match<'_>) -> Judgement {
     let (source, detector) = match winner.source {
         Source::Tenant(own) => {
@@ -63,6 +102,7 @@ fn judgement_of(winner: &Match<'_>) -> Judgement {
     };
     Judgement {
         action: winner.action,
+        category: winner.category,
         detector: detector.filter(|_| winner.action != IndicatorAction::Allow),
         matched: MatchedIndicator { entry: winner.entry.to_string().into(), source },
     }

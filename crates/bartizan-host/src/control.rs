@@ -25,7 +25,7 @@ use crate::portal::{Enrollment, Http, Job, News, Outcome, PortalClient};
 use crate::random;
 use crate::spool::Spool;
 use crate::state::{Identity, StateDir};
-use crate::tunnel::{self, Command, Route, Tunnel};
+use crate::tunnel::{self, Command, Framing, Route, Tunnel};
 
 /// What a device is started with.
 pub struct Setup {
@@ -39,6 +39,8 @@ pub struct Setup {
     pub platform: Platform,
     /// Gives and takes one IP packet a call.
     pub packets: OwnedFd,
+    /// How packets stand in it.
+    pub framing: Framing,
     /// The addresses, as applications know them, whose questions come through `packets`.
     pub resolvers: Vec<IpAddr>,
     /// Where the resolvers really are.
@@ -103,6 +105,7 @@ impl Device {
         let to_control = sender.clone();
         let tunnel = Tunnel::start(
             setup.packets,
+            setup.framing,
             setup.resolvers,
             setup.route,
             clock.clone(),
@@ -257,6 +260,7 @@ impl Control {
             });
             match events.recv_timeout(pause) {
                 Ok(Event::Tunnel(tunnel::Event::Alert(alert))) => self.alert(alert),
+                Ok(Event::Tunnel(tunnel::Event::Mistake(host))) => self.courier.send_mistake(host),
                 Ok(Event::Tunnel(tunnel::Event::Protection)) => self.look(),
                 Ok(Event::Tunnel(tunnel::Event::Ended(ended))) => {
                     self.show();

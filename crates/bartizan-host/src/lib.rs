@@ -16,9 +16,13 @@
 
 mod ask;
 pub mod clock;
+mod complaint;
 pub mod control;
 mod courier;
+mod forward;
 mod indicators;
+mod net;
+mod packets;
 pub mod portal;
 mod random;
 mod report;
@@ -29,4 +33,5 @@ mod upstream;
 
 pub use ask::{Passed, pass};
 pub use control::{Device, Setup, Status};
+pub use forward::{Counters, Forward, Forwarder};
 pub use report::{Sent, report};

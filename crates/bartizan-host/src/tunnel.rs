@@ -5,8 +5,7 @@
 //! - One bad packet, a full queue or a failing socket never ends the loop; only [`Command::Stop`] or a
 //!   tunnel that is gone does, and then the system routes around it.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,15 +13,19 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bartizan_engine::net::SocketId;
 use bartizan_engine::passes::{Pass, Passes};
-use bartizan_engine::{Engine, EngineConfig, Output, Stats, UpstreamFailed};
+use bartizan_engine::{Engine, EngineConfig, Output, Stats, TunnelStats, UpstreamFailed};
 use bartizan_indicators::{IndicatorFile, TenantFile};
-use bartizan_model::{Alert, Policy, ProtectionState};
+use bartizan_model::{Alert, DomainName, Policy, ProtectionState};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::ask::PassAsk;
 use crate::clock::Clock;
+use crate::net::{Exit, Happened, Sockets, is_spliced};
+pub use crate::packets::Framing;
+use crate::packets::{Incoming, part};
 use crate::random;
 pub use crate::upstream::Route;
 use crate::upstream::Upstream;
@@ -49,6 +52,8 @@ pub(crate) enum Command {
 pub(crate) struct Snapshot {
     pub(crate) protection: ProtectionState,
     pub(crate) stats: Stats,
+    pub(crate) tunnel: TunnelStats,
+    pub(crate) tcp_flows: usize,
 }
 
 /// What comes out of the tunnel thread.
@@ -56,6 +61,8 @@ pub(crate) struct Snapshot {
 pub(crate) enum Event {
     /// To be put on disk, then queued.
     Alert(Alert),
+    /// A person says that this host is stopped by mistake.
+    Mistake(DomainName),
     /// To be put on disk in place of the ones before.
     Passes(Vec<Pass>),
     /// The protection state is another than it was, or a file turned out to be damaged; see the snapshot.
@@ -75,22 +82,25 @@ impl Tunnel {
     /// Starts the thread over a descriptor that gives and takes one IP packet a call.
     pub(crate) fn start(
         packets: OwnedFd,
+        framing: Framing,
         resolvers: Vec<IpAddr>,
         route: Route,
         clock: Clock,
         events: impl Fn(Event) + Send + 'static,
     ) -> io::Result<Self> {
-        let packets = File::from(packets);
-        rustix::io::ioctl_fionbio(&packets, true)?;
+        let (incoming, outgoing) = part(packets, framing)?;
         let poll = Poll::new()?;
-        poll.registry().register(&mut SourceFd(&packets.as_raw_fd()), TUN, Interest::READABLE)?;
+        poll.registry().register(&mut SourceFd(&incoming.as_raw_fd()), TUN, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (sender, commands) = channel();
-        let engine =
-            Engine::new(EngineConfig { resolvers, mtu: MTU }, random::octets(), clock.now());
+        let config = EngineConfig { resolvers, mtu: MTU, offload: framing == Framing::Vnet };
+        let engine = Engine::new(config, random::octets(), clock.now());
+        let exit = Exit { uplink: route.uplink.clone(), mark: route.mark };
+        let sockets = Sockets::new(outgoing, poll.registry().try_clone()?, exit);
         let snapshot = Arc::new(Mutex::new(snapshot_of(&engine)));
         let mut turning = Turning {
-            packets,
+            incoming,
+            sockets,
             engine,
             upstream: Upstream::new(route, FIRST_UPSTREAM),
             clock,
@@ -119,12 +129,30 @@ impl Tunnel {
 
     /// Returns how the engine was after its last turn.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        self.snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        (self.snapshots())()
+    }
+
+    /// Returns a function that does so from any thread.
+    pub(crate) fn snapshots(&self) -> impl Fn() -> Snapshot + Send + 'static {
+        let snapshot = Arc::clone(&self.snapshot);
+        move || snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Returns a function that ends the thread, from any thread.
+    pub(crate) fn stopper(&self) -> impl Fn() + Send + 'static {
+        let (commands, waker) = (self.commands.clone(), Arc::clone(&self.waker));
+        move || {
+            // A thread that has ended does not hear it.
+            if commands.send(Command::Stop).is_ok() {
+                let _ = waker.wake();
+            }
+        }
     }
 }
 
 struct Turning {
-    packets: File,
+    incoming: Incoming,
+    sockets: Sockets,
     engine: Engine,
     upstream: Upstream,
     clock: Clock,
@@ -155,6 +183,7 @@ impl Turning {
                             return Ok(());
                         }
                     }
+                    token if is_spliced(token) => self.happened(event),
                     token => self.answered(token, events),
                 }
             }
@@ -166,9 +195,8 @@ impl Turning {
     fn drain(&mut self, events: &impl Fn(Event)) -> Option<Duration> {
         loop {
             let (wall, now) = (self.clock.wall(), self.clock.now());
-            match self.engine.poll_output(wall, now) {
-                // A full queue drops, as a network does; writing into a tunnel knows no waiting.
-                Output::Packet(packet) => drop((&self.packets).write(&packet)),
+            match self.engine.poll_output(&mut self.sockets, wall, now) {
+                Output::Packet(packet) => self.sockets.packets.write_whole(&packet),
                 Output::Ask { id, resolver, transport, query } => {
                     if let Err(error) =
                         self.upstream.ask(id, resolver, transport, &query, self.poll.registry())
@@ -179,6 +207,7 @@ impl Turning {
                 }
                 Output::Forget(id) => self.upstream.forget(id),
                 Output::Alert(alert) => events(Event::Alert(alert)),
+                Output::Mistake(host) => events(Event::Mistake(host)),
                 Output::Passes(passes) => events(Event::Passes(passes)),
                 Output::Wait { deadline, .. } => {
                     return deadline.map(|deadline| deadline.saturating_duration_since(now));
@@ -189,21 +218,55 @@ impl Turning {
 
     /// Reads what is there, up to a bound; returns whether there may be more.
     fn read_packets(&mut self, events: &impl Fn(Event)) -> io::Result<bool> {
-        let mut buffer = [0; 65_535];
         for _ in 0..PACKETS_A_TURN {
-            match (&self.packets).read(&mut buffer) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(length) => {
-                    let packet = buffer.get(..length).unwrap_or_default();
-                    self.engine.handle_packet(packet, self.clock.wall(), self.clock.now());
-                    let _ = self.drain(events);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            if !self.read_packet(events)? {
+                return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    fn read_packet(&mut self, events: &impl Fn(Event)) -> io::Result<bool> {
+        let (wall, now) = (self.clock.wall(), self.clock.now());
+        let Self { incoming, sockets, engine, .. } = self;
+        let read = incoming.read(|packet, checksum| {
+            engine.handle_packet(packet, checksum, sockets, wall, now);
+        })?;
+        // What is owed to connections waits for the end of the batch; what is to be asked does not.
+        if self.engine.has_outputs() {
+            let _ = self.drain(events);
+        }
+        Ok(read)
+    }
+
+    /// Tells the engine what happened to one of its sockets.
+    fn happened(&mut self, event: &mio::event::Event) {
+        let (wall, now) = (self.clock.wall(), self.clock.now());
+        match self.sockets.happened(event) {
+            Some(Happened::Connected(id, outcome)) => {
+                self.engine.handle_connected(id, outcome, &mut self.sockets, wall, now);
+                if outcome.is_ok() {
+                    self.engine.handle_ready(id, true, true, &mut self.sockets, wall, now);
+                }
+            }
+            Some(Happened::Ready { id, readable, writable, failed }) => {
+                if failed {
+                    self.complaints(id);
+                }
+                self.engine.handle_ready(id, readable, writable, &mut self.sockets, wall, now);
+            }
+            None => {}
+        }
+    }
+
+    /// Tells the engine what the network says about what a socket sent.
+    fn complaints(&mut self, id: SocketId) {
+        for _ in 0..COMPLAINTS_A_TURN {
+            let Some(complaint) = self.sockets.complaint(id) else { return };
+            let (wall, now) = (self.clock.wall(), self.clock.now());
+            let crate::net::Complaint { to, from, why, sent } = complaint;
+            self.engine.handle_unreachable(id, to, from, why, &sent, &mut self.sockets, wall, now);
+        }
     }
 
     /// Takes answers from a resolver's socket until it has none.
@@ -250,7 +313,12 @@ impl Turning {
 }
 
 fn snapshot_of(engine: &Engine) -> Snapshot {
-    Snapshot { protection: engine.protection(), stats: engine.stats().clone() }
+    Snapshot {
+        protection: engine.protection(),
+        stats: engine.stats().clone(),
+        tunnel: engine.tunnel_stats(),
+        tcp_flows: engine.tcp_flows(),
+    }
 }
 
 /// The largest packet the tunnel sends: that of Ethernet, which every network takes.
@@ -261,3 +329,4 @@ const FIRST_UPSTREAM: usize = 2;
 /// So that answers and commands are not kept waiting by a flood.
 const PACKETS_A_TURN: usize = 256;
 const ANSWERS_A_TURN: usize = 16;
+const COMPLAINTS_A_TURN: usize = 16;

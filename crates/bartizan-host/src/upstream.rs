@@ -23,6 +23,8 @@ pub struct Route {
     pub resolvers: BTreeMap<IpAddr, SocketAddr>,
     /// The interface to leave by, so that a question does not come back through the tunnel.
     pub uplink: Option<String>,
+    /// The mark by which routing rules know our own packets.
+    pub mark: Option<u32>,
 }
 
 /// The open questions.

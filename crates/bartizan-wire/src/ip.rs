@@ -12,6 +12,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::ParseError;
+pub(crate) use crate::checksum::{fold, pseudo_header_sum, sum};
 
 /// One whole IP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,7 +137,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    fn from_number(number: u8) -> Self {
+    pub(crate) fn from_number(number: u8) -> Self {
         match number {
             6 => Self::Tcp,
             17 => Self::Udp,
@@ -153,31 +154,6 @@ impl Protocol {
             Self::Other(number) => number,
         }
     }
-}
-
-/// Adds octets up as RFC 1071 does, without folding.
-pub(crate) fn sum(octets: &[u8]) -> u64 {
-    let (pairs, last) = octets.as_chunks::<2>();
-    let whole: u64 = pairs.iter().map(|pair| u64::from(u16::from_be_bytes(*pair))).sum();
-    whole + last.first().map_or(0, |last| u64::from(*last) << 8)
-}
-
-/// Folds the carries of a sum back in.
-#[expect(clippy::cast_possible_truncation, reason = "the loop leaves 16 bits")]
-pub(crate) fn fold(mut sum: u64) -> u16 {
-    while 0xffff < sum {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    sum as u16
-}
-
-/// Adds up the pseudo-header of RFC 768 or RFC 8200 §8.1.
-pub(crate) fn pseudo_header_sum(src: IpAddr, dst: IpAddr, protocol: Protocol, len: usize) -> u64 {
-    let address = |address: IpAddr| match address {
-        IpAddr::V4(v4) => sum(&v4.octets()),
-        IpAddr::V6(v6) => sum(&v6.octets()),
-    };
-    address(src) + address(dst) + u64::from(protocol.number()) + len as u64
 }
 
 fn v6(octets: &[u8]) -> Result<IpAddr, ParseError> {

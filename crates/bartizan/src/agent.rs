@@ -3,7 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use bartizan_agent::{PassArgs, ReportArgs, RunArgs};
+use anyhow::Context;
+use bartizan_agent::{ForwardArgs, PassArgs, ReportArgs, RunArgs};
+use bartizan_host::Counters;
+use bartizan_indicators::IndicatorFile;
+use serde_json::json;
 
 use crate::out;
 
@@ -11,6 +15,8 @@ use crate::out;
 pub(crate) enum AgentCommand {
     /// Protect this machine until SIGINT or SIGTERM
     Run(RunArgs),
+    /// Forward what comes by an interface, without a portal: for measuring, and for embedding elsewhere
+    Forward(ForwardArgs),
     /// Show how the device is
     Status {
         /// Folder of the device's files
@@ -32,11 +38,56 @@ pub(crate) fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
             out::log_to_stderr();
             bartizan_agent::run(args)?;
         }
+        AgentCommand::Forward(args) => {
+            out::log_to_stderr();
+            forward(args)?;
+        }
         AgentCommand::Status { state, json } => status(&state, json)?,
         AgentCommand::Report(args) => report(&args)?,
         AgentCommand::Pass(args) => pass(&args)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn forward(args: ForwardArgs) -> anyhow::Result<()> {
+    let indicators = match &args.indicators {
+        Some(path) => {
+            let octets = bartizan_indicators::mapping::map(path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            let file = IndicatorFile::inspect(octets)
+                .with_context(|| format!("{} is no indicator file", path.display()))?;
+            Some(file)
+        }
+        None => None,
+    };
+    bartizan_agent::forward(args, indicators, |counters| out::line(&counted(counters)))
+}
+
+fn counted(counters: &Counters) -> String {
+    let (lookups, tunnel) = (&counters.lookups, &counters.tunnel);
+    json!({
+        "tcp_flows": counters.tcp_flows,
+        "tcp_opened": tunnel.tcp_opened,
+        "tcp_refused": tunnel.tcp_refused,
+        "tcp_unreachable": tunnel.tcp_unreachable,
+        "tcp_stopped": tunnel.tcp_stopped,
+        "tcp_evicted": tunnel.tcp_evicted,
+        "tcp_vanished": tunnel.tcp_vanished,
+        "tcp_resets": tunnel.tcp_resets,
+        "tcp_resent": tunnel.tcp_resent,
+        "octets_up": tunnel.octets_up,
+        "octets_down": tunnel.octets_down,
+        "held": tunnel.held,
+        "held_too_long": tunnel.held_too_long,
+        "dropped_syn": tunnel.dropped_syn,
+        "dropped_no_chunk": tunnel.dropped_no_chunk,
+        "dropped_no_socket": tunnel.dropped_no_socket,
+        "dropped_malformed": tunnel.dropped_malformed,
+        "dropped_protocol": tunnel.dropped_protocol,
+        "queries": lookups.queries(),
+        "blocked": lookups.blocked,
+    })
+    .to_string()
 }
 
 fn status(state: &Path, json: bool) -> anyhow::Result<()> {

@@ -16,7 +16,7 @@ use bartizan_agent::UreqHttp;
 use bartizan_contract::enroll::EnrollmentToken;
 use bartizan_host::clock::Clock;
 use bartizan_host::portal::portal_url;
-use bartizan_host::tunnel::Route;
+use bartizan_host::tunnel::{Framing, Route};
 use bartizan_host::{Device, Setup};
 use domain::base::iana::Rtype;
 use domain::base::{Message, MessageBuilder, Name};
@@ -61,7 +61,12 @@ impl Simulated {
             platform: bartizan_agent::platform(),
             packets: tunnel.into(),
             resolvers: vec![IpAddr::V4(RESOLVER)],
-            route: Route { resolvers: BTreeMap::from([(IpAddr::V4(RESOLVER), dns)]), uplink: None },
+            framing: Framing::Plain,
+            route: Route {
+                resolvers: BTreeMap::from([(IpAddr::V4(RESOLVER), dns)]),
+                uplink: None,
+                mark: None,
+            },
             http: Box::new(UreqHttp::new(ca)?),
         })?;
         self.device = Some(device);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bartizan_agent::UreqHttp;
 use bartizan_host::portal::Http;
-use bartizan_host::tunnel::Route;
+use bartizan_host::tunnel::{Framing, Route};
 use bartizan_host::{Device, Setup, Status};
 use bartizan_model::UnixMillis;
 use bartizan_portal::{AlertSummary, Portal, PortalConfig};
@@ -215,7 +215,12 @@ impl TestDevice {
             platform: bartizan_agent::platform(),
             packets: tunnel.into(),
             resolvers: vec![RESOLVER.ip()],
-            route: Route { resolvers: [(RESOLVER.ip(), resolver())].into(), uplink: None },
+            framing: Framing::Plain,
+            route: Route {
+                resolvers: [(RESOLVER.ip(), resolver())].into(),
+                uplink: None,
+                mark: None,
+            },
             http,
         })
         .unwrap();

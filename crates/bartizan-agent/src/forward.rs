@@ -1,0 +1,111 @@
+//! `agent forward`: the tunnel alone, on an interface that somebody else routes into.
+
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use bartizan_host::tunnel::{Framing, MTU, Route};
+use bartizan_host::{Counters, Forward, Forwarder};
+use bartizan_indicators::IndicatorFile;
+
+use crate::iproute::ip;
+
+/// How to forward.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ForwardArgs {
+    /// The interface to read from; it is made if it is not there
+    #[arg(long, value_name = "NAME")]
+    pub tun: String,
+    /// Address of the interface, such as 198.18.0.1/30; as it is where none is given
+    #[arg(long, value_name = "IP/LENGTH")]
+    pub address: Option<String>,
+    /// Indicator file, as `feed compile` makes it; whoever signed it
+    #[arg(long, value_name = "FILE")]
+    pub indicators: Option<PathBuf>,
+    /// Leave by this interface, so that nothing comes back into the tunnel
+    #[arg(long, value_name = "NAME")]
+    pub uplink: Option<String>,
+    /// Mark what leaves, for a routing rule that keeps it out of the tunnel
+    #[arg(long, value_name = "NUMBER")]
+    pub mark: Option<u32>,
+    /// Go without segmentation offload
+    #[arg(long)]
+    pub no_offload: bool,
+}
+
+/// Forwards until SIGINT or SIGTERM, or until the interface is gone. On SIGUSR1, and at the end, `show` gets the counters.
+///
+/// # Errors
+/// What keeps it from running, for people to read.
+pub fn forward(
+    args: ForwardArgs,
+    indicators: Option<IndicatorFile>,
+    show: impl Fn(&Counters) + Send + Clone + 'static,
+) -> anyhow::Result<()> {
+    let signals = signal_hook::iterator::Signals::new([
+        signal_hook::consts::SIGINT,
+        signal_hook::consts::SIGTERM,
+        signal_hook::consts::SIGUSR1,
+    ]);
+    let mut signals = signals.context("cannot listen for signals")?;
+    raise_limits();
+    let (packets, framing) = open(&args)?;
+    let route = Route { uplink: args.uplink, mark: args.mark, ..Route::default() };
+    let forwarder = Forwarder::start(Forward { packets, framing, route, indicators })
+        .context("cannot start the tunnel")?;
+
+    let (stop, counters) = (forwarder.stopper(), forwarder.counters());
+    let show_now = show.clone();
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            if signal == signal_hook::consts::SIGUSR1 {
+                show_now(&counters());
+            } else {
+                stop();
+            }
+        }
+    })?;
+    let counters = forwarder.counters();
+    let ended = forwarder.wait();
+    show(&counters());
+    ended.with_context(|| format!("the tunnel over {} has ended", args.tun))
+}
+
+fn open(args: &ForwardArgs) -> anyhow::Result<(OwnedFd, Framing)> {
+    let name = &args.tun;
+    let device = tun_rs::DeviceBuilder::new()
+        .name(name)
+        .offload(!args.no_offload)
+        .build_sync()
+        .with_context(|| {
+            format!("cannot open the tunnel interface {name}: this needs root or CAP_NET_ADMIN, and /dev/net/tun")
+        })?;
+    let packets = device.as_fd().try_clone_to_owned()?;
+    // The kernel keeps the interface for as long as any copy of the descriptor is open.
+    drop(device);
+    if let Some(address) = &args.address {
+        let family = match address.split('/').next().map(str::parse::<IpAddr>) {
+            Some(Ok(IpAddr::V4(_))) => "-4",
+            Some(Ok(IpAddr::V6(_))) => "-6",
+            _ => anyhow::bail!("{address} is no address with a length, such as 198.18.0.1/30"),
+        };
+        ip(&[family, "address", "replace", address, "dev", name])?;
+    }
+    ip(&["link", "set", name, "mtu", &MTU.to_string(), "txqueuelen", TX_QUEUE, "up"])?;
+    let framing = if args.no_offload { Framing::Plain } else { Framing::Vnet };
+    Ok((packets, framing))
+}
+
+/// A connection takes a descriptor.
+pub(crate) fn raise_limits() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(error = %error, "cannot raise the number of open files");
+    }
+}
+
+/// The kernel's 500 packets are less than a burst of eight connections.
+const TX_QUEUE: &str = "5000";

@@ -1,0 +1,273 @@
+//! What is under way, found by key or by slot in constant time, with the times when it is due.
+//!
+//! # Invariants
+//! - A key and a slot belong to each other until the entry is removed; the slot's generation then changes.
+//! - Of entries that were used in different seconds, [`Table::oldest`] names the one used first.
+
+use std::collections::BTreeSet;
+use std::hash::Hash;
+
+use hashbrown::HashTable;
+use siphasher::sip::SipHasher13;
+
+/// Milliseconds since the engine began.
+pub(crate) type Millis = u64;
+
+/// A table of at most `max` entries.
+pub(crate) struct Table<K, T> {
+    max: usize,
+    hasher: SipHasher13,
+    index: HashTable<u16>,
+    slots: Vec<Slot<K, T>>,
+    free: Vec<u16>,
+    due: BTreeSet<(Millis, u16)>,
+    newest: u16,
+    oldest: u16,
+}
+
+struct Slot<K, T> {
+    entry: Option<(K, T)>,
+    generation: u16,
+    older: u16,
+    newer: u16,
+    /// In seconds; the order of use is kept as exact as that.
+    used_at: u32,
+    /// As in `due`; [`NEVER`] where it is not there.
+    due_at: Millis,
+}
+
+impl<K: Copy + Eq + Hash, T> Table<K, T> {
+    /// The key keeps others from choosing what collides.
+    pub(crate) fn new(max: usize, key: [u8; 16]) -> Self {
+        Self {
+            max,
+            hasher: SipHasher13::new_with_key(&key),
+            index: HashTable::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            due: BTreeSet::new(),
+            newest: NONE,
+            oldest: NONE,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.max <= self.index.len()
+    }
+
+    pub(crate) fn find(&self, key: &K) -> Option<u16> {
+        let slots = &self.slots;
+        self.index.find(hash(&self.hasher, key), |slot| key_at(slots, *slot) == Some(key)).copied()
+    }
+
+    pub(crate) fn get(&self, slot: u16) -> Option<&T> {
+        Some(&self.slots.get(usize::from(slot))?.entry.as_ref()?.1)
+    }
+
+    pub(crate) fn get_mut(&mut self, slot: u16) -> Option<&mut T> {
+        Some(&mut self.slots.get_mut(usize::from(slot))?.entry.as_mut()?.1)
+    }
+
+    /// Returns the generation of what is or will be in a slot.
+    pub(crate) fn generation(&self, slot: u16) -> u16 {
+        self.slots.get(usize::from(slot)).map_or(0, |slot| slot.generation)
+    }
+
+    /// Adds an entry that is made for its slot and generation; `None` where the table is full. The key must be new.
+    pub(crate) fn insert(
+        &mut self,
+        key: K,
+        now: Millis,
+        make: impl FnOnce(u16, u16) -> T,
+    ) -> Option<u16> {
+        if self.is_full() {
+            return None;
+        }
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                let slot = u16::try_from(self.slots.len()).ok().filter(|slot| *slot != NONE)?;
+                if self.slots.len() == self.slots.capacity() {
+                    self.slots.reserve_exact(SLOTS_AT_ONCE);
+                }
+                self.slots.push(Slot {
+                    entry: None,
+                    generation: 0,
+                    older: NONE,
+                    newer: NONE,
+                    used_at: 0,
+                    due_at: NEVER,
+                });
+                slot
+            }
+        };
+        let value = make(slot, self.generation(slot));
+        let place = self.slots.get_mut(usize::from(slot))?;
+        place.entry = Some((key, value));
+        place.used_at = seconds(now);
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.index.insert_unique(hash(hasher, &key), slot, |slot| {
+            key_at(slots, *slot).map_or(0, |key| hash(hasher, key))
+        });
+        self.link_newest(slot);
+        Some(slot)
+    }
+
+    pub(crate) fn remove(&mut self, slot: u16) -> Option<T> {
+        let place = self.slots.get_mut(usize::from(slot))?;
+        let (key, value) = place.entry.take()?;
+        place.generation = place.generation.wrapping_add(1);
+        if place.due_at != NEVER {
+            self.due.remove(&(place.due_at, slot));
+            place.due_at = NEVER;
+        }
+        let at = hash(&self.hasher, &key);
+        if let Ok(found) = self.index.find_entry(at, |other| *other == slot) {
+            found.remove();
+        }
+        self.unlink(slot);
+        self.free.push(slot);
+        Some(value)
+    }
+
+    /// Notes that an entry was used.
+    pub(crate) fn touch(&mut self, slot: u16, now: Millis) {
+        let Some(place) = self.slots.get_mut(usize::from(slot)) else { return };
+        if place.used_at != seconds(now) {
+            place.used_at = seconds(now);
+            self.unlink(slot);
+            self.link_newest(slot);
+        }
+    }
+
+    /// Returns the entry that was not used for the longest time.
+    pub(crate) fn oldest(&self) -> Option<u16> {
+        (self.oldest != NONE).then_some(self.oldest)
+    }
+
+    /// Sees to it that [`Table::take_due`] gives an entry out at this time or before.
+    pub(crate) fn schedule(&mut self, slot: u16, at: Millis) {
+        let Some(place) = self.slots.get_mut(usize::from(slot)) else { return };
+        if place.due_at <= at {
+            return;
+        }
+        if place.due_at != NEVER {
+            self.due.remove(&(place.due_at, slot));
+        }
+        place.due_at = at;
+        self.due.insert((at, slot));
+    }
+
+    /// Returns an entry whose time has come, one at a time; it is to be scheduled again.
+    pub(crate) fn take_due(&mut self, now: Millis) -> Option<u16> {
+        let &(at, slot) = self.due.first()?;
+        if now < at {
+            return None;
+        }
+        self.due.pop_first();
+        if let Some(place) = self.slots.get_mut(usize::from(slot)) {
+            place.due_at = NEVER;
+        }
+        Some(slot)
+    }
+
+    /// Returns when [`Table::take_due`] may have something.
+    pub(crate) fn next_due(&self) -> Option<Millis> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    fn link_newest(&mut self, slot: u16) {
+        let newest = std::mem::replace(&mut self.newest, slot);
+        if let Some(place) = self.slots.get_mut(usize::from(slot)) {
+            (place.older, place.newer) = (newest, NONE);
+        }
+        match self.slots.get_mut(usize::from(newest)) {
+            Some(place) => place.newer = slot,
+            None => self.oldest = slot,
+        }
+    }
+
+    fn unlink(&mut self, slot: u16) {
+        let Some(place) = self.slots.get(usize::from(slot)) else { return };
+        let (older, newer) = (place.older, place.newer);
+        match self.slots.get_mut(usize::from(older)) {
+            Some(place) => place.newer = newer,
+            None => self.oldest = newer,
+        }
+        match self.slots.get_mut(usize::from(newer)) {
+            Some(place) => place.older = older,
+            None => self.newest = older,
+        }
+    }
+}
+
+fn hash<K: Hash>(hasher: &SipHasher13, key: &K) -> u64 {
+    let mut hasher = *hasher;
+    key.hash(&mut hasher);
+    std::hash::Hasher::finish(&hasher)
+}
+
+fn key_at<K, T>(slots: &[Slot<K, T>], slot: u16) -> Option<&K> {
+    Some(&slots.get(usize::from(slot))?.entry.as_ref()?.0)
+}
+
+fn seconds(at: Millis) -> u32 {
+    u32::try_from(at / 1_000).unwrap_or(u32::MAX)
+}
+
+/// No slot.
+const NONE: u16 = u16::MAX;
+/// Not scheduled.
+pub(crate) const NEVER: Millis = Millis::MAX;
+/// Doubling a large table would hold it three times for a moment.
+const SLOTS_AT_ONCE: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_one_not_used_for_the_longest_time_is_the_oldest() {
+        let mut table = Table::new(3, [7; 16]);
+        let a = table.insert("a", 0, |_, _| ()).unwrap();
+        let b = table.insert("b", 1_000, |_, _| ()).unwrap();
+        let c = table.insert("c", 2_000, |_, _| ()).unwrap();
+        assert_eq!(table.insert("d", 3_000, |_, _| ()), None);
+        assert_eq!(table.oldest(), Some(a));
+        table.touch(a, 4_000);
+        assert_eq!(table.oldest(), Some(b));
+        table.remove(b);
+        assert_eq!(table.oldest(), Some(c));
+        assert_eq!((table.find(&"b"), table.find(&"c"), table.len()), (None, Some(c), 2));
+    }
+
+    #[test]
+    fn a_slot_that_is_used_again_has_another_generation() {
+        let mut table = Table::new(3, [7; 16]);
+        let first = table.insert("a", 0, |_, _| ()).unwrap();
+        let generation = table.generation(first);
+        table.remove(first);
+        let second = table.insert("b", 0, |_, _| ()).unwrap();
+        assert_eq!(first, second);
+        assert_ne!(generation, table.generation(second));
+    }
+
+    #[test]
+    fn entries_are_due_once_and_in_order() {
+        let mut table = Table::new(3, [7; 16]);
+        let a = table.insert("a", 0, |_, _| ()).unwrap();
+        let b = table.insert("b", 0, |_, _| ()).unwrap();
+        table.schedule(a, 100);
+        table.schedule(b, 50);
+        // Later than it is due already: it is given out at the earlier time, and says then when it wants to be.
+        table.schedule(b, 200);
+        assert_eq!((table.next_due(), table.take_due(49)), (Some(50), None));
+        assert_eq!((table.take_due(50), table.take_due(50)), (Some(b), None));
+        table.remove(a);
+        assert_eq!(table.next_due(), None);
+    }
+}

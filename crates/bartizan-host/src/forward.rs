@@ -1,0 +1,90 @@
+//! Just the tunnel: no portal, no files, no alerts that go anywhere. For measuring, and for embedding elsewhere.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{Receiver, channel};
+
+use bartizan_engine::{Stats, TunnelStats};
+use bartizan_indicators::IndicatorFile;
+use bartizan_model::{Mode, Policy};
+
+use crate::clock::Clock;
+use crate::tunnel::{Command, Event, Framing, Route, Tunnel};
+
+/// What the tunnel needs.
+pub struct Forward {
+    /// Gives and takes packets.
+    pub packets: OwnedFd,
+    /// How packets stand in it.
+    pub framing: Framing,
+    /// How sockets leave, and where resolvers really are.
+    pub route: Route,
+    /// What is listed.
+    pub indicators: Option<IndicatorFile>,
+}
+
+/// A tunnel that runs.
+pub struct Forwarder {
+    tunnel: Tunnel,
+    events: Receiver<Event>,
+}
+
+/// What happened so far.
+#[derive(Clone, Debug)]
+pub struct Counters {
+    /// To name lookups.
+    pub lookups: Stats,
+    /// To everything else.
+    pub tunnel: TunnelStats,
+    /// TCP connections at this moment.
+    pub tcp_flows: usize,
+}
+
+impl Forwarder {
+    /// Starts the tunnel.
+    ///
+    /// # Errors
+    /// The descriptor or a thread cannot be had.
+    pub fn start(setup: Forward) -> io::Result<Self> {
+        let (sender, events) = channel();
+        let Forward { packets, framing, route, indicators } = setup;
+        let tunnel =
+            Tunnel::start(packets, framing, Vec::new(), route, Clock::new(), move |event| {
+                // Nobody listens any more only while everything ends.
+                let _ = sender.send(event);
+            })?;
+        tunnel.tell(Command::Policy(Policy { mode: Mode::Tunnel, ..Policy::default() }));
+        if let Some(file) = indicators {
+            tunnel.tell(Command::Indicators(Box::new(file)));
+        }
+        Ok(Self { tunnel, events })
+    }
+
+    /// Returns a function that stops it, from any thread.
+    pub fn stopper(&self) -> impl Fn() + Send + 'static {
+        self.tunnel.stopper()
+    }
+
+    /// Returns a function that tells what happened so far, from any thread.
+    pub fn counters(&self) -> impl Fn() -> Counters + Send + 'static {
+        let snapshot = self.tunnel.snapshots();
+        move || {
+            let now = snapshot();
+            Counters { lookups: now.stats, tunnel: now.tunnel, tcp_flows: now.tcp_flows }
+        }
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// The interface is gone, or the engine failed.
+    pub fn wait(self) -> io::Result<()> {
+        for event in &self.events {
+            match event {
+                Event::Ended(ended) => return ended,
+                Event::Alert(_) | Event::Mistake(_) | Event::Passes(_) | Event::Protection => {}
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,1 @@
+//! Heads of requests, whole and cut.

@@ -1,0 +1,65 @@
+//! The packet that makes a client give up: `CONNECTION_CLOSE` in an Initial of the server.
+//!
+//! RFC 9000 §10.2.3 lets a server close while a handshake is under way in a packet that the client can open
+//! for sure, and every client acts on it at once: it falls back to TCP or says that there is no connection.
+
+use crate::quic::QuicInitial;
+use crate::quic::keys::{Keys, NUMBER_LEN, Side, TAG_LEN};
+
+/// Why a connection is closed (RFC 9000 §20.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// `CONNECTION_REFUSED`: the server does not want it.
+    ConnectionRefused,
+    /// `CRYPTO_ERROR` with the alert `access_denied` of TLS (RFC 9846 §6.2).
+    AccessDenied,
+}
+
+impl CloseReason {
+    /// Returns the code as a variable-length integer of two octets.
+    fn varint(self) -> [u8; 2] {
+        match self {
+            Self::ConnectionRefused => [0x40, 0x02],
+            Self::AccessDenied => [0x41, 49],
+        }
+    }
+}
+
+/// Writes the datagram that closes the connection which the first Initial packet in `datagram` opens.
+///
+/// The datagram has to be the client's first, or its first after a Retry: the keys follow from the id that
+/// it writes to. `None` if it has no Initial packet of a version that is known.
+#[must_use]
+pub fn write_close(datagram: &[u8], reason: CloseReason) -> Option<Vec<u8>> {
+    let initial = QuicInitial::parse(datagram)?;
+    let keys = Keys::derive(initial.version(), initial.dcid(), Side::Server)?;
+    let [reason1, reason0] = reason.varint();
+    // RFC 9000 §19.19: it is about no frame in particular, and there is no phrase.
+    let frames = [CONNECTION_CLOSE, reason1, reason0, 0, 0];
+    let len = NUMBER_LEN + frames.len() + TAG_LEN;
+
+    // RFC 9000 §14.1 has packets filled up to 1,200 octets only if they are to be acknowledged, and a close
+    // is not.
+    let mut packet = Vec::with_capacity(MAX_LEN);
+    let number_len_bits = u8::try_from(NUMBER_LEN - 1).ok()?;
+    packet.push(LONG_HEADER_AND_FIXED_BIT | initial.version().initial_bits() | number_len_bits);
+    packet.extend_from_slice(&initial.version().number().to_be_bytes());
+    // The client takes any id for the server's; the one that it made up is as good as another.
+    for id in [initial.scid(), initial.dcid()] {
+        packet.push(u8::try_from(id.len()).ok()?);
+        packet.extend_from_slice(id);
+    }
+    packet.push(0);
+    packet.extend_from_slice(&(0x4000 | u16::try_from(len).ok()?).to_be_bytes());
+    let number_at = packet.len();
+    packet.extend_from_slice(&[0; NUMBER_LEN]);
+    packet.extend_from_slice(&frames);
+    packet.extend_from_slice(&[0; TAG_LEN]);
+    keys.seal(&mut packet, number_at, 0)?;
+    Some(packet)
+}
+
+const CONNECTION_CLOSE: u8 = 0x1c;
+const LONG_HEADER_AND_FIXED_BIT: u8 = 0xc0;
+/// Header, two ids of 20 octets, token length, length, number, frames and tag.
+const MAX_LEN: usize = 7 + 40 + 3 + NUMBER_LEN + 5 + TAG_LEN;

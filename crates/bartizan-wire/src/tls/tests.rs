@@ -1,0 +1,1 @@
+//! Hellos, whole and cut.
