@@ -1,6 +1,6 @@
 //! What a person at the device asks of the running agent: a line of JSON each way, over a socket in the state folder.
 //!
-//! Whoever may open the folder may ask. One question at a time, each with a bound on its length and on its time.
+//! Whoever may open the folder may ask. One question at a time, with bounds on its length and its silences.
 //!
 //! # What it does not do
 //! - Keep the device from running: without the socket nobody can ask, and that is all.

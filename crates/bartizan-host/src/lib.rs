@@ -1,13 +1,14 @@
 //! The shell around the engine: it does what the engine only decides.
 //!
-//! Three threads, no shared state but channels and one snapshot:
+//! Four threads, no shared state but channels and one snapshot:
 //!
 //! - **tunnel** ([`tunnel`]) reads packets, drives [`bartizan_engine::Engine`] and asks the resolvers;
 //! - **control** ([`control`]) drives [`bartizan_engine::sync::Sync`], owns the files ([`state`]) and
 //!   puts alerts on disk ([`spool`]) before they are queued;
-//! - **courier** ([`courier`]) does one blocking conversation with the portal at a time ([`portal`]).
+//! - **courier** ([`courier`]) does one blocking conversation with the portal at a time ([`portal`]);
+//! - **asks** waits for what a person at the device asks ([`pass()`]).
 //!
-//! A fourth waits for what a person at the device asks ([`pass()`]). Beside them, [`report()`] sends what a person says about a site, whether or not a device runs.
+//! Beside them, [`report()`] sends what a person says about a site, whether or not a device runs.
 //!
 //! Works over any file descriptor that gives and takes one IP packet a call ([`Packets`]): a Linux TUN, an iOS
 //! utun, or one end of a socket pair. What differs by system, such as opening the TUN and speaking HTTP, is
