@@ -15,6 +15,7 @@ libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
     let config = EngineConfig {
         resolvers: vec!["192.0.2.53".parse().unwrap(), "2001:db8::53".parse().unwrap()],
         mtu: 1_500,
+        offload: false,
     };
     let mut engine = Engine::new(config, [42; 16], *START);
     engine.handle_indicators(indicators());

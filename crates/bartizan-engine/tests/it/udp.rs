@@ -1,8 +1,9 @@
 //! Queries in datagrams: blocked, forwarded, repeated, given up.
 
-use bartizan_engine::{Transport, UpstreamId, limits};
+use bartizan_engine::{NoNet, Transport, UpstreamId, limits};
 use bartizan_model::{IndicatorCategory, Mode, Policy, ProtectionState, WebProtection};
 use bartizan_wire::dns::{DnsAnswer, DnsQuery};
+use bartizan_wire::tcp::Checksum;
 use bartizan_wire::udp::encode_udp;
 use domain::base::iana::exterr::ExtendedErrorCode;
 use domain::base::opt::exterr::ExtendedError;
@@ -310,7 +311,8 @@ fn a_host_that_does_not_drain_the_engine_loses_packets_and_no_memory() {
     let blocked =
         encode_udp(addr(CLIENT), addr(RESOLVER), &query(1, "evil.test", Rtype::A, None)).unwrap();
     for _ in 0..1_000 {
-        world.engine.handle_packet(&blocked, world.wall(), world.now);
+        let net = &mut NoNet;
+        world.engine.handle_packet(&blocked, Checksum::Verify, net, world.wall(), world.now);
     }
     world.drain();
     assert!(world.packets.len() + world.alerts.len() <= limits::OUTPUTS + 2);

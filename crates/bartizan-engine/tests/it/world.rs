@@ -6,7 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bartizan_engine::passes::Pass;
-use bartizan_engine::{Engine, EngineConfig, Output, Transport, UpstreamFailed, UpstreamId};
+use bartizan_engine::{
+    Engine, EngineConfig, NoNet, Output, Transport, UpstreamFailed, UpstreamId,
+};
 use bartizan_indicators::IndicatorFile;
 use bartizan_indicators::build::{Stamp, build};
 use bartizan_indicators::compile::Compiled;
@@ -14,6 +16,7 @@ use bartizan_model::{
     Alert, DomainName, IndicatorCategory, IndicatorSource, MatchedIndicator, Policy, UnixMillis,
 };
 use bartizan_wire::ip::IpPacket;
+use bartizan_wire::tcp::Checksum;
 use bartizan_wire::udp::{UdpDatagram, encode_udp};
 use domain::base::iana::{Class, Rcode};
 use domain::base::{Message, MessageBuilder, Name, Rtype};
@@ -82,7 +85,8 @@ impl World {
     }
 
     pub(crate) fn deliver(&mut self, packet: &[u8]) {
-        self.engine.handle_packet(packet, self.wall(), self.now);
+        let (wall, now) = (self.wall(), self.now);
+        self.engine.handle_packet(packet, Checksum::Verify, &mut NoNet, wall, now);
         self.drain();
     }
 
@@ -124,7 +128,7 @@ impl World {
 
     pub(crate) fn drain(&mut self) {
         for _ in 0..100_000 {
-            match self.engine.poll_output(self.wall(), self.now) {
+            match self.engine.poll_output(&mut NoNet, self.wall(), self.now) {
                 Output::Packet(packet) => self.packets.push_back(packet),
                 Output::Ask { id, resolver, transport, query } => {
                     self.asks.push_back(Ask { id, resolver, transport, query });
@@ -156,7 +160,7 @@ pub(crate) const LISTED: &[(&str, IndicatorCategory)] = &[
 
 pub(crate) fn engine(start: Instant) -> Engine {
     let resolvers = vec![addr(RESOLVER).ip(), addr(RESOLVER_V6).ip()];
-    Engine::new(EngineConfig { resolvers, mtu: 1_500 }, [42; 16], start)
+    Engine::new(EngineConfig { resolvers, mtu: 1_500, offload: false }, [42; 16], start)
 }
 
 pub(crate) fn indicators(epoch: u64, listed: &[(&str, IndicatorCategory)]) -> IndicatorFile {
