@@ -1,6 +1,5 @@
 //! A running device and what it is started with.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
