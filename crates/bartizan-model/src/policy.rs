@@ -1,5 +1,7 @@
 //! What the organization decided for a device.
 
+use crate::DnsUpstream;
+
 /// How much of the device's traffic the engine sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -81,8 +83,13 @@ pub struct Policy {
 }
 
 /// What is done with name lookups beside judging them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsPolicy {
+    /// Whom lookups go to.
+    pub upstream: DnsUpstream,
+    /// Whether the system's resolver answers, in plain, while `upstream` is another and cannot be reached; else
+    /// nothing does.
+    pub upstream_fallback: bool,
     /// Whether `ech` parameters are taken out of HTTPS records (RFC 9848), so that servers' names stay readable
     /// on the device. Changes an answer that DNSSEC may have signed.
     pub strip_ech: bool,
@@ -91,6 +98,19 @@ pub struct DnsPolicy {
     pub block_encrypted_dns: bool,
     /// Whether the names of iCloud Private Relay do not exist, by which Apple has networks turn it off.
     pub block_private_relay: bool,
+}
+
+impl Default for DnsPolicy {
+    /// Lookups go where they would go, and nothing is changed or stopped.
+    fn default() -> Self {
+        Self {
+            upstream: DnsUpstream::System,
+            upstream_fallback: true,
+            strip_ech: false,
+            block_encrypted_dns: false,
+            block_private_relay: false,
+        }
+    }
 }
 
 impl Default for Policy {
