@@ -12,9 +12,11 @@
 //! handle_packet ── UDP 53 ─────────────┐
 //!               └─ TCP 53 ── tcp.rs ───┴─ query ── verdict.rs ─┬─ block answer ──► Packet
 //!                                                              │   sightings.rs ─► Alert
-//!                                                              └─ questions.rs ──► Ask
-//! handle_upstream ── answer ── verdict.rs on its aliases ──────┬─ block answer, as above
-//!                                                              └─ answer ────────► Packet
+//!                                                              ├─ cache.rs ──┐
+//!                                                              └─ questions.rs, upstreams.rs ──► Ask
+//! handle_upstream ── answer ── into cache.rs ── verdict.rs on  ┘
+//!                              its aliases and addresses ──────┬─ block answer, as above
+//!                                                              └─ bindings.rs ───► Packet
 //! ```
 //!
 //! Beside it stands [`sync::Sync`], which decides when to talk to the portal and keeps the alerts that wait
@@ -34,15 +36,19 @@
 
 mod alert_budget;
 mod alert_queue;
+mod bindings;
+mod cache;
 mod dns;
 mod fuzz;
 pub mod limits;
+mod policy_names;
 mod prf;
 mod questions;
 mod sightings;
 mod stats;
 pub mod sync;
 mod tcp;
+mod upstreams;
 mod verdict;
 
 use std::collections::VecDeque;
@@ -50,16 +56,19 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use bartizan_indicators::{IndicatorFile, Indicators, TenantFile};
-use bartizan_model::{Alert, AlertId, Policy, ProtectionState, UnixMillis};
+use bartizan_model::{Alert, AlertId, DomainName, Policy, ProtectionState, UnixMillis};
 use bartizan_wire::ParseError;
 use bartizan_wire::ip::{IpPacket, Protocol};
 use bartizan_wire::udp::UdpDatagram;
 
 use crate::alert_budget::AlertBudget;
+use crate::bindings::Bindings;
+use crate::cache::Cache;
 use crate::prf::Prf;
 use crate::questions::{Client, Questions};
 use crate::sightings::{Sighting, Sightings};
 use crate::tcp::TcpServer;
+use crate::upstreams::Upstreams;
 
 pub use fuzz::fuzz_engine;
 pub use questions::UpstreamId;
@@ -80,11 +89,16 @@ pub struct Engine {
     mtu: usize,
     policy: Policy,
     indicators: Indicators,
+    cache: Cache,
     questions: Questions,
+    upstreams: Upstreams,
+    bindings: Bindings,
     tcp: TcpServer,
     sightings: Sightings,
     alert_budget: AlertBudget,
     outputs: VecDeque<Output>,
+    /// Where an answer is written before it becomes a packet.
+    scratch: Vec<u8>,
     prf: Prf,
     stats: Stats,
 }
@@ -95,16 +109,21 @@ impl Engine {
     pub fn new(config: EngineConfig, seed: [u8; 16], now: Instant) -> Self {
         let mtu = usize::from(config.mtu).clamp(limits::MIN_MTU, limits::MTU);
         let mut prf = Prf::new(seed);
+        let upstreams = Upstreams::new(&config.resolvers);
         Self {
             resolvers: config.resolvers,
             mtu,
             policy: Policy::default(),
             indicators: Indicators::default(),
+            cache: Cache::default(),
             questions: Questions::default(),
+            upstreams,
+            bindings: Bindings::default(),
             tcp: TcpServer::new(mtu, prf.draw(), now),
             sightings: Sightings::default(),
             alert_budget: AlertBudget::new(now),
             outputs: VecDeque::new(),
+            scratch: Vec::new(),
             prf,
             stats: Stats::default(),
         }
@@ -155,10 +174,7 @@ impl Engine {
             return self.stats.unexpected_answer += 1;
         };
         match answer {
-            Err(UpstreamFailed) => {
-                self.stats.upstream_failed += 1;
-                self.give_up(id, &question, now);
-            }
+            Err(UpstreamFailed) => self.put_elsewhere(id, question, wall, now),
             Ok(octets) if self.relay(&question, octets, wall, now) => {
                 self.outputs.push_back(Output::Forget(id));
             }
@@ -182,7 +198,25 @@ impl Engine {
 
     /// Takes a policy into use. Whether it is newer than the one before is for the caller to know.
     pub fn handle_policy(&mut self, policy: Policy) {
+        if self.policy.dns != policy.dns {
+            // Other rules, or other people's answers.
+            self.cache.clear();
+            self.upstreams.forgive();
+        }
         self.policy = policy;
+    }
+
+    /// Takes note that the device is on another network: what names and addresses mean may differ there.
+    pub fn handle_network_change(&mut self) {
+        self.cache.clear();
+        self.bindings.clear();
+        self.upstreams.forgive();
+    }
+
+    /// Yields the names that applications were given an address for, the last one first, at most
+    /// [`limits::NAMES_OF_AN_ADDRESS`]: by these a connection is judged that says no name.
+    pub fn names_of(&self, address: IpAddr, now: Instant) -> impl Iterator<Item = &DomainName> {
+        self.bindings.names_of(address, now)
     }
 
     /// Returns the next thing to do; to be called until it is [`Output::Wait`].
@@ -191,9 +225,8 @@ impl Engine {
             if let Some(output) = self.outputs.pop_front() {
                 return output;
             }
-            if let Some((id, question)) = self.questions.take_expired(now) {
-                self.stats.upstream_timeout += 1;
-                self.give_up(id, &question, now);
+            if let Some((id, question)) = self.questions.take_due(now) {
+                self.tend(id, question, wall, now);
             } else if let Some(sighting) = self.sightings.take_ended(now) {
                 self.raise(sighting, wall, now);
             } else if self.tcp.deadline().is_some_and(|due_at| due_at <= now) {
@@ -268,7 +301,7 @@ impl Engine {
 
     fn wait(&self) -> Output {
         let reasons = [
-            (self.questions.deadline(), "question expires"),
+            (self.questions.deadline(), "question is due"),
             (self.sightings.deadline(), "further blocks are due"),
             (self.tcp.deadline(), "tcp timer"),
         ];
@@ -300,14 +333,14 @@ impl Engine {
 pub enum Output {
     /// Write it to the tunnel.
     Packet(Vec<u8>),
-    /// Send it to port 53 of the resolver and call [`Engine::handle_upstream`] with what comes back.
-    /// The same id may come again: send again, over the same socket.
+    /// Send it to the resolver and call [`Engine::handle_upstream`] with what comes back. The same id may
+    /// come again: send again by another socket, and take what comes by either.
     Ask {
         /// To be given back.
         id: UpstreamId,
-        /// Whom to ask: the address that the client chose.
+        /// Whom to ask, at port 53; of no meaning for [`Transport::Secure`].
         resolver: IpAddr,
-        /// How to ask: as the client did.
+        /// How to ask.
         transport: Transport,
         /// The message, without the length that TCP puts before it.
         query: Vec<u8>,
@@ -332,6 +365,8 @@ pub enum Transport {
     Udp,
     /// Over a connection, with its length before it (RFC 7766).
     Tcp,
+    /// To the resolver that policy names, as policy has it.
+    Secure,
 }
 
 /// The host could not put a question to the resolver, and has stopped trying.

@@ -7,6 +7,8 @@
 //!   puts alerts on disk ([`spool`]) before they are queued;
 //! - **courier** ([`courier`]) does one blocking conversation with the portal at a time ([`portal`]).
 //!
+//! Where policy names a resolver that is asked over TLS, what speaks TLS ([`secure`]) has a fourth.
+//!
 //! Beside them, [`report()`] sends what a person says about a site, whether or not a device runs.
 //!
 //! Works over any file descriptor that gives and takes one IP packet a call: a Linux TUN, an iOS utun,
@@ -20,6 +22,7 @@ mod indicators;
 pub mod portal;
 mod random;
 mod report;
+pub mod secure;
 pub mod spool;
 pub mod state;
 pub mod tunnel;

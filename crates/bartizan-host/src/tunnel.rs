@@ -22,8 +22,9 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::clock::Clock;
 use crate::random;
+use crate::secure::StartSecureUpstream;
 pub use crate::upstream::Route;
-use crate::upstream::Upstream;
+use crate::upstream::{Secure, Upstream};
 
 /// What the tunnel is to do.
 #[derive(Debug)]
@@ -69,6 +70,7 @@ impl Tunnel {
         packets: OwnedFd,
         resolvers: Vec<IpAddr>,
         route: Route,
+        secure: Option<Box<dyn StartSecureUpstream>>,
         clock: Clock,
         events: impl Fn(Event) + Send + 'static,
     ) -> io::Result<Self> {
@@ -78,13 +80,14 @@ impl Tunnel {
         poll.registry().register(&mut SourceFd(&packets.as_raw_fd()), TUN, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (sender, commands) = channel();
+        let secure = secure.map(|secure| Secure::start(secure, Arc::clone(&waker))).transpose()?;
         let engine =
             Engine::new(EngineConfig { resolvers, mtu: MTU }, random::octets(), clock.now());
         let snapshot = Arc::new(Mutex::new(snapshot_of(&engine)));
         let mut turning = Turning {
             packets,
             engine,
-            upstream: Upstream::new(route, FIRST_UPSTREAM),
+            upstream: Upstream::new(route, FIRST_UPSTREAM, secure),
             clock,
             snapshot: Arc::clone(&snapshot),
             poll,
@@ -146,6 +149,7 @@ impl Turning {
                         if self.obey(commands) {
                             return Ok(());
                         }
+                        self.answered_securely(events);
                     }
                     token => self.answered(token, events),
                 }
@@ -197,6 +201,15 @@ impl Turning {
         Ok(true)
     }
 
+    /// Takes the answers that have come over TLS.
+    fn answered_securely(&mut self, events: &impl Fn(Event)) {
+        while let Some((id, answer)) = self.upstream.take_secure() {
+            let answer = answer.as_deref().map_err(|failed| *failed);
+            self.engine.handle_upstream(id, answer, self.clock.wall(), self.clock.now());
+            let _ = self.drain(events);
+        }
+    }
+
     /// Takes answers from a resolver's socket until it has none.
     fn answered(&mut self, token: Token, events: &impl Fn(Event)) {
         // A forger may send many; the engine closes the socket with the right one.
@@ -214,7 +227,10 @@ impl Turning {
             match commands.try_recv() {
                 Ok(Command::Indicators(file)) => self.engine.handle_indicators(*file),
                 Ok(Command::Tenant(file)) => self.engine.handle_tenant_file(*file),
-                Ok(Command::Policy(policy)) => self.engine.handle_policy(policy),
+                Ok(Command::Policy(policy)) => {
+                    self.upstream.turn_to(&policy.dns.upstream);
+                    self.engine.handle_policy(policy);
+                }
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return true,
                 Err(TryRecvError::Empty) => return false,
             }

@@ -63,6 +63,7 @@ impl Simulated {
             resolvers: vec![IpAddr::V4(RESOLVER)],
             route: Route { resolvers: BTreeMap::from([(IpAddr::V4(RESOLVER), dns)]), uplink: None },
             http: Box::new(UreqHttp::new(ca)?),
+            secure_dns: None,
         })?;
         self.device = Some(device);
         *self.client.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =

@@ -217,6 +217,7 @@ impl TestDevice {
             resolvers: vec![RESOLVER.ip()],
             route: Route { resolvers: [(RESOLVER.ip(), resolver())].into(), uplink: None },
             http,
+            secure_dns: None,
         })
         .unwrap();
         Self { state: state.to_owned(), application, device: Some(device) }
