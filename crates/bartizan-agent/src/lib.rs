@@ -117,6 +117,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
         resolvers,
         route: Route { resolvers: BTreeMap::new(), uplink, mark: None },
         http,
+        secure_dns: None,
     })?;
     let stop = device.stopper();
     std::thread::Builder::new().name("signals".into()).spawn(move || {

@@ -8,10 +8,9 @@
 //! - Look into TLS: with Encrypted ClientHello only the outer name is seen.
 //! - Hold up what it cannot read: that passes, as if nothing were known.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Instant;
 
-use bartizan_indicators::Damaged;
 use bartizan_indicators::normal::CanonicalUrl;
 use bartizan_model::{DomainName, IndicatorAction, IndicatorSource, Mode, UnixMillis};
 use bartizan_wire::Reading;
@@ -50,6 +49,7 @@ impl Judge for Judging<'_> {
         if octets.first() == Some(&TLS_HANDSHAKE) {
             return match read_client_hello(octets) {
                 Reading::More => Look::More,
+                Reading::Done(hello) if hello.server_name().is_none() => self.unreadable(to),
                 Reading::Done(hello) if self.passes_hello(&hello) => PASS,
                 Reading::Done(_) => Look::Reset,
                 Reading::Not => self.unreadable(to),
@@ -62,8 +62,12 @@ impl Judge for Judging<'_> {
         }
     }
 
-    fn unreadable(&mut self, _to: SocketAddr) -> Look {
-        PASS
+    fn unreadable(&mut self, to: SocketAddr) -> Look {
+        if self.engine.judges_traffic() && self.is_known_as_stopped(to) {
+            Look::Reset
+        } else {
+            PASS
+        }
     }
 
     fn datagram(&mut self, from: SocketAddr, to: SocketAddr, octets: &[u8]) -> Datagram {
@@ -90,6 +94,21 @@ impl Judge for Judging<'_> {
 }
 
 impl Judging<'_> {
+    /// Tells whether an address was looked up under names that are all stopped. One that passes is enough: the connection
+    /// may be to it.
+    fn is_known_as_stopped(&mut self, to: SocketAddr) -> bool {
+        let names: Vec<DomainName> = self.engine.names_of(to.ip(), self.now).cloned().collect();
+        let judged: Vec<_> = names.iter().map(|name| self.engine.judge(name, self.wall)).collect();
+        let all = judged.iter().all(|judged| judged.as_ref().is_some_and(Judgement::stops));
+        if !all {
+            return false;
+        }
+        match names.into_iter().zip(judged).next() {
+            Some((name, Some(judgement))) => !self.passes(&judgement, name),
+            Some((_, None)) | None => false,
+        }
+    }
+
     fn passes_hello(&mut self, hello: &ClientHello) -> bool {
         hello.server_name().is_none_or(|name| self.passes_name(&name))
     }
@@ -105,7 +124,7 @@ impl Judging<'_> {
         if !stops {
             self.engine.stats.audited += u64::from(judgement.detector.is_some());
         }
-        self.engine.report(judgement.clone(), host, self.wall, self.now);
+        self.engine.report(host, judgement.clone(), self.wall, self.now);
         !stops
     }
 
@@ -189,11 +208,6 @@ impl Engine {
         self.policy.mode == Mode::Tunnel && verdict::is_blocking(&self.policy)
     }
 
-    fn judge_address(&mut self, address: IpAddr, wall: UnixMillis) -> Option<Judgement> {
-        let judged = verdict::judge_address(&self.policy, &self.indicators, address, wall);
-        self.settled(judged, wall)
-    }
-
     /// Judges host and path of a request.
     fn judge_request(
         &mut self,
@@ -208,22 +222,6 @@ impl Engine {
         let Some(url) = url else { return self.judge(host, wall) };
         let judged = verdict::judge_url(&self.policy, &self.indicators, &url, wall);
         self.settled(judged, wall)
-    }
-
-    /// Gives up a damaged file, which then lists nothing; what a person has passed is not listed.
-    pub(crate) fn settled(
-        &mut self,
-        judged: Result<Option<Judgement>, Damaged>,
-        wall: UnixMillis,
-    ) -> Option<Judgement> {
-        match judged {
-            Ok(judgement) => judgement.filter(|judgement| !self.is_passed(judgement, wall)),
-            Err(Damaged) => {
-                self.stats.indicators_damaged += 1;
-                self.drop_damaged();
-                None
-            }
-        }
     }
 }
 

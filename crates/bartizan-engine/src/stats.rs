@@ -11,23 +11,35 @@ pub struct Stats {
     pub blocked: u64,
     /// Of these, by an alias in the resolver's answer.
     pub blocked_by_alias: u64,
+    /// Of these, by an address in the resolver's answer.
+    pub blocked_by_address: u64,
+    /// Queries for names that do not exist by policy.
+    pub refused_by_policy: u64,
     /// Queries that were let through although listed, with an alert.
     pub audited: u64,
     /// Pages that were shown in place of a site.
     pub pages: u64,
     /// Times that an indicator file turned out to be damaged and was given up.
     pub indicators_damaged: u64,
-    /// Queries sent on to the resolver.
+    /// Queries sent on to a resolver.
     pub forwarded: u64,
-    /// Queries sent on once more because the client asked again.
+    /// Times that a query was sent on once more, since no answer came or nobody could be reached.
     pub forwarded_again: u64,
+    /// Times that a query went to the system's resolver although policy names another, which cannot be reached.
+    pub upstream_fallback: u64,
     /// Repeated queries that were held back, the first one being under way.
     pub repeats_ignored: u64,
     /// Resolver's answers handed to the client.
     pub answered: u64,
     /// Of these, cut to an empty answer that sends the client to TCP.
     pub answered_truncated: u64,
-    /// Questions that the host could not put to the resolver.
+    /// Queries answered with what was kept.
+    pub answered_from_cache: u64,
+    /// Queries answered with what was kept and is past its time, nobody else answering.
+    pub answered_stale: u64,
+    /// Answers from which parameters of Encrypted ClientHello were taken.
+    pub ech_stripped: u64,
+    /// Times that the host could not put a question to a resolver.
     pub upstream_failed: u64,
     /// Questions that nobody answered in time.
     pub upstream_timeout: u64,

@@ -25,11 +25,40 @@ impl Judgement {
     /// Tells whether the name is stopped. Where only names are seen there is no page that could warn, so what is
     /// to be warned of is stopped too.
     pub(crate) fn stops(&self) -> bool {
-        match self.action {
-            IndicatorAction::Block | IndicatorAction::Warn => true,
-            IndicatorAction::Allow | IndicatorAction::Audit => false,
-        }
+        stops(self.action)
     }
+}
+
+fn stops(action: IndicatorAction) -> bool {
+    match action {
+        IndicatorAction::Block | IndicatorAction::Warn => true,
+        IndicatorAction::Allow | IndicatorAction::Audit => false,
+    }
+}
+
+/// What is done about what is listed, without the words for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Glance {
+    pub(crate) action: IndicatorAction,
+    /// As in [`Judgement`].
+    pub(crate) detector: Option<Detector>,
+}
+
+/// Looks what is done about a name, which takes nothing of the heap; [`judge`] says what decided it.
+///
+/// # Errors
+/// As [`judge`].
+pub(crate) fn glance(
+    policy: &Policy,
+    indicators: &Indicators,
+    name: &DomainName,
+    wall: UnixMillis,
+) -> Result<Option<Glance>, Damaged> {
+    if !is_blocking(policy) {
+        return Ok(None);
+    }
+    let found = indicators.lookup(name, wall)?;
+    Ok(found.map(|found| glance_of(found.winner())))
 }
 
 /// Judges a name. Without a file, and where policy has protection off, nothing is listed.
@@ -84,28 +113,28 @@ pub(crate) fn judge_url(
 }
 
 fn judgement_of(winner: &Match<'_>) -> Judgement {
-    let (source, detector) = match winner.source {
-        Source::Tenant(own) => {
-            let detector = own.generate_alert.then_some(Detector::IndicatorMatched);
-            (IndicatorSource::Tenant(own.id), detector)
-        }
-        // What a feed only watches was not blocked, so the alert must not say so.
-        Source::Feed(name) => {
-            let detector = match winner.action {
-                IndicatorAction::Audit => Detector::IndicatorMatched,
-                IndicatorAction::Allow | IndicatorAction::Block | IndicatorAction::Warn => {
-                    Detector::of_block(winner.category)
-                }
-            };
-            (IndicatorSource::Feed(name.into()), Some(detector))
-        }
+    let Glance { action, detector } = glance_of(winner);
+    let source = match winner.source {
+        Source::Tenant(own) => IndicatorSource::Tenant(own.id),
+        Source::Feed(name) => IndicatorSource::Feed(name.into()),
     };
-    Judgement {
-        action: winner.action,
-        category: winner.category,
-        detector: detector.filter(|_| winner.action != IndicatorAction::Allow),
-        matched: MatchedIndicator { entry: winner.entry.to_string().into(), source },
-    }
+    let matched = MatchedIndicator { entry: winner.entry.to_string().into(), source };
+    Judgement { action, detector, category: winner.category, matched }
+}
+
+fn glance_of(winner: &Match<'_>) -> Glance {
+    let detector = match winner.source {
+        Source::Tenant(own) => own.generate_alert.then_some(Detector::IndicatorMatched),
+        // What a feed only watches was not blocked, so the alert must not say so.
+        Source::Feed(_) => Some(match winner.action {
+            IndicatorAction::Audit => Detector::IndicatorMatched,
+            IndicatorAction::Allow | IndicatorAction::Block | IndicatorAction::Warn => {
+                Detector::of_block(winner.category)
+            }
+        }),
+    };
+    let detector = detector.filter(|_| winner.action != IndicatorAction::Allow);
+    Glance { action: winner.action, detector }
 }
 
 /// Tells whether policy lets anything be blocked.

@@ -52,6 +52,7 @@ impl Running {
             resolvers: start.resolvers,
             // The system keeps this process's own sockets out of its tunnel.
             route: Route::default(),
+            secure_dns: None,
             http,
         })?;
         Ok(Self { device, status })

@@ -23,6 +23,7 @@ use crate::indicators::HeldFiles;
 use crate::packets::Packets;
 use crate::portal::{Enrollment, Http, Job, News, Outcome, PortalClient};
 use crate::random;
+use crate::secure::StartSecureUpstream;
 use crate::spool::Spool;
 use crate::state::{Identity, StateDir};
 use crate::tunnel::{self, Command, Route, Tunnel};
@@ -45,6 +46,8 @@ pub struct Setup {
     pub route: Route,
     /// Speaks HTTP.
     pub http: Box<dyn Http>,
+    /// Asks resolvers over TLS; without it such a policy has nobody to ask.
+    pub secure_dns: Option<Box<dyn StartSecureUpstream>>,
 }
 
 /// How the device is; what `status.json` holds.
@@ -105,6 +108,7 @@ impl Device {
             setup.packets,
             setup.resolvers,
             setup.route,
+            setup.secure_dns,
             clock.clone(),
             move |event| {
                 // Nobody listens any more only while everything ends.

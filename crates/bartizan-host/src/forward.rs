@@ -46,7 +46,7 @@ impl Forwarder {
     pub fn start(setup: Forward) -> io::Result<Self> {
         let (sender, events) = channel();
         let Forward { packets, route, indicators } = setup;
-        let tunnel = Tunnel::start(packets, Vec::new(), route, Clock::new(), move |event| {
+        let tunnel = Tunnel::start(packets, Vec::new(), route, None, Clock::new(), move |event| {
             // Nobody listens any more only while everything ends.
             let _ = sender.send(event);
         })?;

@@ -8,6 +8,8 @@
 //! - **courier** ([`courier`]) does one blocking conversation with the portal at a time ([`portal`]);
 //! - **asks** waits for what a person at the device asks ([`pass()`]).
 //!
+//! Where policy names a resolver that is asked over TLS, what speaks TLS ([`secure`]) has a fourth.
+//!
 //! Beside them, [`report()`] sends what a person says about a site, whether or not a device runs.
 //!
 //! Works over any file descriptor that gives and takes one IP packet a call ([`Packets`]): a Linux TUN, an iOS
@@ -26,6 +28,7 @@ mod packets;
 pub mod portal;
 mod random;
 mod report;
+pub mod secure;
 pub mod spool;
 pub mod state;
 pub mod tunnel;

@@ -26,8 +26,9 @@ use crate::clock::Clock;
 use crate::net::{Exit, Happened, Sockets, is_spliced};
 use crate::packets::Packets;
 use crate::random;
+use crate::secure::StartSecureUpstream;
 pub use crate::upstream::Route;
-use crate::upstream::Upstream;
+use crate::upstream::{Secure, Upstream};
 
 /// What the tunnel is to do.
 #[derive(Debug)]
@@ -83,6 +84,7 @@ impl Tunnel {
         packets: Packets,
         resolvers: Vec<IpAddr>,
         route: Route,
+        secure: Option<Box<dyn StartSecureUpstream>>,
         clock: Clock,
         events: impl Fn(Event) + Send + 'static,
     ) -> io::Result<Self> {
@@ -91,6 +93,7 @@ impl Tunnel {
         poll.registry().register(&mut SourceFd(&packets.as_raw_fd()), TUN, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (sender, commands) = channel();
+        let secure = secure.map(|secure| Secure::start(secure, Arc::clone(&waker))).transpose()?;
         let config = EngineConfig { resolvers, mtu: MTU, offload: packets.offloads() };
         let engine = Engine::new(config, random::octets(), clock.now());
         let exit = Exit { uplink: route.uplink.clone(), mark: route.mark };
@@ -102,7 +105,7 @@ impl Tunnel {
             buffer: vec![0; LARGEST_READ].into_boxed_slice(),
             sockets,
             engine,
-            upstream: Upstream::new(route, FIRST_UPSTREAM),
+            upstream: Upstream::new(route, FIRST_UPSTREAM, secure),
             clock,
             snapshot: Arc::clone(&snapshot),
             poll,
@@ -183,6 +186,7 @@ impl Turning {
                         if self.obey(commands) {
                             return Ok(());
                         }
+                        self.answered_securely(events);
                     }
                     token if is_spliced(token) => self.happened(event),
                     token => self.answered(token, events),
@@ -270,6 +274,15 @@ impl Turning {
         }
     }
 
+    /// Takes the answers that have come over TLS.
+    fn answered_securely(&mut self, events: &impl Fn(Event)) {
+        while let Some((id, answer)) = self.upstream.take_secure() {
+            let answer = answer.as_deref().map_err(|failed| *failed);
+            self.engine.handle_upstream(id, answer, self.clock.wall(), self.clock.now());
+            let _ = self.drain(events);
+        }
+    }
+
     /// Takes answers from a resolver's socket until it has none.
     fn answered(&mut self, token: Token, events: &impl Fn(Event)) {
         // A forger may send many; the engine closes the socket with the right one.
@@ -287,7 +300,10 @@ impl Turning {
             match commands.try_recv() {
                 Ok(Command::Indicators(file)) => self.engine.handle_indicators(*file),
                 Ok(Command::Tenant(file)) => self.engine.handle_tenant_file(*file),
-                Ok(Command::Policy(policy)) => self.engine.handle_policy(policy),
+                Ok(Command::Policy(policy)) => {
+                    self.upstream.turn_to(&policy.dns.upstream);
+                    self.engine.handle_policy(policy);
+                }
                 Ok(Command::Passes(passes)) => self.engine.restore_passes(passes),
                 Ok(Command::Pass(PassAsk { name, reply })) => {
                     let (wall, now) = (self.clock.wall(), self.clock.now());

@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use bartizan_model::{CHECKIN_INTERVAL_S, MAX_WARN_PASS_HOURS, Mode, Policy, WebProtection};
+use bartizan_model::{
+    CHECKIN_INTERVAL_S, DnsUpstream, MAX_WARN_PASS_HOURS, Mode, Policy, WebProtection,
+};
 use serde_json::json;
 
 use crate::admin::At;
@@ -21,6 +23,12 @@ pub(crate) struct PolicyArgs {
     /// For how many hours a person may pass a warning, at most 168; 0 where warnings stop like blocks
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=i64::from(MAX_WARN_PASS_HOURS)))]
     warn_pass_hours: Option<u16>,
+    /// Whom lookups go to: `system`, `tls://NAME?ip=ADDRESS` or `https://NAME/PATH?ip=ADDRESS`
+    #[arg(long, value_name = "RESOLVER")]
+    dns_upstream: Option<DnsUpstream>,
+    /// Whether the system's resolver may answer while that one does not: on or off
+    #[arg(long, value_name = "ON_OR_OFF", value_parser = on_or_off)]
+    dns_fallback: Option<bool>,
     /// Whether encrypted server names are taken out of HTTPS records: on or off
     #[arg(long, value_name = "ON_OR_OFF", value_parser = on_or_off)]
     strip_ech: Option<bool>,
@@ -62,6 +70,8 @@ pub(crate) async fn run(args: PolicyArgs) -> anyhow::Result<ExitCode> {
         ("Mode", policy.mode.word().to_owned()),
         ("Web protection", policy.web_protection.word().to_owned()),
         ("Warnings passed", passed(policy.warn_pass_hours)),
+        ("Resolver", policy.dns.upstream.to_string()),
+        ("Resolver's fallback", on(policy.dns.upstream_fallback)),
         ("Strip ECH", on(policy.dns.strip_ech)),
         ("Block encrypted DNS", on(policy.dns.block_encrypted_dns)),
         ("Block Private Relay", on(policy.dns.block_private_relay)),
@@ -77,6 +87,10 @@ impl PolicyArgs {
     fn changed(&self, before: &Policy) -> Policy {
         let mut policy = before.clone();
         let set = |place: &mut bool, wanted: Option<bool>| *place = wanted.unwrap_or(*place);
+        if let Some(upstream) = &self.dns_upstream {
+            policy.dns.upstream = upstream.clone();
+        }
+        set(&mut policy.dns.upstream_fallback, self.dns_fallback);
         set(&mut policy.dns.strip_ech, self.strip_ech);
         set(&mut policy.dns.block_encrypted_dns, self.block_encrypted_dns);
         set(&mut policy.dns.block_private_relay, self.block_private_relay);
@@ -100,6 +114,8 @@ fn facts(policy: &Policy) -> serde_json::Value {
         "checkin_interval_s": policy.checkin_interval_s,
         "warn_pass_hours": policy.warn_pass_hours,
         "dns": {
+            "upstream": policy.dns.upstream.to_string(),
+            "upstream_fallback": policy.dns.upstream_fallback,
             "strip_ech": policy.dns.strip_ech,
             "block_encrypted_dns": policy.dns.block_encrypted_dns,
             "block_private_relay": policy.dns.block_private_relay,

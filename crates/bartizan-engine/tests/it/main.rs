@@ -5,6 +5,10 @@ mod alerts;
 #[cfg(test)]
 mod chaos;
 #[cfg(test)]
+mod dns;
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod passes;
 #[cfg(test)]
 mod purity;

@@ -191,6 +191,10 @@ pub(crate) fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+pub(crate) fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
 /// A query with recursion desired; with EDNS if a size is given.
 pub(crate) fn query(id: u16, name: &str, rtype: Rtype, udp_size: Option<u16>) -> Vec<u8> {
     let mut builder = MessageBuilder::new_vec();

@@ -22,6 +22,8 @@ async fn every_setting_is_kept_and_the_version_counts_up() {
             checkin_interval_s: 3_600,
             warn_pass_hours: 168,
             dns: DnsPolicy {
+                upstream: "tls://dns.example?ip=192.0.2.53".parse().unwrap(),
+                upstream_fallback: version % 2 == 1,
                 strip_ech: true,
                 block_encrypted_dns: version % 2 == 0,
                 block_private_relay: true,

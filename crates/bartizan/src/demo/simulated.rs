@@ -67,6 +67,7 @@ impl Simulated {
                 mark: None,
             },
             http: Box::new(UreqHttp::new(ca)?),
+            secure_dns: None,
         })?;
         self.device = Some(device);
         *self.client.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =

@@ -221,6 +221,7 @@ impl TestDevice {
                 mark: None,
             },
             http,
+            secure_dns: None,
         })
         .unwrap();
         Self { state: state.to_owned(), application, device: Some(device) }
