@@ -75,7 +75,14 @@ fn sudo_asks_nothing() -> bool {
 
 fn apt(sudo: &[&str], arguments: &[&str]) -> Done {
     let mut words = sudo.to_vec();
-    words.extend(["env", "DEBIAN_FRONTEND=noninteractive", "sh", "-c", WITHOUT_SERVICES, "apt-get"]);
+    words.extend([
+        "env",
+        "DEBIAN_FRONTEND=noninteractive",
+        "sh",
+        "-c",
+        WITHOUT_SERVICES,
+        "apt-get",
+    ]);
     words.extend(arguments);
     let Some((program, rest)) = words.split_first() else { return Ok(()) };
     run(Command::new(program).args(rest).stdin(Stdio::null()).stdout(Stdio::null()))
