@@ -9,6 +9,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -34,6 +35,7 @@ pub(crate) enum Place {
 pub(crate) struct Stage {
     prefix: String,
     forwarder: Option<Child>,
+    started: Mutex<Vec<Child>>,
     folder: tempfile::TempDir,
 }
 
@@ -55,7 +57,12 @@ impl Stage {
         setrlimit(Resource::Nofile, Rlimit { current: files, maximum: files }).unwrap();
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let prefix = format!("{PREFIX}{}-{number}-", std::process::id());
-        let mut stage = Self { prefix, forwarder: None, folder: tempfile::tempdir().unwrap() };
+        let mut stage = Self {
+            prefix,
+            forwarder: None,
+            started: Mutex::default(),
+            folder: tempfile::tempdir().unwrap(),
+        };
         let kernel = std::env::var_os("BARTIZAN_FORWARDER").is_some_and(|name| name == "kernel");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(TOPOLOGY);
         let made = Command::new("sh")
@@ -79,7 +86,7 @@ impl Stage {
         if !kernel {
             let arguments = ["agent", "forward", "--tun", "tun0", "--address", "198.18.0.1/30"];
             stage.forwarder =
-                Some(stage.start(Place::Engine, &[&[BARTIZAN], &arguments[..]].concat()));
+                Some(stage.spawn(Place::Engine, &[&[BARTIZAN], &arguments[..]].concat()));
         }
         let door = stage.listen(0);
         let port = door.local_addr().unwrap().port();
@@ -110,9 +117,14 @@ impl Stage {
     }
 
     /// Starts a program that runs until the stage is dropped.
-    pub(crate) fn start(&self, place: Place, words: &[&str]) -> Child {
+    pub(crate) fn start(&self, place: Place, words: &[&str]) {
+        self.started.lock().unwrap().push(self.spawn(place, words));
+    }
+
+    fn spawn(&self, place: Place, words: &[&str]) -> Child {
         let said = File::options().create(true).append(true).open(self.folder.path().join("said"));
-        self.command(place, words).stdout(Stdio::null()).stderr(said.unwrap()).spawn().unwrap()
+        let mut command = self.command(place, words);
+        command.stdout(Stdio::null()).stderr(said.unwrap()).spawn().unwrap()
     }
 
     /// What programs that were started have complained about.
@@ -224,8 +236,9 @@ impl Drop for Stage {
         for place in [Place::App, Place::Engine, Place::Server] {
             remove(&self.name(place));
         }
-        if let Some(mut forwarder) = self.forwarder.take() {
-            let _ = forwarder.wait();
+        let started = self.started.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for child in started.iter_mut().chain(&mut self.forwarder) {
+            let _ = child.wait();
         }
     }
 }
