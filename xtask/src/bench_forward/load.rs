@@ -78,7 +78,7 @@ fn echo(mut stream: TcpStream) {
 fn reach(to: IpAddr) -> Done {
     let mut last = String::new();
     for _ in 0..100 {
-        match exchange(to, GREET) {
+        match exchange(to, HOLD) {
             Ok(_) => return Ok(()),
             Err(reason) => last = reason,
         }
