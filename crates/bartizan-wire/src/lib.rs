@@ -13,6 +13,7 @@
 mod cursor;
 pub mod dns;
 mod error;
+pub mod fragment;
 mod fuzz;
 pub mod http;
 pub mod ip;
@@ -23,4 +24,5 @@ pub mod udp;
 
 pub use error::ParseError;
 pub use fuzz::{fuzz_answer, fuzz_packet, fuzz_query};
+pub use fuzz::{fuzz_fragments, fuzz_hello, fuzz_initial, fuzz_request};
 pub use reading::{MAX_HELLO_LEN, Reading};
