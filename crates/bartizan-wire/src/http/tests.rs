@@ -60,6 +60,16 @@ fn addresses_are_no_names() {
 }
 
 #[test]
+fn reading_takes_nothing_of_the_heap() {
+    let taken = allocation_counter::measure(|| {
+        let octets = b"GET /a HTTP/1.1\r\nAccept: */*\r\nHost: example.test:80\r\n\r\n";
+        let Reading::Done(request) = read_request(octets) else { panic!("it is a request") };
+        assert!(request.host_name().is_some() && request.path() == Some("/a"));
+    });
+    assert_eq!(taken.count_total, 0, "{taken:?}");
+}
+
+#[test]
 fn what_is_no_request_is_known_early() {
     for octets in [
         &b"\x16\x03\x01"[..],

@@ -64,6 +64,21 @@ fn keys_stay_when_the_server_chose_an_id_and_change_after_a_retry() {
 }
 
 #[test]
+fn reading_takes_nothing_of_the_heap() {
+    let message = message(600);
+    let first = initial(QuicVersion::V1, b"original", 0, &crypto(300, &message[300..]));
+    let second = initial(QuicVersion::V1, b"original", 1, &crypto(0, &message[..300]));
+    let taken = allocation_counter::measure(|| {
+        let mut reader = HelloReader::new();
+        assert_eq!(reader.push(&first), Reading::More);
+        let Reading::Done(hello) = reader.push(&second) else { panic!("it is a hello") };
+        assert!(hello.server_name().is_some());
+    });
+    assert_eq!(taken.count_total, 0, "{taken:?}");
+    assert!(size_of::<HelloReader>() <= 20_000, "{}", size_of::<HelloReader>());
+}
+
+#[test]
 fn what_is_no_initial_that_can_be_read_is_told() {
     let good = initial(QuicVersion::V1, b"original", 0, &crypto(0, &message(0)));
     let mut other_version = good.clone();

@@ -46,6 +46,19 @@ fn a_hello_in_many_records_is_one_hello() {
 }
 
 #[test]
+fn reading_takes_nothing_of_the_heap() {
+    let message = hello(&[sni("example.test"), (ALPN, b"\0\x03\x02h2".to_vec())]);
+    let split: Vec<u8> = message.chunks(9).flat_map(record).collect();
+    for octets in [record(&message), split] {
+        let taken = allocation_counter::measure(|| {
+            let Reading::Done(hello) = read_client_hello(&octets) else { panic!("it is a hello") };
+            assert!(hello.server_name().is_some() && hello.protocols().count() == 1);
+        });
+        assert_eq!(taken.count_total, 0, "{taken:?}");
+    }
+}
+
+#[test]
 fn what_is_broken_behind_the_name_leaves_the_name() {
     let mut octets = hello(&[sni("example.test"), (ALPN, vec![0xff; 7])]);
     check(&record(&octets), Some("example.test"));

@@ -139,3 +139,50 @@ const QINQ: u16 = 0x88a8;
 const QINQ_BEFORE_802_1AD: u16 = 0x9100;
 const PPPOE_SESSION: u16 = 0x8864;
 const MAX_LEN: usize = 0xffff;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_packet_is_found_in_frames_of_every_link() {
+        let packet = [0x45, 1, 2, 3];
+        let ethernet = |tags: &[u8]| [&[0; 12][..], tags, &packet].concat();
+        check(ETHERNET, &ethernet(&[8, 0]), true);
+        check(ETHERNET, &ethernet(&[0x81, 0, 0, 7, 8, 0]), true);
+        check(ETHERNET, &ethernet(&[0x88, 0xa8, 0, 7, 0x81, 0, 0, 8, 8, 0]), true);
+        check(ETHERNET, &ethernet(&[0x88, 0x64, 0x11, 0, 0, 1, 0, 6, 0, 0x21]), true);
+        check(ETHERNET, &ethernet(&[8, 6]), false);
+        check(ETHERNET, &[0; 13], false);
+        check(LINUX_SLL, &[&[0; 14][..], &[8, 0], &packet].concat(), true);
+        check(LINUX_SLL, &[&[0; 14][..], &[0x81, 0, 0, 7, 8, 0], &packet].concat(), true);
+        check(LINUX_SLL2, &[&[8, 0][..], &[0; 18], &packet].concat(), true);
+        check(NULL, &[&[2, 0, 0, 0][..], &packet].concat(), true);
+        check(LOOP, &[&[0, 0, 0, 2][..], &packet].concat(), true);
+        check(PPP, &[&[0xff, 3, 0, 0x21][..], &packet].concat(), true);
+        check(PPP, &[&[0x21][..], &packet].concat(), true);
+        check(PPP_WITH_DIRECTION, &[&[1, 0xff, 3, 0, 0x21][..], &packet].concat(), true);
+        check(RAW, &packet, true);
+        check(RAW, &[0x15], false);
+        check(105, &packet, false);
+    }
+
+    #[test]
+    fn a_packet_is_mended_to_what_is_there() {
+        let mut packet =
+            [0x45, 0, 5, 0xdc, 0, 9, 0x20, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, 7, 7];
+        mend(&mut packet);
+        // The length is that of what is there, and the rest of the fragment never comes.
+        assert_eq!((packet[3], packet[6]), (22, 0));
+        assert!(bartizan_wire::ip::IpPacket::parse(&packet).is_ok());
+        let mut packet = [[0x60, 0, 0, 0, 0, 0, 17, 64].as_slice(), &[1; 32], &[7; 3]].concat();
+        mend(&mut packet);
+        assert_eq!(bartizan_wire::ip::IpPacket::parse(&packet).unwrap().payload(), [7; 3]);
+    }
+
+    #[track_caller]
+    fn check(link: u32, frame: &[u8], is_found: bool) {
+        assert_eq!(ip_packet(link, frame), is_found.then_some(&[0x45, 1, 2, 3][..]));
+        assert_eq!(is_known(link), link != 105);
+    }
+}

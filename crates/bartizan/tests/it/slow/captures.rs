@@ -3,7 +3,7 @@
 //! The folder in `BARTIZAN_TEST_DATA` has captures and a table of what TShark finds in them. What counts is what
 //! lies in plain IP: a row whose protocols are `ip` or `ipv6`, `tcp` or `udp`, and the message itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -22,34 +22,29 @@ fn the_names_in_captures_are_those_that_tshark_finds() {
     for (name, path) in &captures {
         let rows = rows.get(name).map(Vec::as_slice).unwrap_or_default();
         let mut lines = inspect(name, path);
+        let mut open: Vec<(&Row, &Said)> =
+            rows.iter().flat_map(|row| row.said.iter().map(move |said| (row, said))).collect();
+        for (row, said) in &open {
+            figures.entry(said.kind.clone()).or_default().wanted += u32::from(row.is_wanted);
+        }
         // The same name of the same flow, at best in the same frame.
         for same_frame in [true, false] {
-            for (row, said) in
-                rows.iter().flat_map(|row| row.said.iter().map(move |said| (row, said)))
-            {
-                let figure = figures.entry(said.kind.clone()).or_default();
-                let place = lines.iter().position(|line| {
-                    line.said == *said && (!same_frame || line.frame == row.frame)
-                });
-                let key = (row.line, said.host.clone());
-                if row.is_wanted && same_frame {
-                    figure.wanted += 1;
-                }
-                let Some(place) = place.filter(|_| figure.seen.insert(key.clone())) else {
-                    if row.is_wanted && !same_frame && !figure.seen.contains(&key) {
-                        let reason = reason(MISSING, name, row.frame);
-                        figure.excepted += u32::from(reason.is_some());
-                        if reason.is_none() {
-                            unexplained.push(format!("{name} {}: missing {said:?}", row.frame));
-                        }
-                    }
-                    continue;
-                };
+            open.retain(|(row, said)| {
+                let is_it =
+                    |line: &Line| line.said == **said && (!same_frame || line.frame == row.frame);
+                let Some(place) = lines.iter().position(is_it) else { return true };
                 lines.remove(place);
-                if row.is_wanted {
-                    figure.found += 1;
-                    figure.in_frame += u32::from(same_frame);
-                }
+                let figure = figures.entry(said.kind.clone()).or_default();
+                figure.found += u32::from(row.is_wanted);
+                figure.in_frame += u32::from(row.is_wanted && same_frame);
+                false
+            });
+        }
+        for (row, said) in open.into_iter().filter(|(row, _)| row.is_wanted) {
+            if reason(MISSING, name, row.frame).is_some() {
+                figures.entry(said.kind.clone()).or_default().excepted += 1;
+            } else {
+                unexplained.push(format!("{name} {}: missing {said:?}", row.frame));
             }
         }
         for line in lines {
@@ -63,7 +58,7 @@ fn the_names_in_captures_are_those_that_tshark_finds() {
         }
     }
     report(&format!("{} captures", captures.len()));
-    for (kind, figure) in &figures {
+    for (kind, figure) in figures.iter().filter(|(_, figure)| 0 < figure.wanted) {
         report(&format!(
             "{kind}: {} of {}, {} in the same frame, {} excepted",
             figure.found, figure.wanted, figure.in_frame, figure.excepted
@@ -100,7 +95,6 @@ struct Figure {
     found: u32,
     in_frame: u32,
     excepted: u32,
-    seen: BTreeSet<(usize, String)>,
 }
 
 /// What is compared.
@@ -118,7 +112,6 @@ struct Line {
 }
 
 struct Row {
-    line: usize,
     frame: u64,
     is_wanted: bool,
     /// One for each name; HTTP requests of one frame share a row.
@@ -193,7 +186,6 @@ fn rows() -> BTreeMap<String, Vec<Row>> {
             host,
         };
         rows.entry(capture.to_owned()).or_default().push(Row {
-            line,
             frame: frame.parse().unwrap_or_default(),
             is_wanted: is_wanted(kind, stack, quic_version),
             said: hosts.into_iter().map(said).collect(),
