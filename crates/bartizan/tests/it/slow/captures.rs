@@ -1,6 +1,6 @@
 //! `bartizan inspect` beside another reader: the names in a few hundred captures of real traffic.
 //!
-//! The folder in `BARTIZAN_TEST_DATA` has captures and a table of what TShark finds in them. What counts is what
+//! The folder in `BARTIZAN_TEST_DATA` has captures and a table of what tshark finds in them. What counts is what
 //! lies in plain IP: a row whose protocols are `ip` or `ipv6`, `tcp` or `udp`, and the message itself.
 
 use std::collections::BTreeMap;
@@ -68,20 +68,20 @@ fn the_names_in_captures_are_those_that_tshark_finds() {
     assert!(figures.values().all(|figure| figure.found + figure.excepted == figure.wanted));
 }
 
-/// What is not found as TShark finds it, and why.
+/// What is not found as tshark finds it, and why.
 const MISSING: &[(&str, u64, &str)] = &[(
     "zeek__quic__vector-max-size-crash.pcap",
     1,
-    "a broken packet of QUIC that TShark takes for DNS",
+    "a broken packet of QUIC that tshark takes for DNS",
 )];
 
-/// What is found though TShark has no row for it, and why that is right.
+/// What is found though tshark has no row for it, and why that is right.
 const MORE: &[(&str, u64, &str)] = &[
-    ("ndpi__anydesk.pcapng", 12, "TLS on port 80, which TShark takes for HTTP"),
+    ("ndpi__anydesk.pcapng", 12, "TLS on port 80, which tshark takes for HTTP"),
     (
         "zeek__http__putty-upload.pcap",
         16,
-        "TShark waits for the body, which the capture does not have whole",
+        "tshark waits for the body, which the capture does not have whole",
     ),
 ];
 
@@ -218,7 +218,7 @@ fn is_wanted(kind: &str, stack: &str, quic_version: &str) -> bool {
 fn spelled(kind: &str, host: &str) -> String {
     let host = match host {
         "<Root>" => ".",
-        // TShark's words for a name that cannot be read.
+        // tshark's words for a name that cannot be read.
         host if host.starts_with('<') => "",
         host => host,
     };
@@ -232,26 +232,29 @@ fn spelled(kind: &str, host: &str) -> String {
     readable(without_port.trim_matches(['[', ']']).trim_end_matches('.'))
 }
 
-/// Leaves out what is not printable: TShark writes `\ooo`, `\xhh` or the octet itself, and `inspect` `\ddd`.
+/// Leaves out what is not printable: tshark writes `\ooo`, `\xhh` or the octet itself, and `inspect` `\ddd`.
 fn readable(host: &str) -> String {
     let mut text = String::new();
-    let mut rest = host;
-    while let Some(char) = rest.chars().next() {
-        let digits = if rest.starts_with("\\x") { 2..4 } else { 1..4 };
-        let is_escape = char == '\\'
-            && rest
-                .get(digits.clone())
-                .is_some_and(|digits| digits.bytes().all(|octet| octet.is_ascii_hexdigit()));
-        if is_escape {
-            rest = &rest[digits.end..];
-            continue;
-        }
-        if char.is_ascii_graphic() {
-            text.push(char.to_ascii_lowercase());
-        }
-        rest = &rest[char.len_utf8()..];
+    let mut rest = host.as_bytes();
+    loop {
+        rest = match rest {
+            [] => return text,
+            [b'\\', b'x', a, b, rest @ ..]
+                if [a, b].iter().all(|digit| digit.is_ascii_hexdigit()) =>
+            {
+                rest
+            }
+            [b'\\', a, b, c, rest @ ..] if [a, b, c].iter().all(|digit| digit.is_ascii_digit()) => {
+                rest
+            }
+            [octet, rest @ ..] => {
+                if octet.is_ascii_graphic() {
+                    text.push(char::from(octet.to_ascii_lowercase()));
+                }
+                rest
+            }
+        };
     }
-    text
 }
 
 /// Unpacks the captures into a folder; returns names and places.
