@@ -63,10 +63,10 @@ fn real_things() -> Result<Vec<(&'static str, String)>, String> {
         skipped.push(("slow::forward", reason));
     }
     if feeds().is_none() {
-        skipped.push((
-            "slow::feeds",
-            "BARTIZAN_TEST_DATA names no folder with feeds of real size".to_owned(),
-        ));
+        for group in ["slow::captures", "slow::feeds"] {
+            let reason = "BARTIZAN_TEST_DATA names no folder with feeds and captures of real size";
+            skipped.push((group, reason.to_owned()));
+        }
     }
     Ok(skipped)
 }

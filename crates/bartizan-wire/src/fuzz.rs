@@ -1,8 +1,14 @@
 //! What the fuzzer and the replay of its corpus call: parse any octets, then use all that was parsed.
 
+use std::time::Instant;
+
+use crate::cursor::Cursor;
 use crate::dns::{self, DnsAnswer, DnsQuery, Explanation, Refusal};
+use crate::fragment::{self, Reassembler};
 use crate::ip::IpPacket;
+use crate::quic::{self, CloseReason, HelloReader, QuicInitial};
 use crate::udp::{UdpDatagram, encode_udp};
+use crate::{ParseError, Reading, http, tls};
 
 /// Reads a packet and what is in it; what was read must survive being written and read again.
 #[doc(hidden)]
@@ -68,3 +74,65 @@ pub fn fuzz_answer(octets: &[u8]) {
 }
 
 const ERROR: Explanation<'_> = Explanation { code: Explanation::BLOCKED, text: "blocked" };
+/// Reads a ClientHello; no prefix of it may say another thing, or that it is none.
+#[doc(hidden)]
+pub fn fuzz_hello(octets: &[u8]) {
+    let Reading::Done(hello) = tls::read_client_hello(octets) else { return };
+    let _ = (hello.server_name(), hello.protocols().count(), hello.has_ech());
+    for len in prefixes(octets.len()) {
+        let earlier = tls::read_client_hello(octets.get(..len).unwrap_or_default());
+        assert!(earlier == Reading::More || earlier == Reading::Done(hello.clone()));
+    }
+}
+
+/// Reads the head of a request; no prefix of it may say another thing, or that it is none.
+#[doc(hidden)]
+pub fn fuzz_request(octets: &[u8]) {
+    let Reading::Done(request) = http::read_request(octets) else { return };
+    assert!(request.head_len() <= octets.len());
+    let _ = (request.host_name(), request.host_address(), request.path());
+    let _ = request.fields("Content-Length").count();
+    for len in prefixes(octets.len()) {
+        let earlier = http::read_request(octets.get(..len).unwrap_or_default());
+        assert!(earlier == Reading::More || earlier == Reading::Done(request));
+    }
+}
+
+/// Pushes a datagram as it is, and the octets as frames of a packet whose keys fit.
+#[doc(hidden)]
+pub fn fuzz_initial(octets: &[u8]) {
+    let _ = HelloReader::new().push(octets);
+    let _ = quic::write_close(octets, CloseReason::ConnectionRefused);
+    let mut reader = HelloReader::new();
+    for part in octets.chunks(1_200) {
+        let Some(datagram) = quic::seal_client_initial(part) else { continue };
+        match reader.push(&datagram) {
+            Reading::More => {}
+            Reading::Done(_) | Reading::Not => break,
+        }
+        let close = quic::write_close(&datagram, CloseReason::AccessDenied);
+        assert!(close.is_some_and(|close| QuicInitial::parse(&close).is_some()));
+    }
+}
+
+/// Pushes packets, each behind its length of two octets; what comes out must be a packet.
+#[doc(hidden)]
+pub fn fuzz_fragments(octets: &[u8], now: Instant) {
+    let mut reassembler = Reassembler::default();
+    let mut rest = Cursor(octets);
+    while let Some(packet) = rest.vector16() {
+        if let Some(whole) = reassembler.push(packet, now) {
+            let parsed = IpPacket::parse(&whole);
+            // What IPv6 carries may be broken, or cut a second time.
+            let is_v6 = whole.first().is_some_and(|first| first >> 4 == 6);
+            assert!(parsed.is_ok() || is_v6, "{parsed:?}");
+            assert_ne!(parsed, Err(ParseError::malformed("Payload Length")));
+        }
+        assert!(reassembler.octets() <= fragment::MAX_OCTETS);
+    }
+}
+
+/// Returns a few lengths below this one, the near ones among them.
+fn prefixes(len: usize) -> impl Iterator<Item = usize> {
+    (0..len).rev().take(64).chain((0..len).step_by(1 + len / 64))
+}

@@ -14,6 +14,7 @@ pub mod checksum;
 mod cursor;
 pub mod dns;
 mod error;
+pub mod fragment;
 mod fuzz;
 mod header;
 pub mod http;
@@ -27,4 +28,5 @@ pub mod udp;
 
 pub use error::ParseError;
 pub use fuzz::{fuzz_answer, fuzz_packet, fuzz_query};
+pub use fuzz::{fuzz_fragments, fuzz_hello, fuzz_initial, fuzz_request};
 pub use reading::{MAX_HELLO_LEN, Reading};

@@ -64,7 +64,11 @@ fn check_one_allocation(world: &mut World, asked: &[u8]) {
             loop {
                 match world.engine.poll_output(&mut NoNet, wall, now) {
                     Output::Packet(_) => replies += 1,
-                    Output::Alert(_) | Output::Ask { .. } | Output::Forget(_) | Output::Passes(_) | Output::Mistake(_) => {}
+                    Output::Alert(_)
+                    | Output::Ask { .. }
+                    | Output::Forget(_)
+                    | Output::Passes(_)
+                    | Output::Mistake(_) => {}
                     Output::Wait { .. } => break,
                 }
             }

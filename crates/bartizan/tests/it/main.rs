@@ -10,6 +10,8 @@ mod console;
 #[cfg(test)]
 mod feed;
 #[cfg(test)]
+mod inspect;
+#[cfg(test)]
 mod own_indicators;
 #[cfg(test)]
 mod policy;

@@ -1,7 +1,9 @@
-//! What drives the real thing: namespaces with a TUN, a browser, feeds of real size.
+//! What drives the real thing: namespaces with a TUN, a browser, feeds and captures of real size.
 
 #[cfg(test)]
 mod browser;
+#[cfg(test)]
+mod captures;
 #[cfg(test)]
 mod feeds;
 #[cfg(test)]
