@@ -2,7 +2,7 @@
 //!
 //! One thread, one connection, many questions on it ([`framing`]). The certificate has to be for the name that
 //! policy has, by the authorities that the device trusts for its portal too. A connection is opened when there is
-//! something to ask and closed after [`IDLE`].
+//! something to ask, and closed when there was nothing for half a minute.
 //!
 //! # What it does not do
 //! - Fall back to another resolver: whether lookups may go out in plain is the engine's to know.
