@@ -9,6 +9,7 @@ mod forward;
 mod http;
 mod iproute;
 mod resolvers;
+mod secure_dns;
 mod tun;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use bartizan_host::{Device, Packets, Passed, Sent, Setup, Status};
 pub use forward::{ForwardArgs, forward};
 pub use http::UreqHttp;
 pub use iproute::ip;
+pub use secure_dns::SecureDns;
 
 /// How to run a device.
 #[derive(Clone, Debug, clap::Args)]
@@ -38,7 +40,7 @@ pub struct RunArgs {
     /// Folder for the device's key, policy, indicators and waiting alerts
     #[arg(long, value_name = "DIR", default_value = "/var/lib/bartizan")]
     pub state: PathBuf,
-    /// Certificates to trust for the portal, as PEM
+    /// Certificates to trust for the portal, and for a resolver that policy names, as PEM
     #[arg(long, value_name = "FILE", default_value = "/etc/ssl/certs/ca-certificates.crt")]
     pub ca: PathBuf,
     /// Name of the tunnel's interface
@@ -101,6 +103,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
         (None, Some(resolver)) => Some(resolvers::uplink(*resolver)?),
         (None, None) => None,
     };
+    let secure_dns = Box::new(SecureDns::new(&args.ca, uplink.clone())?);
     let signals = signal_hook::iterator::Signals::new([
         signal_hook::consts::SIGINT,
         signal_hook::consts::SIGTERM,
@@ -117,7 +120,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
         resolvers,
         route: Route { resolvers: BTreeMap::new(), uplink, mark: None },
         http,
-        secure_dns: None,
+        secure_dns: Some(secure_dns),
     })?;
     let stop = device.stopper();
     std::thread::Builder::new().name("signals".into()).spawn(move || {

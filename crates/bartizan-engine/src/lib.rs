@@ -66,6 +66,7 @@ use std::time::Instant;
 use bartizan_indicators::{IndicatorFile, Indicators, TenantFile};
 use bartizan_model::{Alert, AlertId, DomainName, Mode, Policy, ProtectionState, UnixMillis};
 use bartizan_wire::ParseError;
+use bartizan_wire::fragment::Reassembler;
 use bartizan_wire::ip::{IpPacket, Protocol};
 use bartizan_wire::tcp::Checksum;
 use bartizan_wire::udp::UdpDatagram;
@@ -118,6 +119,7 @@ pub struct Engine {
     passes: Passes,
     offers: Offers,
     hellos: Hellos,
+    fragments: Reassembler,
     outputs: VecDeque<Output>,
     /// Where an answer is written before it becomes a packet.
     scratch: Vec<u8>,
@@ -150,6 +152,7 @@ impl Engine {
             passes: Passes::default(),
             offers: Offers::default(),
             hellos: Hellos::default(),
+            fragments: Reassembler::default(),
             outputs: VecDeque::new(),
             scratch: Vec::new(),
             prf,
@@ -171,7 +174,16 @@ impl Engine {
         }
         let ip = match IpPacket::parse(packet) {
             Ok(ip) => ip,
-            Err(ParseError::Fragment) => return self.stats.dropped_fragment += 1,
+            Err(ParseError::Fragment) => {
+                self.stats.fragments += 1;
+                if let Some(whole) = self.fragments.push(packet, now)
+                    // A fragment within a fragment is nobody's.
+                    && !matches!(IpPacket::parse(&whole), Err(ParseError::Fragment))
+                {
+                    self.handle_packet(&whole, Checksum::Verify, net, wall, now);
+                }
+                return;
+            }
             Err(ParseError::Malformed { .. }) => return self.stats.dropped_malformed += 1,
         };
         let is_dns = ip.ports().is_some_and(|(_, port)| port == tcp::DNS_PORT);

@@ -155,6 +155,8 @@ pub const ENGINE_OCTETS: usize = QUESTIONS * (QUERY_OCTETS + BOOKKEEPING)
     + CHUNKS * CHUNK_OCTETS
     + HELLOS * HELLO_OCTETS
     + DATAGRAM_OCTETS
+    // The packet in hand may be put together of fragments, and one more of them is read before the oldest goes.
+    + bartizan_wire::fragment::MAX_OCTETS + 2 * DATAGRAM_OCTETS
     + STOPPED_HELLOS * BOOKKEEPING
     + (UDP_MAPPINGS + ECHO_MAPPINGS) * MAPPING_OCTETS
     // The answer in hand: as it came, as it goes, and as it is kept.

@@ -51,8 +51,8 @@ pub struct Stats {
     pub alerts_suppressed: u64,
     /// Packets and messages that contradict their format.
     pub dropped_malformed: u64,
-    /// Fragments of packets.
-    pub dropped_fragment: u64,
+    /// Fragments of packets, which are put together.
+    pub fragments: u64,
     /// Questions given up for a younger one.
     pub dropped_table_full: u64,
     /// Packets and answers that came before the host had taken what was to be done.
@@ -69,10 +69,7 @@ impl Stats {
     /// Returns how many packets and messages were dropped, for whatever reason.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.dropped_malformed
-            + self.dropped_fragment
-            + self.dropped_table_full
-            + self.dropped_not_drained
+        self.dropped_malformed + self.dropped_table_full + self.dropped_not_drained
     }
 }
 

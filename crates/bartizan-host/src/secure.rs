@@ -7,8 +7,9 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use bartizan_engine::{UpstreamFailed, UpstreamId};
-use bartizan_model::DnsUpstream;
+// Whoever implements the port needs no more of the crates below than these.
+pub use bartizan_engine::{UpstreamFailed, UpstreamId};
+pub use bartizan_model::{DnsUpstream, SecureResolver};
 
 /// Puts questions to the resolver that policy names.
 pub trait SecureUpstream: Send {

@@ -340,7 +340,7 @@ fn check_dropped(reason: &str, packet: &[u8]) {
     let mut world = World::new();
     world.deliver(packet);
     let stats = world.engine.stats();
-    let counted = [("fragment", stats.dropped_fragment), ("malformed", stats.dropped_malformed)];
+    let counted = [("fragment", stats.fragments), ("malformed", stats.dropped_malformed)];
     for (counter, count) in counted {
         assert_eq!(count, u64::from(counter == reason), "{counter}");
     }
