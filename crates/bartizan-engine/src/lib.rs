@@ -68,7 +68,7 @@ use bartizan_model::{Alert, AlertId, DomainName, Mode, Policy, ProtectionState, 
 use bartizan_wire::ParseError;
 use bartizan_wire::fragment::Reassembler;
 use bartizan_wire::ip::{IpPacket, Protocol};
-use bartizan_wire::tcp::Checksum;
+use bartizan_wire::tcp::{Checksum, TcpSegment};
 use bartizan_wire::udp::UdpDatagram;
 
 use crate::alert_budget::AlertBudget;
@@ -191,10 +191,13 @@ impl Engine {
             return self.handle_traffic(&ip, packet, checksum, net, wall, now);
         }
         match ip.protocol() {
-            Protocol::Tcp => {
-                self.tcp.handle_packet(packet, now);
-                self.serve_tcp(wall, now);
-            }
+            Protocol::Tcp => match TcpSegment::parse(&ip, checksum) {
+                Ok(_) => {
+                    self.tcp.handle_packet(packet, now);
+                    self.serve_tcp(wall, now);
+                }
+                Err(_) => self.stats.dropped_malformed += 1,
+            },
             Protocol::Udp => match UdpDatagram::parse(&ip) {
                 Ok(UdpDatagram { src: client, dst: resolver, payload }) => {
                     self.handle_query(Client::Udp { client, resolver }, payload, wall, now);

@@ -12,7 +12,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use bartizan_wire::icmp::{Echo, Unreachable};
 use bartizan_wire::ip::IpPacket;
-use bartizan_wire::udp::{UdpDatagram, UdpHeader};
+use bartizan_wire::split;
+use bartizan_wire::udp::{UdpDatagram, UdpHeader, encode_udp, udp_overhead};
 
 use super::flow::Endpoint;
 use super::table::{Millis, Table};
@@ -201,7 +202,7 @@ impl Datagrams {
         };
         let app = mapping.app;
         let about = match self.kind {
-            SocketKind::Udp | SocketKind::Tcp => bartizan_wire::udp::encode_udp(app, to, sent),
+            SocketKind::Udp | SocketKind::Tcp => encode_udp(app, to, sent),
             SocketKind::Echo => {
                 let data = sent.get(8..).unwrap_or_default();
                 let sequence = sent.get(6..).and_then(|rest| rest.first_chunk());
@@ -235,6 +236,9 @@ impl Datagrams {
 
 /// Writes a datagram to an application.
 fn answer_with(from: SocketAddr, app: SocketAddr, octets: &[u8], cx: &mut Cx<'_>) {
+    if cx.mtu < octets.len() + udp_overhead(from.ip()) {
+        return write_split(encode_udp(from, app, octets), cx);
+    }
     let Some(header) = UdpHeader::write(from, app, octets) else {
         return cx.stats.dropped_protocol += 1;
     };
@@ -249,9 +253,15 @@ fn answer_echo(from: IpAddr, app: SocketAddr, message: &[u8], cx: &mut Cx<'_>) {
     }
     let sequence = u16::from_be_bytes([n1, n0]);
     let echo = Echo { is_request: false, ident: app.port(), sequence, data };
-    if let Some(packet) = echo.encode(from, app.ip()) {
-        cx.net.write_packet(&TunnelPacket { headers: &packet, payload: &[], offload: None });
-    }
+    write_split(echo.encode(from, app.ip()), cx);
+}
+
+/// Writes a packet that may be larger than the tunnel takes.
+fn write_split(packet: Option<Vec<u8>>, cx: &mut Cx<'_>) {
+    let id = cx.prf.draw_sequence();
+    split(&packet.unwrap_or_default(), cx.mtu, id, |piece| {
+        cx.net.write_packet(&TunnelPacket { headers: piece, payload: &[], offload: None });
+    });
 }
 
 /// Tells an application why its packet went no further.
