@@ -570,7 +570,8 @@ impl Flow {
             flags,
             window,
             offer,
-            sack: (self.sack && !self.late.is_empty())
+            // RFC 6691 §2: a full segment has no room for options.
+            sack: (self.sack && payload.is_empty() && !self.late.is_empty())
                 .then(|| (self.late_at, self.late_at.wrapping_add(self.late.len()))),
         };
         let checksum = if cx.offload { Checksum::Trust } else { Checksum::Verify };

@@ -5,9 +5,15 @@ mod alerts;
 #[cfg(test)]
 mod chaos;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod passes;
 #[cfg(test)]
 mod purity;
+#[cfg(test)]
+mod slow;
+#[cfg(test)]
+mod splice;
 #[cfg(test)]
 mod tcp;
 #[cfg(test)]
