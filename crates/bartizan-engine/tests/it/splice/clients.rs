@@ -189,6 +189,7 @@ impl Client {
         self.gave_up = !self.established && PATIENCE <= open_for;
         if (aborts || self.gave_up) && self.saw != Some(Saw::Reset) {
             socket.abort();
+            *progress += 1;
             self.aborted = aborts;
             self.done_at = Some(now);
             return;

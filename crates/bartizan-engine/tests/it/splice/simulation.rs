@@ -286,11 +286,10 @@ fn check(
     if faithful {
         assert!(servers.len() <= 1 || !client.established, "connected twice\n{what}");
     }
-    let server = match (used.as_slice(), servers.last()) {
-        ([server], _) => Some(*server),
-        ([], last) => last,
-        _ => None,
-    };
+    assert!(used.len() <= 1, "what was sent went to two\n{what}");
+    // A SYN that comes late opens one more, for nobody.
+    let ended = servers.iter().find(|server| server.told_end);
+    let server = used.first().copied().or(ended).or(servers.last());
     match plan.connect {
         Connect::Fails(_, why) | Connect::FailsAtOnce(why) => {
             assert!(!client.established && used.is_empty(), "connected to nobody\n{what}");
@@ -327,7 +326,9 @@ fn check(
     assert_eq!((client.written, server.taken), (plan.up.len(), plan.up.len()), "{what}");
     assert_eq!((client.read, server.given), (plan.down.len(), plan.down.len()), "{what}");
     assert!(server.shut, "an end that nobody sees\n{what}");
-    assert_eq!(server.closed, Some(Close::Orderly), "{what}");
+    // The application waits ten seconds for what was lost of the end, and resets what comes later.
+    let late = !faithful && server.told_end;
+    assert!(server.closed == Some(Close::Orderly) || late, "closed by a reset\n{what}");
 }
 
 fn micros(span: Duration) -> Micros {
