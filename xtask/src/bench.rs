@@ -2,13 +2,18 @@
 
 use std::process::Command;
 
-use crate::{Done, packages, root, test};
+use crate::{Done, bench_forward, packages, root, test};
 
 pub(crate) fn run(arguments: &[String]) -> Done {
+    if let Some((FORWARD, options)) =
+        arguments.split_first().map(|(one, more)| (one.as_str(), more))
+    {
+        return bench_forward::run(options);
+    }
     let wanted = match arguments {
         [] => None,
         [one] if BENCHES.contains(&one.as_str()) => Some(one.as_str()),
-        _ => return Err(format!("benches are: {}", BENCHES.join(", "))),
+        _ => return Err(format!("benches are: {}, {FORWARD}", BENCHES.join(", "))),
     };
     packages::need(&[("cc", "build-essential")])?;
     for bench in BENCHES {
@@ -30,4 +35,6 @@ pub(crate) fn run(arguments: &[String]) -> Done {
 
 /// A program; the others are benches.
 const FIGURES: &str = "figures";
+/// Needs root, and minutes: only when it is named.
+const FORWARD: &str = "forward";
 const BENCHES: [&str; 2] = [FIGURES, "indicators"];

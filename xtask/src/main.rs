@@ -5,6 +5,8 @@
 
 mod assets;
 mod bench;
+mod bench_forward;
+mod ios;
 mod packages;
 mod test;
 mod tidy;
@@ -25,7 +27,9 @@ fn main() -> ExitCode {
         "demo" => demo(rest),
         "test" => test::run(rest),
         "bench" => bench::run(rest),
+        "ios" => ios::build(),
         "tidy" => tidy::run(),
+        "load" => bench_forward::load::run(rest),
         "assets" => assets::build(),
         _ => {
             say(HELP);
@@ -88,7 +92,10 @@ fn say(text: &str) {
 
 const HELP: &str = "\
 cargo xtask demo [OPTIONS]      build in release mode and run `bartizan demo`
-cargo xtask test [--fast]       run every check and test; --fast leaves out namespaces and browsers
+cargo xtask test [--fast|--all] run every check and test; --fast leaves out namespaces and browsers,
+                                --all moves a gigabyte where otherwise some megabytes do
 cargo xtask bench [BENCH]       measure: figures, indicators; without a name, both
+cargo xtask bench forward       measure the tunnel beside other programs, as root
+cargo xtask ios                 build the device as a static library for iPhones, on Debian 12
 cargo xtask tidy                check the rules that no compiler checks
 cargo xtask assets              build the console's assets from npm";

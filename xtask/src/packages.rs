@@ -19,21 +19,22 @@ pub(crate) fn need(programs: &[(&str, &str)]) -> Done {
     if missing.is_empty() {
         return Ok(());
     }
-    let sudo: &[&str] = if is_root() {
-        &[]
-    } else if sudo_asks_nothing() {
-        &["sudo", "-n"]
-    } else {
-        return Err(format!(
-            "{0} is missing; install it with `sudo apt-get install -y {0}`",
-            missing.join(" ")
-        ));
-    };
+    let sudo = privilege().ok_or_else(|| {
+        format!("{0} is missing; install it with `sudo apt-get install -y {0}`", missing.join(" "))
+    })?;
     say(&format!("installing the Debian packages {}", missing.join(", ")));
     apt(sudo, &["update", "-qq"])?;
     let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
     arguments.extend(&missing);
     apt(sudo, &arguments)
+}
+
+/// Fetches the lists of packages anew.
+pub(crate) fn refresh() -> Done {
+    let sudo =
+        privilege().ok_or("apt's lists are too old; update them with `sudo apt-get update`")?;
+    say("updating the lists of Debian packages");
+    apt(sudo, &["update", "-qq"])
 }
 
 /// Returns where a program is, if it is there.
@@ -69,13 +70,25 @@ pub(crate) fn namespaces() -> Done {
     }
 }
 
+/// What goes before a command that changes the system; nothing if this user may not.
+fn privilege() -> Option<&'static [&'static str]> {
+    if is_root() { Some(&[]) } else { sudo_asks_nothing().then_some(&["sudo", "-n"]) }
+}
+
 fn sudo_asks_nothing() -> bool {
     find("sudo").is_some() && quiet(Command::new("sudo").args(["-n", "true"]))
 }
 
 fn apt(sudo: &[&str], arguments: &[&str]) -> Done {
     let mut words = sudo.to_vec();
-    words.extend(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+    words.extend([
+        "env",
+        "DEBIAN_FRONTEND=noninteractive",
+        "sh",
+        "-c",
+        WITHOUT_SERVICES,
+        "apt-get",
+    ]);
     words.extend(arguments);
     let Some((program, rest)) = words.split_first() else { return Ok(()) };
     run(Command::new(program).args(rest).stdin(Stdio::null()).stdout(Stdio::null()))
@@ -85,3 +98,14 @@ fn quiet(command: &mut Command) -> bool {
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
+
+/// Runs apt-get while no package may start its service: what is wanted here are programs.
+const WITHOUT_SERVICES: &str = r#"
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' > "$policy"
+    chmod 755 "$policy"
+fi
+apt-get "$@"
+"#;

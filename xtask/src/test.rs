@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::{Done, cargo, packages, root, say, shown, target, tidy};
+use crate::{Done, cargo, ios, packages, root, say, shown, target, tidy};
 
 pub(crate) fn run(arguments: &[String]) -> Done {
-    let fast = arguments.iter().any(|argument| argument == "--fast");
-    if let Some(unknown) = arguments.iter().find(|argument| *argument != "--fast") {
-        return Err(format!("`{unknown}` is not an option of test; there is --fast"));
-    }
+    let (fast, full) = match arguments {
+        [] => (false, false),
+        [one] if one == "--fast" => (true, false),
+        [one] if one == "--all" => (false, true),
+        _ => return Err("options of test are: --fast, --all".to_owned()),
+    };
     packages::need(&[("cc", "build-essential")])?;
     step("tidy", tidy::run)?;
     step("assets", crate::assets::build)?;
@@ -29,9 +31,15 @@ pub(crate) fn run(arguments: &[String]) -> Done {
     })?;
     step("docs", docs)?;
     step("deny", deny)?;
+    if !fast {
+        match ios::possible() {
+            Ok(()) => step("ios", ios::build)?,
+            Err(reason) => say(&format!("skipped: the library for iPhones, because {reason}")),
+        }
+    }
     let skipped =
         if fast { vec![("slow", "--fast leaves them out".to_owned())] } else { real_things()? };
-    step("test", || tests(&skipped))
+    step("test", || tests(&skipped, full))
 }
 
 /// Installs what the slow tests drive, and names those that cannot run here.
@@ -42,21 +50,28 @@ fn real_things() -> Result<Vec<(&'static str, String)>, String> {
         ("dig", "bind9-dnsutils"),
         ("chromium", "chromium"),
         ("chromedriver", "chromium-driver"),
+        ("nginx", "nginx-light"),
+        ("dnsmasq", "dnsmasq-base"),
+        ("iperf3", "iperf3"),
+        ("ping", "iputils-ping"),
+        ("sysctl", "procps"),
+        ("traceroute", "traceroute"),
     ])?;
     let mut skipped = Vec::new();
     if let Err(reason) = packages::namespaces() {
-        skipped.push(("slow::netns", reason));
+        skipped.push(("slow::netns", reason.clone()));
+        skipped.push(("slow::forward", reason));
     }
     if feeds().is_none() {
-        skipped.push((
-            "slow::feeds",
-            "BARTIZAN_TEST_DATA names no folder with feeds of real size".to_owned(),
-        ));
+        for group in ["slow::captures", "slow::feeds"] {
+            let reason = "BARTIZAN_TEST_DATA names no folder with feeds and captures of real size";
+            skipped.push((group, reason.to_owned()));
+        }
     }
     Ok(skipped)
 }
 
-fn tests(skipped: &[(&str, String)]) -> Done {
+fn tests(skipped: &[(&str, String)], full: bool) -> Done {
     for (group, reason) in skipped {
         say(&format!("skipped: tests in `{group}`, because {reason}"));
     }
@@ -68,6 +83,7 @@ fn tests(skipped: &[(&str, String)]) -> Done {
         nextest.args(["--filterset", &groups.join(" and ")]);
     }
     data(&mut nextest);
+    size(&mut nextest, full);
     if installed("nextest") {
         return crate::run(&mut nextest);
     }
@@ -86,11 +102,12 @@ fn tests(skipped: &[(&str, String)]) -> Done {
         plain.args(["--skip", &format!("{group}::")]);
     }
     data(&mut plain);
+    size(&mut plain, full);
     summed(&mut plain)
 }
 
 /// Where feeds of real size are, which are not ours to bring along.
-fn feeds() -> Option<PathBuf> {
+pub(crate) fn feeds() -> Option<PathBuf> {
     let named = std::env::var_os("BARTIZAN_TEST_DATA").map(PathBuf::from);
     let folder = named.unwrap_or_else(|| root().join("../shared/data"));
     folder.join("dev/phishing-domains.tsv.zst").is_file().then_some(folder)
@@ -102,6 +119,13 @@ pub(crate) fn data(command: &mut Command) {
         command.env("BARTIZAN_TEST_DATA", folder);
     }
     command.env("BARTIZAN_SCREENSHOTS", target().join("screenshots"));
+}
+
+/// Tells tests that come in two sizes which is wanted; the full one takes minutes more.
+fn size(command: &mut Command, full: bool) {
+    if full {
+        command.env("BARTIZAN_TEST_FULL", "1");
+    }
 }
 
 /// Runs `cargo test`, which has a summary for each program, and adds them up.

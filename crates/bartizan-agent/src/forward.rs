@@ -1,12 +1,12 @@
 //! `agent forward`: the tunnel alone, on an interface that somebody else routes into.
 
 use std::net::IpAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use bartizan_host::tunnel::{Framing, MTU, Route};
-use bartizan_host::{Counters, Forward, Forwarder};
+use bartizan_host::tunnel::{MTU, Route};
+use bartizan_host::{Counters, Forward, Forwarder, Packets};
 use bartizan_indicators::IndicatorFile;
 
 use crate::iproute::ip;
@@ -50,9 +50,10 @@ pub fn forward(
     ]);
     let mut signals = signals.context("cannot listen for signals")?;
     raise_limits();
-    let (packets, framing) = open(&args)?;
+    allow_echoes();
+    let packets = open(&args)?;
     let route = Route { uplink: args.uplink, mark: args.mark, ..Route::default() };
-    let forwarder = Forwarder::start(Forward { packets, framing, route, indicators })
+    let forwarder = Forwarder::start(Forward { packets, route, indicators })
         .context("cannot start the tunnel")?;
 
     let (stop, counters) = (forwarder.stopper(), forwarder.counters());
@@ -72,7 +73,7 @@ pub fn forward(
     ended.with_context(|| format!("the tunnel over {} has ended", args.tun))
 }
 
-fn open(args: &ForwardArgs) -> anyhow::Result<(OwnedFd, Framing)> {
+fn open(args: &ForwardArgs) -> anyhow::Result<Packets> {
     let name = &args.tun;
     let device = tun_rs::DeviceBuilder::new()
         .name(name)
@@ -93,8 +94,7 @@ fn open(args: &ForwardArgs) -> anyhow::Result<(OwnedFd, Framing)> {
         ip(&[family, "address", "replace", address, "dev", name])?;
     }
     ip(&["link", "set", name, "mtu", &MTU.to_string(), "txqueuelen", TX_QUEUE, "up"])?;
-    let framing = if args.no_offload { Framing::Plain } else { Framing::Vnet };
-    Ok((packets, framing))
+    Ok(if args.no_offload { Packets::Plain(packets) } else { Packets::Vnet(packets) })
 }
 
 /// A connection takes a descriptor.
@@ -107,5 +107,16 @@ pub(crate) fn raise_limits() {
     }
 }
 
+/// Echoes go by sockets that the kernel gives to no group unless it is told to (icmp(7), `ping_group_range`); most
+/// distributions tell it. What somebody has allowed already stays.
+pub(crate) fn allow_echoes() {
+    let allowed = std::fs::read_to_string(PING_GROUPS);
+    let nobody = allowed.is_ok_and(|groups| groups.split_whitespace().eq(["1", "0"]));
+    if nobody && let Err(error) = std::fs::write(PING_GROUPS, "0 0") {
+        tracing::warn!(error = %error, "cannot send echoes: set net.ipv4.ping_group_range");
+    }
+}
+
+const PING_GROUPS: &str = "/proc/sys/net/ipv4/ping_group_range";
 /// The kernel's 500 packets are less than a burst of eight connections.
 const TX_QUEUE: &str = "5000";

@@ -9,6 +9,7 @@ mod forward;
 mod http;
 mod iproute;
 mod resolvers;
+mod secure_dns;
 mod tun;
 
 use std::collections::BTreeMap;
@@ -20,11 +21,12 @@ use anyhow::Context;
 use bartizan_contract::enroll::{EnrollmentToken, Platform};
 use bartizan_contract::report::kind;
 use bartizan_host::portal::portal_url;
-use bartizan_host::tunnel::{Framing, Route};
-use bartizan_host::{Device, Sent, Setup, Status};
+use bartizan_host::tunnel::Route;
+use bartizan_host::{Device, Packets, Passed, Sent, Setup, Status};
 pub use forward::{ForwardArgs, forward};
 pub use http::UreqHttp;
 pub use iproute::ip;
+pub use secure_dns::SecureDns;
 
 /// How to run a device.
 #[derive(Clone, Debug, clap::Args)]
@@ -38,7 +40,7 @@ pub struct RunArgs {
     /// Folder for the device's key, policy, indicators and waiting alerts
     #[arg(long, value_name = "DIR", default_value = "/var/lib/bartizan")]
     pub state: PathBuf,
-    /// Certificates to trust for the portal, as PEM
+    /// Certificates to trust for the portal, and for a resolver that policy names, as PEM
     #[arg(long, value_name = "FILE", default_value = "/etc/ssl/certs/ca-certificates.crt")]
     pub ca: PathBuf,
     /// Name of the tunnel's interface
@@ -75,6 +77,17 @@ pub struct ReportArgs {
     pub ca: PathBuf,
 }
 
+/// Which warning to pass, and on which device.
+#[derive(Clone, Debug, clap::Args)]
+pub struct PassArgs {
+    /// The site to go on to: a name; of a URL only the host counts
+    #[arg(value_name = "NAME_OR_URL")]
+    pub site: String,
+    /// Folder of the device's files
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/bartizan")]
+    pub state: PathBuf,
+}
+
 /// Runs a device until SIGINT or SIGTERM, or until its tunnel is gone.
 ///
 /// # Errors
@@ -90,6 +103,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
         (None, Some(resolver)) => Some(resolvers::uplink(*resolver)?),
         (None, None) => None,
     };
+    let secure_dns = Box::new(SecureDns::new(&args.ca, uplink.clone())?);
     let signals = signal_hook::iterator::Signals::new([
         signal_hook::consts::SIGINT,
         signal_hook::consts::SIGTERM,
@@ -102,11 +116,11 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
         portal_url,
         enrollment_token,
         platform: platform(),
-        packets,
-        framing: Framing::Plain,
+        packets: Packets::Plain(packets),
         resolvers,
         route: Route { resolvers: BTreeMap::new(), uplink, mark: None },
         http,
+        secure_dns: Some(secure_dns),
     })?;
     let stop = device.stopper();
     std::thread::Builder::new().name("signals".into()).spawn(move || {
@@ -144,6 +158,14 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<Sent> {
     let http = Box::new(UreqHttp::new(&args.ca)?);
     let kind = if args.is_unsafe { kind::UNSAFE } else { kind::FALSE_POSITIVE };
     bartizan_host::report(&args.state, http, &args.site, kind, &args.comment)
+}
+
+/// Asks the running agent to let a person go on to a site that it warns of.
+///
+/// # Errors
+/// No agent runs there, or it does not let them; for people to read.
+pub fn pass(args: &PassArgs) -> anyhow::Result<Passed> {
+    bartizan_host::pass(&args.state, &args.site)
 }
 
 /// What this machine is.

@@ -103,7 +103,7 @@ impl TryFrom<&AlertReport> for Alert {
 
     fn try_from(report: &AlertReport) -> Result<Self, BadReport> {
         let name = |text: &String| {
-            DomainName::parse(text.as_bytes()).map_err(|_| BadReport { field: "host" })
+            DomainName::parse_host(text.as_bytes()).map_err(|_| BadReport { field: "host" })
         };
         if report.last_seen_ms < report.first_seen_ms || MAX_STAMP_MS < report.last_seen_ms {
             return Err(BadReport { field: "last_seen_ms" });

@@ -35,10 +35,14 @@ pub struct PolicyDocument {
     pub dns: DnsDocument,
 }
 
-/// See [`DnsPolicy`]. What a portal does not say is not done.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// See [`DnsPolicy`]. What a portal does not say is as by default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DnsDocument {
+    /// See [`DnsPolicy::upstream`], in its text form.
+    pub upstream: String,
+    /// See [`DnsPolicy::upstream_fallback`].
+    pub upstream_fallback: bool,
     /// See [`DnsPolicy::strip_ech`].
     pub strip_ech: bool,
     /// See [`DnsPolicy::block_encrypted_dns`].
@@ -77,20 +81,46 @@ impl PolicyDocument {
             report_blocked_host: self.report_blocked_host,
             checkin_interval_s: self.checkin_interval_s,
             warn_pass_hours: self.warn_pass_hours.min(MAX_WARN_PASS_HOURS),
-            dns: self.dns.policy(),
+            dns: self.dns.policy()?,
         })
     }
 }
 
 impl DnsDocument {
     fn new(policy: &DnsPolicy) -> Self {
-        let DnsPolicy { strip_ech, block_encrypted_dns, block_private_relay } = *policy;
-        Self { strip_ech, block_encrypted_dns, block_private_relay }
+        let DnsPolicy {
+            ref upstream,
+            upstream_fallback,
+            strip_ech,
+            block_encrypted_dns,
+            block_private_relay,
+        } = *policy;
+        let upstream = upstream.to_string();
+        Self { upstream, upstream_fallback, strip_ech, block_encrypted_dns, block_private_relay }
     }
 
-    fn policy(&self) -> DnsPolicy {
-        let Self { strip_ech, block_encrypted_dns, block_private_relay } = *self;
-        DnsPolicy { strip_ech, block_encrypted_dns, block_private_relay }
+    fn policy(&self) -> Option<DnsPolicy> {
+        let Self {
+            ref upstream,
+            upstream_fallback,
+            strip_ech,
+            block_encrypted_dns,
+            block_private_relay,
+        } = *self;
+        let upstream = upstream.parse().ok()?;
+        Some(DnsPolicy {
+            upstream,
+            upstream_fallback,
+            strip_ech,
+            block_encrypted_dns,
+            block_private_relay,
+        })
+    }
+}
+
+impl Default for DnsDocument {
+    fn default() -> Self {
+        Self::new(&DnsPolicy::default())
     }
 }
 

@@ -6,7 +6,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use bartizan_model::{IndicatorCategory, Policy, UnixMillis, WebProtection};
+use bartizan_model::{
+    DnsPolicy, DnsUpstream, IndicatorCategory, Policy, UnixMillis, WebProtection,
+};
 use bartizan_wire::ip::{IpPacket, Protocol};
 use bartizan_wire::tcp::Checksum;
 use bartizan_wire::udp::encode_udp;
@@ -95,7 +97,7 @@ enum Step {
     Failure,
     /// Time passes: in units of 100 ms.
     Pause,
-    /// Policy changes.
+    /// Policy changes, and perhaps the network.
     Policy,
 }
 
@@ -163,8 +165,20 @@ impl World<'_> {
                 let web_protection =
                     if first & 1 == 0 { WebProtection::Block } else { WebProtection::Off };
                 let report_blocked_host = first & 2 == 0;
-                let policy = Policy { web_protection, report_blocked_host, ..Policy::default() };
+                let is_secure = first & 4 == 4;
+                let dns = DnsPolicy {
+                    upstream: if is_secure { secure() } else { DnsUpstream::System },
+                    upstream_fallback: first & 8 == 0,
+                    strip_ech: first & 16 == 16,
+                    block_encrypted_dns: first & 32 == 32,
+                    block_private_relay: first & 64 == 64,
+                };
+                let policy =
+                    Policy { web_protection, report_blocked_host, dns, ..Policy::default() };
                 self.engine.handle_policy(policy);
+                if first & 128 == 128 {
+                    self.engine.handle_network_change();
+                }
             }
         }
         self.drain();
@@ -206,6 +220,7 @@ impl World<'_> {
                     self.acknowledge(packet);
                 }
                 Output::Alert(alert) => assert!(0 < alert.count),
+                Output::Mistake(host) => assert!(!host.as_str().is_empty()),
                 Output::Passes(passes) => assert!(passes.len() <= limits::PASSES),
                 Output::Wait { deadline, .. } => {
                     assert!(deadline.is_none_or(|deadline| self.now < deadline), "would spin");
@@ -308,6 +323,10 @@ fn tcp_packet(segment: &[u8], acknowledges: Option<TcpSeqNumber>) -> Vec<u8> {
     packet.extend_from_slice(&segment);
     ip.emit(&mut Ipv4Packet::new_unchecked(&mut packet), &ChecksumCapabilities::default());
     packet
+}
+
+fn secure() -> DnsUpstream {
+    "tls://dns.example?ip=192.0.2.99".parse().unwrap_or_default()
 }
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);

@@ -12,9 +12,11 @@
 //! handle_packet ── UDP 53 ─────────────┐
 //!               └─ TCP 53 ── tcp.rs ───┴─ query ── verdict.rs ─┬─ block answer ──► Packet
 //!                                                              │   sightings.rs ─► Alert
-//!                                                              └─ questions.rs ──► Ask
-//! handle_upstream ── answer ── verdict.rs on its aliases ──────┬─ block answer, as above
-//!                                                              └─ answer ────────► Packet
+//!                                                              ├─ cache.rs ──┐
+//!                                                              └─ questions.rs, upstreams.rs ──► Ask
+//! handle_upstream ── answer ── into cache.rs ── verdict.rs on  ┘
+//!                              its aliases and addresses ──────┬─ block answer, as above
+//!                                                              └─ bindings.rs ───► Packet
 //! ```
 //!
 //! Beside it stands [`sync::Sync`], which decides when to talk to the portal and keeps the alerts that wait
@@ -34,13 +36,18 @@
 
 mod alert_budget;
 mod alert_queue;
+mod bindings;
 pub mod block_page;
+mod cache;
 mod dns;
 mod fuzz;
+mod hellos;
+mod judging;
 pub mod limits;
 pub mod net;
 mod overrides;
 pub mod passes;
+mod policy_names;
 mod prf;
 mod questions;
 mod sightings;
@@ -49,6 +56,7 @@ mod stats;
 pub mod sync;
 mod tcp;
 mod tunnel;
+mod upstreams;
 mod verdict;
 
 use std::collections::VecDeque;
@@ -56,20 +64,25 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use bartizan_indicators::{IndicatorFile, Indicators, TenantFile};
-use bartizan_model::{Alert, AlertId, Mode, Policy, ProtectionState, UnixMillis};
+use bartizan_model::{Alert, AlertId, DomainName, Mode, Policy, ProtectionState, UnixMillis};
 use bartizan_wire::ParseError;
+use bartizan_wire::fragment::Reassembler;
 use bartizan_wire::ip::{IpPacket, Protocol};
-use bartizan_wire::tcp::Checksum;
+use bartizan_wire::tcp::{Checksum, TcpSegment};
 use bartizan_wire::udp::UdpDatagram;
 
 use crate::alert_budget::AlertBudget;
+use crate::bindings::Bindings;
+use crate::cache::Cache;
+use crate::hellos::Hellos;
 use crate::net::Net;
-use crate::passes::{Pass, Passes};
+use crate::passes::{Offers, Pass, Passes};
 use crate::prf::Prf;
 use crate::questions::{Client, Questions};
 use crate::sightings::{Sighting, Sightings};
 use crate::splice::Splice;
 use crate::tcp::TcpServer;
+use crate::upstreams::Upstreams;
 
 pub use fuzz::{NoNet, fuzz_block_page, fuzz_engine};
 pub use questions::UpstreamId;
@@ -93,7 +106,10 @@ pub struct Engine {
     offload: bool,
     policy: Policy,
     indicators: Indicators,
+    cache: Cache,
     questions: Questions,
+    upstreams: Upstreams,
+    bindings: Bindings,
     tcp: TcpServer,
     /// Away while it works, since it asks the engine to judge.
     splice: Option<Box<Splice>>,
@@ -101,7 +117,12 @@ pub struct Engine {
     sightings: Sightings,
     alert_budget: AlertBudget,
     passes: Passes,
+    offers: Offers,
+    hellos: Hellos,
+    fragments: Reassembler,
     outputs: VecDeque<Output>,
+    /// Where an answer is written before it becomes a packet.
+    scratch: Vec<u8>,
     prf: Prf,
     stats: Stats,
 }
@@ -112,20 +133,28 @@ impl Engine {
     pub fn new(config: EngineConfig, seed: [u8; 16], now: Instant) -> Self {
         let mtu = usize::from(config.mtu).clamp(limits::MIN_MTU, limits::MTU);
         let mut prf = Prf::new(seed);
+        let upstreams = Upstreams::new(&config.resolvers);
         Self {
             resolvers: config.resolvers,
             mtu,
             offload: config.offload,
             policy: Policy::default(),
             indicators: Indicators::default(),
+            cache: Cache::default(),
             questions: Questions::default(),
+            upstreams,
+            bindings: Bindings::default(),
             tcp: TcpServer::new(mtu, prf.draw(), now),
             splice: Some(Box::new(Splice::new(&mut prf))),
             start: now,
             sightings: Sightings::default(),
             alert_budget: AlertBudget::new(now),
             passes: Passes::default(),
+            offers: Offers::default(),
+            hellos: Hellos::default(),
+            fragments: Reassembler::default(),
             outputs: VecDeque::new(),
+            scratch: Vec::new(),
             prf,
             stats: Stats::default(),
         }
@@ -145,7 +174,16 @@ impl Engine {
         }
         let ip = match IpPacket::parse(packet) {
             Ok(ip) => ip,
-            Err(ParseError::Fragment) => return self.stats.dropped_fragment += 1,
+            Err(ParseError::Fragment) => {
+                self.stats.fragments += 1;
+                if let Some(whole) = self.fragments.push(packet, now)
+                    // A fragment within a fragment is nobody's.
+                    && !matches!(IpPacket::parse(&whole), Err(ParseError::Fragment))
+                {
+                    self.handle_packet(&whole, Checksum::Verify, net, wall, now);
+                }
+                return;
+            }
             Err(ParseError::Malformed { .. }) => return self.stats.dropped_malformed += 1,
         };
         let is_dns = ip.ports().is_some_and(|(_, port)| port == tcp::DNS_PORT);
@@ -153,10 +191,13 @@ impl Engine {
             return self.handle_traffic(&ip, packet, checksum, net, wall, now);
         }
         match ip.protocol() {
-            Protocol::Tcp => {
-                self.tcp.handle_packet(packet, now);
-                self.serve_tcp(wall, now);
-            }
+            Protocol::Tcp => match TcpSegment::parse(&ip, checksum) {
+                Ok(_) => {
+                    self.tcp.handle_packet(packet, now);
+                    self.serve_tcp(wall, now);
+                }
+                Err(_) => self.stats.dropped_malformed += 1,
+            },
             Protocol::Udp => match UdpDatagram::parse(&ip) {
                 Ok(UdpDatagram { src: client, dst: resolver, payload }) => {
                     self.handle_query(Client::Udp { client, resolver }, payload, wall, now);
@@ -190,10 +231,7 @@ impl Engine {
             return self.stats.unexpected_answer += 1;
         };
         match answer {
-            Err(UpstreamFailed) => {
-                self.stats.upstream_failed += 1;
-                self.give_up(id, &question, now);
-            }
+            Err(UpstreamFailed) => self.put_elsewhere(id, question, wall, now),
             Ok(octets) if self.relay(&question, octets, wall, now) => {
                 self.outputs.push_back(Output::Forget(id));
             }
@@ -217,7 +255,25 @@ impl Engine {
 
     /// Takes a policy into use. Whether it is newer than the one before is for the caller to know.
     pub fn handle_policy(&mut self, policy: Policy) {
+        if self.policy.dns != policy.dns {
+            // Other rules, or other people's answers.
+            self.cache.clear();
+            self.upstreams.forgive();
+        }
         self.policy = policy;
+    }
+
+    /// Takes note that the device is on another network: what names and addresses mean may differ there.
+    pub fn handle_network_change(&mut self) {
+        self.cache.clear();
+        self.bindings.clear();
+        self.upstreams.forgive();
+    }
+
+    /// Yields the names that applications were given an address for, the last one first, at most
+    /// [`limits::NAMES_OF_AN_ADDRESS`]: by these a connection is judged that says no name.
+    pub fn names_of(&self, address: IpAddr, now: Instant) -> impl Iterator<Item = &DomainName> {
+        self.bindings.names_of(address, now)
     }
 
     /// Returns the next thing to do; to be called until it is [`Output::Wait`].
@@ -227,9 +283,8 @@ impl Engine {
             if let Some(output) = self.outputs.pop_front() {
                 return output;
             }
-            if let Some((id, question)) = self.questions.take_expired(now) {
-                self.stats.upstream_timeout += 1;
-                self.give_up(id, &question, now);
+            if let Some((id, question)) = self.questions.take_due(now) {
+                self.tend(id, question, wall, now);
             } else if let Some(sighting) = self.sightings.take_ended(now) {
                 self.raise(sighting, wall, now);
             } else if self.tcp.deadline().is_some_and(|due_at| due_at <= now) {
@@ -310,7 +365,7 @@ impl Engine {
 
     fn wait(&self, now: Instant) -> Output {
         let reasons = [
-            (self.questions.deadline(), "question expires"),
+            (self.questions.deadline(), "question is due"),
             (self.sightings.deadline(), "further blocks are due"),
             (self.tcp.deadline(), "tcp timer"),
             (self.splice_deadline(now), "connections"),
@@ -343,14 +398,14 @@ impl Engine {
 pub enum Output {
     /// Write it to the tunnel.
     Packet(Vec<u8>),
-    /// Send it to port 53 of the resolver and call [`Engine::handle_upstream`] with what comes back.
-    /// The same id may come again: send again, over the same socket.
+    /// Send it to the resolver and call [`Engine::handle_upstream`] with what comes back. The same id may
+    /// come again: send again by another socket, and take what comes by either.
     Ask {
         /// To be given back.
         id: UpstreamId,
-        /// Whom to ask: the address that the client chose.
+        /// Whom to ask, at port 53; of no meaning for [`Transport::Secure`].
         resolver: IpAddr,
-        /// How to ask: as the client did.
+        /// How to ask.
         transport: Transport,
         /// The message, without the length that TCP puts before it.
         query: Vec<u8>,
@@ -361,6 +416,8 @@ pub enum Output {
     Alert(Alert),
     /// Keep these on disk in place of the ones before, and give them back at the next start.
     Passes(Vec<Pass>),
+    /// Tell the organization that a person thinks this host is stopped by mistake.
+    Mistake(DomainName),
     /// Nothing before this time, or before the next input.
     Wait {
         /// When to poll again.
@@ -377,6 +434,8 @@ pub enum Transport {
     Udp,
     /// Over a connection, with its length before it (RFC 7766).
     Tcp,
+    /// To the resolver that policy names, as policy has it.
+    Secure,
 }
 
 /// The host could not put a question to the resolver, and has stopped trying.

@@ -9,11 +9,44 @@ use std::time::Duration;
 /// Questions that wait for a resolver. The oldest goes when one more comes; its client asks again.
 pub const QUESTIONS: usize = 256;
 /// Octets of a query; a larger one is dropped as malformed. Real ones have 30 to 200.
-pub const QUERY_OCTETS: usize = 2_048;
+pub const QUERY_OCTETS: usize = 1_024;
 /// How long a question waits. Stub resolvers ask again after 1 to 5 s.
 pub const QUESTION_LIFETIME: Duration = Duration::from_secs(5);
-/// How long a repeated question is held back, so that an impatient client does not multiply it.
+/// How long a datagram is waited for before the question goes out once more, and twice as long after that.
 pub const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How often a question is put to somebody, the first time included.
+pub const QUESTION_ASKED: u8 = 3;
+/// Failures in a row after which somebody else is asked.
+pub const UPSTREAM_FAILURES: u8 = 2;
+/// How long somebody else is asked, until it is tried again.
+pub const UPSTREAM_REST: Duration = Duration::from_secs(30);
+
+/// Answers that are kept. Those that were not asked for longest go when one more comes.
+pub const CACHE_ENTRIES: usize = 1_024;
+/// Octets of these with their keys and [`CACHE_BOOKKEEPING`] each: room for a thousand usual ones of 300.
+pub const CACHE_OCTETS: usize = 480 << 10;
+/// What an answer takes beside its octets: times, pointers, its share of a node, and what allocations round up.
+pub const CACHE_BOOKKEEPING: usize = 144;
+/// A larger answer is not kept: few have more than a datagram's 1,232.
+pub const CACHED_ANSWER_OCTETS: usize = 4_096;
+/// The longest that an answer is kept, whatever it says of itself.
+pub const CACHE_FOR: Duration = Duration::from_secs(3_600);
+/// How long after its time an answer is there for when nobody answers. RFC 8767 §5 would allow days; an hour
+/// spans a restart of a router.
+pub const STALE_FOR: Duration = Duration::from_secs(3_600);
+/// How long an answer is waited for before one past its time is handed out (RFC 8767 §5).
+pub const STALE_AFTER: Duration = Duration::from_millis(1_800);
+/// Seconds that a client may keep such an answer (RFC 8767 §5).
+pub const STALE_TTL_S: u32 = 30;
+
+/// Pairs of address and name that a connection may be judged by.
+pub const BINDINGS: usize = 512;
+/// How long a name stays bound to an address at least: connections outlive answers.
+pub const BOUND_AT_LEAST: Duration = Duration::from_secs(300);
+/// How long at most.
+pub const BOUND_AT_MOST: Duration = Duration::from_secs(3_600);
+/// Names of one address that are told.
+pub const NAMES_OF_AN_ADDRESS: usize = 4;
 
 /// Pairs of detector and host whose further blocks are being counted. The oldest is reported early
 /// when one more comes.
@@ -74,6 +107,27 @@ pub const HELD_FOR: u64 = 3_000;
 /// State of a connection: the entry, its place in the index and among the deadlines.
 pub const TCP_FLOW_OCTETS: usize = 224;
 
+/// QUIC connections whose hello is being gathered. The oldest passes unjudged when one more comes.
+pub const HELLOS: usize = 16;
+/// QUIC connections that were stopped and are kept in mind.
+pub const STOPPED_HELLOS: usize = 64;
+/// For how long; a client that falls back does so at once.
+pub const STOPPED_FOR: Duration = Duration::from_secs(30);
+/// What a hello is gathered in.
+pub const HELLO_OCTETS: usize = 20_480;
+
+/// Applications' sockets for datagrams, each with one of the host's; the one that was silent longest goes.
+pub const UDP_MAPPINGS: usize = 512;
+/// How long, in milliseconds, one that is silent stays (RFC 4787 §4.3 asks for two minutes at least; few phones
+/// could afford that, and applications that need a port keep it alive).
+pub const UDP_IDLE: u64 = 60_000;
+/// Conversations of echoes.
+pub const ECHO_MAPPINGS: usize = 64;
+/// The largest datagram from the network.
+pub const DATAGRAM_OCTETS: usize = 65_536;
+/// State of a mapping: the entry, its place in the index and among the deadlines.
+pub const MAPPING_OCTETS: usize = 192;
+
 /// Outputs that wait to be taken, beyond which packets and answers are dropped. It takes a host that
 /// does not drain the engine to get there.
 pub const OUTPUTS: usize = 32;
@@ -85,9 +139,13 @@ pub const MIN_MTU: usize = 1_280;
 /// Seconds that a client may remember a block: long enough for one page, short enough for the
 /// administrator who lifts it.
 pub const BLOCK_TTL_S: u32 = 10;
+/// Seconds that a client may remember that a name does not exist by policy.
+pub const POLICY_NAME_TTL_S: u32 = 60;
 
 /// What the tables hold at their fullest.
 pub const ENGINE_OCTETS: usize = QUESTIONS * (QUERY_OCTETS + BOOKKEEPING)
+    + CACHE_OCTETS
+    + BINDINGS * (bartizan_model::MAX_NAME_LEN + BINDING_BOOKKEEPING)
     + SIGHTINGS * (2 * bartizan_model::MAX_NAME_LEN + BOOKKEEPING)
     + (ALERT_QUEUE + ALERT_BATCH) * (2 * bartizan_model::MAX_NAME_LEN + BOOKKEEPING)
     + PASSES * (PASS_ENTRY_OCTETS + BOOKKEEPING)
@@ -95,8 +153,14 @@ pub const ENGINE_OCTETS: usize = QUESTIONS * (QUERY_OCTETS + BOOKKEEPING)
     + TCP_CONNECTIONS * (TCP_RX_OCTETS + TCP_TX_OCTETS + LARGEST_MESSAGE + BOOKKEEPING)
     + TCP_FLOWS * TCP_FLOW_OCTETS
     + CHUNKS * CHUNK_OCTETS
-    // The answer in hand, as it came and as it goes.
-    + 2 * LARGEST_MESSAGE
+    + HELLOS * HELLO_OCTETS
+    + DATAGRAM_OCTETS
+    // The packet in hand may be put together of fragments, and one more of them is read before the oldest goes.
+    + bartizan_wire::fragment::MAX_OCTETS + 2 * DATAGRAM_OCTETS
+    + STOPPED_HELLOS * BOOKKEEPING
+    + (UDP_MAPPINGS + ECHO_MAPPINGS) * MAPPING_OCTETS
+    // The answer in hand: as it came, as it goes, and as it is kept.
+    + 3 * LARGEST_MESSAGE
     // One input may add a burst on top of what waits, and each output is at most a packet.
     + (OUTPUTS + 2 * TCP_BURST) * MTU;
 /// What applying a delta holds: one shard, the tables to build its map, and the delta.
@@ -104,6 +168,8 @@ pub const DELTA_OCTETS: usize = 6 << 20;
 
 /// Ids, addresses, times, and the nodes of maps.
 const BOOKKEEPING: usize = 256;
+/// An address, a time, a count, and the length of the name.
+const BINDING_BOOKKEEPING: usize = 48;
 /// A DNS message and its length over TCP.
 const LARGEST_MESSAGE: usize = 65_537;
 const BUDGET: usize = 15 << 20;

@@ -3,7 +3,7 @@
 //! Everything here returns without waiting. The engine gives the ids; the host tells it by
 //! [`crate::Engine::handle_connected`] and [`crate::Engine::handle_ready`] what became of them.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A socket of the host. Its generation tells it from an earlier one in the same slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -152,3 +152,9 @@ pub enum Close {
     /// By a reset.
     Reset,
 }
+
+/// From whom the engine says that a packet's hop limit is used up. Beside the interface's own address, from which a system
+/// takes nothing by the interface; of the range for tests of network devices (RFC 2544), which nobody else routes.
+pub const TUNNEL_V4: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
+/// See [`TUNNEL_V4`]; a unique local address (RFC 4193).
+pub const TUNNEL_V6: Ipv6Addr = Ipv6Addr::new(0xfd62, 0x6172, 0x7469, 0, 0, 0, 0, 2);

@@ -190,11 +190,11 @@ impl fmt::Debug for Token {
 pub struct Offer {
     /// The host that was asked for.
     pub host: DomainName,
-    /// What decided.
+    /// What decided. Its entry is not kept where the person may not go on.
     pub matched: MatchedIndicator,
     /// Whether the person may go on; otherwise they can only say that it is a mistake.
     pub passable: bool,
-    /// Where to go on to: a path with its query.
+    /// Where to go on to: a path with its query. One that is too long is taken as the start of the site.
     pub to: Box<str>,
 }
 
@@ -206,7 +206,14 @@ pub struct Offers {
 
 impl Offers {
     /// Takes note of a page that is about to be shown.
-    pub fn put(&mut self, token: Token, offer: Offer, now: Instant) {
+    pub fn put(&mut self, token: Token, mut offer: Offer, now: Instant) {
+        offer.passable &= is_passable(&offer.matched);
+        if !offer.passable {
+            offer.matched.entry = Box::default();
+        }
+        if limits::OFFER_PATH_OCTETS < offer.to.len() {
+            offer.to = "/".into();
+        }
         if limits::OFFERS <= self.offers.len() {
             self.offers.pop_front();
         }
@@ -317,6 +324,27 @@ mod tests {
         }
         assert_eq!(offers.take(Token::new(0), &evil, late), None, "the oldest has left");
         assert!(offers.take(Token::new(1), &evil, late + Duration::from_secs(1)).is_some());
+    }
+
+    #[test]
+    fn an_offer_takes_no_more_room_than_there_is() {
+        let (start, host) = (t0(), name("evil.test"));
+        let long = |octets: usize| format!("/{}", "x".repeat(octets - 1));
+        let check = |entry: usize, path: usize, passable, expected: (usize, usize, bool)| {
+            let offer = Offer {
+                matched: by_feed(&long(entry)),
+                to: long(path).into(),
+                passable,
+                ..offer("evil.test")
+            };
+            let mut offers = Offers::default();
+            offers.put(Token::new(1), offer, start);
+            let kept = offers.take(Token::new(1), &host, start).unwrap();
+            assert_eq!((kept.matched.entry.len(), kept.to.len(), kept.passable), expected);
+        };
+        check(1_024, 2_048, true, (1_024, 2_048, true));
+        check(1_025, 2_049, true, (0, 1, false));
+        check(10, 10, false, (0, 10, false));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::time::Instant;
 use bartizan_wire::dns::{self, DnsQuery};
 
 use crate::tcp::ConnectionId;
+use crate::upstreams::Way;
 use crate::{Output, Transport, limits};
 
 /// One question that the host puts to a resolver. Never used again.
@@ -26,6 +27,18 @@ pub(crate) enum Client {
     Tcp { connection: ConnectionId, resolver: IpAddr },
 }
 
+impl Client {
+    /// Returns how the application asked.
+    pub(crate) fn way(&self) -> Way {
+        match self {
+            Self::Udp { resolver, .. } => {
+                Way { resolver: resolver.ip(), transport: Transport::Udp }
+            }
+            Self::Tcp { resolver, .. } => Way { resolver: *resolver, transport: Transport::Tcp },
+        }
+    }
+}
+
 /// A query under way.
 pub(crate) struct Question {
     pub(crate) client: Client,
@@ -33,22 +46,30 @@ pub(crate) struct Question {
     pub(crate) query: Box<[u8]>,
     /// The transaction id that the resolver sees.
     pub(crate) dns_id: u16,
+    /// Whom it was put to last.
+    pub(crate) way: Way,
+    /// How often it was put to somebody.
+    pub(crate) asked: u8,
+    /// When it goes out once more, if it is not answered.
+    pub(crate) ask_again_at: Option<Instant>,
+    /// When an answer past its time has to do, if there is one.
+    pub(crate) stale_at: Option<Instant>,
     pub(crate) expires_at: Instant,
-    /// Before that, the client's repetition is held back.
-    pub(crate) ask_again_at: Instant,
 }
 
 impl Question {
     /// Returns what the host is to do to have it answered.
     pub(crate) fn ask(&self, id: UpstreamId) -> Output {
-        let (resolver, transport) = match self.client {
-            Client::Udp { resolver, .. } => (resolver.ip(), Transport::Udp),
-            Client::Tcp { resolver, .. } => (resolver, Transport::Tcp),
-        };
         let mut query = self.query.to_vec();
         // A parsed query has room for an id.
         let _ = dns::set_id(&mut query, self.dns_id);
+        let Way { resolver, transport } = self.way;
         Output::Ask { id, resolver, transport, query }
+    }
+
+    /// Returns when something is to be done about it.
+    fn due_at(&self) -> Instant {
+        [self.ask_again_at, self.stale_at].into_iter().flatten().fold(self.expires_at, Instant::min)
     }
 
     fn is_repeated_by(&self, client: &Client, query: &DnsQuery<'_>) -> bool {
@@ -63,6 +84,8 @@ impl Question {
 pub(crate) struct Questions {
     open: BTreeMap<UpstreamId, Question>,
     given_out: u64,
+    /// Before that nothing is to be done about any of them.
+    quiet_until: Option<Instant>,
 }
 
 impl Questions {
@@ -73,19 +96,13 @@ impl Questions {
         self.given_out += 1;
         let id = UpstreamId(self.given_out);
         let ask = question.ask(id);
-        self.open.insert(id, question);
+        self.put_back(id, question);
         (ask, evicted)
     }
 
-    /// Finds the question that this query asks once more.
-    pub(crate) fn repeated_by(
-        &mut self,
-        client: &Client,
-        query: &DnsQuery<'_>,
-    ) -> Option<(UpstreamId, &mut Question)> {
-        let mut all = self.open.iter_mut();
-        let (id, question) = all.find(|(_, question)| question.is_repeated_by(client, query))?;
-        Some((*id, question))
+    /// Tells whether this query asks once more what is under way.
+    pub(crate) fn has(&self, client: &Client, query: &DnsQuery<'_>) -> bool {
+        self.open.values().any(|question| question.is_repeated_by(client, query))
     }
 
     pub(crate) fn take(&mut self, id: UpstreamId) -> Option<Question> {
@@ -94,16 +111,26 @@ impl Questions {
 
     /// Puts a question back that was taken and is not answered yet.
     pub(crate) fn put_back(&mut self, id: UpstreamId, question: Question) {
+        let due_at = question.due_at();
+        self.quiet_until = Some(self.quiet_until.map_or(due_at, |until| until.min(due_at)));
         self.open.insert(id, question);
     }
 
-    /// Returns a question whose time is up, one at a time.
-    pub(crate) fn take_expired(&mut self, now: Instant) -> Option<(UpstreamId, Question)> {
-        let oldest = self.open.first_entry()?;
-        if oldest.get().expires_at <= now { Some(oldest.remove_entry()) } else { None }
+    /// Takes a question out about which something is to be done, one at a time.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<(UpstreamId, Question)> {
+        if self.quiet_until.is_none_or(|until| now < until) {
+            return None;
+        }
+        match self.open.iter().find(|(_, question)| question.due_at() <= now) {
+            Some((&id, _)) => self.open.remove_entry(&id),
+            None => {
+                self.quiet_until = self.open.values().map(Question::due_at).min();
+                None
+            }
+        }
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.open.first_key_value().map(|(_, question)| question.expires_at)
+        self.quiet_until.filter(|_| !self.open.is_empty())
     }
 }

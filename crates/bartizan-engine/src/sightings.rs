@@ -14,6 +14,7 @@ use std::time::Instant;
 use bartizan_model::{Detector, DomainName, IndicatorAction, MatchedIndicator, UnixMillis};
 
 use crate::limits;
+use crate::verdict::Glance;
 
 /// Blocks of one host by one detector, to be reported as one alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +62,28 @@ impl Sightings {
             further: None,
         });
         [ended.and_then(|window| window.further), Some(seen)]
+    }
+
+    /// Counts one more block into a window that counts already, which takes nothing of the heap; says whether
+    /// there is one. Else it is for [`Sightings::record`].
+    pub(crate) fn count(
+        &mut self,
+        glance: Glance,
+        host: &DomainName,
+        indicator_epoch: u64,
+        wall: UnixMillis,
+        now: Instant,
+    ) -> bool {
+        let same =
+            |window: &&mut Window| Some(window.detector) == glance.detector && window.host == *host;
+        let window = self.windows.iter_mut().find(same).filter(|window| now < window.ends_at);
+        let Some(further) = window.and_then(|window| window.further.as_mut()) else { return false };
+        if (further.action, further.indicator_epoch) != (glance.action, indicator_epoch) {
+            return false;
+        }
+        further.last_seen = wall;
+        further.count = further.count.saturating_add(1);
+        true
     }
 
     /// Returns what a window counted that ended by `now`, one at a time.

@@ -11,21 +11,35 @@ pub struct Stats {
     pub blocked: u64,
     /// Of these, by an alias in the resolver's answer.
     pub blocked_by_alias: u64,
+    /// Of these, by an address in the resolver's answer.
+    pub blocked_by_address: u64,
+    /// Queries for names that do not exist by policy.
+    pub refused_by_policy: u64,
     /// Queries that were let through although listed, with an alert.
     pub audited: u64,
+    /// Pages that were shown in place of a site.
+    pub pages: u64,
     /// Times that an indicator file turned out to be damaged and was given up.
     pub indicators_damaged: u64,
-    /// Queries sent on to the resolver.
+    /// Queries sent on to a resolver.
     pub forwarded: u64,
-    /// Queries sent on once more because the client asked again.
+    /// Times that a query was sent on once more, since no answer came or nobody could be reached.
     pub forwarded_again: u64,
+    /// Times that a query went to the system's resolver although policy names another, which cannot be reached.
+    pub upstream_fallback: u64,
     /// Repeated queries that were held back, the first one being under way.
     pub repeats_ignored: u64,
     /// Resolver's answers handed to the client.
     pub answered: u64,
     /// Of these, cut to an empty answer that sends the client to TCP.
     pub answered_truncated: u64,
-    /// Questions that the host could not put to the resolver.
+    /// Queries answered with what was kept.
+    pub answered_from_cache: u64,
+    /// Queries answered with what was kept and is past its time, nobody else answering.
+    pub answered_stale: u64,
+    /// Answers from which parameters of Encrypted ClientHello were taken.
+    pub ech_stripped: u64,
+    /// Times that the host could not put a question to a resolver.
     pub upstream_failed: u64,
     /// Questions that nobody answered in time.
     pub upstream_timeout: u64,
@@ -37,10 +51,8 @@ pub struct Stats {
     pub alerts_suppressed: u64,
     /// Packets and messages that contradict their format.
     pub dropped_malformed: u64,
-    /// Fragments of packets.
-    pub dropped_fragment: u64,
-    /// Packets that are not DNS to one of the resolvers.
-    pub dropped_not_dns: u64,
+    /// Fragments of packets, which are put together.
+    pub fragments: u64,
     /// Questions given up for a younger one.
     pub dropped_table_full: u64,
     /// Packets and answers that came before the host had taken what was to be done.
@@ -57,11 +69,7 @@ impl Stats {
     /// Returns how many packets and messages were dropped, for whatever reason.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.dropped_malformed
-            + self.dropped_fragment
-            + self.dropped_not_dns
-            + self.dropped_table_full
-            + self.dropped_not_drained
+        self.dropped_malformed + self.dropped_table_full + self.dropped_not_drained
     }
 }
 
@@ -100,6 +108,18 @@ pub struct TunnelStats {
     pub dropped_no_socket: u64,
     /// Packets that contradict their format.
     pub dropped_malformed: u64,
+    /// Datagrams and echoes from applications that were sent on.
+    pub datagrams_up: u64,
+    /// Datagrams and echoes to applications.
+    pub datagrams_down: u64,
+    /// Datagrams that were stopped by a verdict.
+    pub datagrams_stopped: u64,
+    /// Sockets of applications that lost theirs of the host to younger ones.
+    pub mappings_evicted: u64,
+    /// Errors that applications were told about what they had sent.
+    pub icmp_errors: u64,
+    /// Datagrams that the host's socket had no room for.
+    pub dropped_full: u64,
     /// Packets of a protocol that is not forwarded.
     pub dropped_protocol: u64,
 }

@@ -289,6 +289,8 @@ impl Device for Link {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ip;
         capabilities.max_transmission_unit = self.mtu;
+        // What comes in was checked, or never was on a wire and has none.
+        capabilities.checksum.tcp = smoltcp::phy::Checksum::Tx;
         capabilities
     }
 }

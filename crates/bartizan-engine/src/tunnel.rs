@@ -1,14 +1,17 @@
 //! The engine's side of the splice: what is not DNS goes there, and it asks here what may pass.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bartizan_model::UnixMillis;
+use bartizan_wire::icmp::{Echo, ICMP, ICMPV6, Unreachable};
 use bartizan_wire::ip::{IpPacket, Protocol};
 use bartizan_wire::tcp::{Checksum, TcpSegment};
+use bartizan_wire::udp::UdpDatagram;
 
+use crate::judging::Judging;
 use crate::net::{ConnectError, Net, SocketId, SocketKind};
-use crate::splice::{Cx, Judge, Look, Millis, Splice, Tcp};
+use crate::splice::{Cx, Millis, Parts, Splice};
 use crate::{Engine, TunnelStats};
 
 impl Engine {
@@ -21,7 +24,7 @@ impl Engine {
         wall: UnixMillis,
         now: Instant,
     ) {
-        self.splice(net, wall, now, |tcp, cx| tcp.handle_connected(id, outcome, cx));
+        self.splice(net, wall, now, |parts, cx| parts.tcp.handle_connected(id, outcome, cx));
     }
 
     /// Takes in that a socket may have octets, or room for some. Telling once is enough, until [`Net::receive`]
@@ -35,9 +38,26 @@ impl Engine {
         wall: UnixMillis,
         now: Instant,
     ) {
-        self.splice(net, wall, now, |tcp, cx| match id.kind {
-            SocketKind::Tcp => tcp.handle_ready(id, readable, writable, cx),
-            SocketKind::Udp | SocketKind::Echo => {}
+        self.splice(net, wall, now, |parts, cx| parts.handle_ready(id, readable, writable, cx));
+    }
+
+    /// Takes in what the network says, by `from`, about octets that a socket sent to `to`.
+    #[expect(clippy::too_many_arguments, reason = "an error quotes all that")]
+    pub fn handle_unreachable(
+        &mut self,
+        id: SocketId,
+        to: SocketAddr,
+        from: IpAddr,
+        why: Unreachable,
+        sent: &[u8],
+        net: &mut dyn Net,
+        wall: UnixMillis,
+        now: Instant,
+    ) {
+        self.splice(net, wall, now, |parts, cx| match id.kind {
+            SocketKind::Tcp => {}
+            SocketKind::Udp => parts.udp.handle_error(id, to, from, why, sent, cx),
+            SocketKind::Echo => parts.echo.handle_error(id, to, from, why, sent, cx),
         });
     }
 
@@ -50,7 +70,13 @@ impl Engine {
     /// Returns how many TCP connections there are.
     #[must_use]
     pub fn tcp_flows(&self) -> usize {
-        self.splice.as_ref().map_or(0, |splice| splice.tcp.len())
+        self.splice.as_ref().map_or(0, |splice| splice.parts.tcp.len())
+    }
+
+    /// Returns for how many sockets of applications there is one for datagrams.
+    #[must_use]
+    pub fn udp_mappings(&self) -> usize {
+        self.splice.as_ref().map_or(0, |splice| splice.parts.udp.len())
     }
 
     /// Returns how many chunks of [`crate::limits::CHUNK_OCTETS`] hold octets in flight.
@@ -68,22 +94,30 @@ impl Engine {
         wall: UnixMillis,
         now: Instant,
     ) {
-        let _ = packet;
-        self.splice(net, wall, now, |tcp, cx| match ip.protocol() {
+        self.splice(net, wall, now, |parts, cx| match ip.protocol() {
             Protocol::Tcp => match TcpSegment::parse(ip, checksum) {
-                Ok(segment) => tcp.handle_segment(&segment, cx),
+                Ok(segment) => parts.tcp.handle_segment(&segment, cx),
                 Err(_) => cx.stats.dropped_malformed += 1,
             },
-            Protocol::Udp | Protocol::Other(_) => cx.stats.dropped_protocol += 1,
+            Protocol::Udp => match UdpDatagram::parse(ip) {
+                Ok(datagram) => parts.udp.handle_datagram(&datagram, packet, cx),
+                Err(_) => cx.stats.dropped_malformed += 1,
+            },
+            Protocol::Other(ICMP | ICMPV6) => match Echo::parse(ip) {
+                Ok(Some(echo)) => parts.echo.handle_echo(ip, &echo, packet, cx),
+                Ok(None) => cx.stats.dropped_protocol += 1,
+                Err(_) => cx.stats.dropped_malformed += 1,
+            },
+            Protocol::Other(_) => cx.stats.dropped_protocol += 1,
         });
     }
 
     pub(crate) fn turn_splice(&mut self, net: &mut dyn Net, wall: UnixMillis, now: Instant) {
-        self.splice(net, wall, now, |tcp, cx| tcp.poll(cx));
+        self.splice(net, wall, now, Parts::poll);
     }
 
     pub(crate) fn splice_deadline(&self, now: Instant) -> Option<Instant> {
-        let due = self.splice.as_ref()?.tcp.next_due(self.millis(now))?;
+        let due = self.splice.as_ref()?.parts.next_due(self.millis(now))?;
         Some((self.start + Duration::from_millis(due)).max(now))
     }
 
@@ -93,39 +127,18 @@ impl Engine {
         net: &mut dyn Net,
         wall: UnixMillis,
         now: Instant,
-        work: impl FnOnce(&mut Tcp, &mut Cx<'_>),
+        work: impl FnOnce(&mut Parts, &mut Cx<'_>),
     ) {
         let Some(mut splice) = self.splice.take() else { return };
         let (millis, mtu, offload) = (self.millis(now), self.mtu, self.offload);
-        let Splice { tcp, prf, stats } = &mut *splice;
+        let Splice { parts, prf, stats } = &mut *splice;
         let mut judge = Judging { engine: self, wall, now };
-        work(tcp, &mut Cx { net, judge: &mut judge, prf, stats, now: millis, mtu, offload });
+        work(parts, &mut Cx { net, judge: &mut judge, prf, stats, now: millis, mtu, offload });
         self.splice = Some(splice);
     }
 
     fn millis(&self, now: Instant) -> Millis {
         let passed = now.saturating_duration_since(self.start).as_millis();
         Millis::try_from(passed).unwrap_or(Millis::MAX)
-    }
-}
-
-/// The engine while it judges.
-struct Judging<'a> {
-    engine: &'a mut Engine,
-    wall: UnixMillis,
-    now: Instant,
-}
-
-impl Judge for Judging<'_> {
-    fn address(&mut self, _to: SocketAddr) -> bool {
-        true
-    }
-
-    fn look(&mut self, _to: SocketAddr, _octets: &[u8]) -> Look {
-        Look::Pass { again: false }
-    }
-
-    fn unreadable(&mut self, _to: SocketAddr) -> Look {
-        Look::Pass { again: false }
     }
 }

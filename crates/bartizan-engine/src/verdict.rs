@@ -1,10 +1,13 @@
 //! Policy, indicators and a name in; what decides about it out. A pure function.
 
+use std::net::IpAddr;
+
 use bartizan_indicators::found::{Match, Source};
+use bartizan_indicators::normal::CanonicalUrl;
 use bartizan_indicators::{Damaged, Indicators};
 use bartizan_model::{
-    Detector, DomainName, IndicatorAction, IndicatorSource, MatchedIndicator, Mode, Policy,
-    UnixMillis, WebProtection,
+    Detector, DomainName, IndicatorAction, IndicatorCategory, IndicatorSource, MatchedIndicator,
+    Mode, Policy, UnixMillis, WebProtection,
 };
 
 /// The indicator that decides about a name.
@@ -13,6 +16,8 @@ pub(crate) struct Judgement {
     pub(crate) action: IndicatorAction,
     /// Under which an alert is raised; `None` where none is to be.
     pub(crate) detector: Option<Detector>,
+    /// Why it is listed.
+    pub(crate) category: IndicatorCategory,
     pub(crate) matched: MatchedIndicator,
 }
 
@@ -20,11 +25,40 @@ impl Judgement {
     /// Tells whether the name is stopped. Where only names are seen there is no page that could warn, so what is
     /// to be warned of is stopped too.
     pub(crate) fn stops(&self) -> bool {
-        match self.action {
-            IndicatorAction::Block | IndicatorAction::Warn => true,
-            IndicatorAction::Allow | IndicatorAction::Audit => false,
-        }
+        stops(self.action)
     }
+}
+
+fn stops(action: IndicatorAction) -> bool {
+    match action {
+        IndicatorAction::Block | IndicatorAction::Warn => true,
+        IndicatorAction::Allow | IndicatorAction::Audit => false,
+    }
+}
+
+/// What is done about what is listed, without the words for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Glance {
+    pub(crate) action: IndicatorAction,
+    /// As in [`Judgement`].
+    pub(crate) detector: Option<Detector>,
+}
+
+/// Looks what is done about a name, which takes nothing of the heap; [`judge`] says what decided it.
+///
+/// # Errors
+/// As [`judge`].
+pub(crate) fn glance(
+    policy: &Policy,
+    indicators: &Indicators,
+    name: &DomainName,
+    wall: UnixMillis,
+) -> Result<Option<Glance>, Damaged> {
+    if !is_blocking(policy) {
+        return Ok(None);
+    }
+    let found = indicators.lookup(name, wall)?;
+    Ok(found.map(|found| glance_of(found.winner())))
 }
 
 /// Judges a name. Without a file, and where policy has protection off, nothing is listed.
@@ -44,28 +78,63 @@ pub(crate) fn judge(
     Ok(found.map(|found| judgement_of(found.winner())))
 }
 
-fn judgement_of(winner: &Match<'_>) -> Judgement {
-    let (source, detector) = match winner.source {
-        Source::Tenant(own) => {
-            let detector = own.generate_alert.then_some(Detector::IndicatorMatched);
-            (IndicatorSource::Tenant(own.id), detector)
-        }
-        // What a feed only watches was not blocked, so the alert must not say so.
-        Source::Feed(name) => {
-            let detector = match winner.action {
-                IndicatorAction::Audit => Detector::IndicatorMatched,
-                IndicatorAction::Allow | IndicatorAction::Block | IndicatorAction::Warn => {
-                    Detector::of_block(winner.category)
-                }
-            };
-            (IndicatorSource::Feed(name.into()), Some(detector))
-        }
-    };
-    Judgement {
-        action: winner.action,
-        detector: detector.filter(|_| winner.action != IndicatorAction::Allow),
-        matched: MatchedIndicator { entry: winner.entry.to_string().into(), source },
+/// Judges an address, as [`judge`] does a name.
+///
+/// # Errors
+/// As [`judge`].
+pub(crate) fn judge_address(
+    policy: &Policy,
+    indicators: &Indicators,
+    address: IpAddr,
+    wall: UnixMillis,
+) -> Result<Option<Judgement>, Damaged> {
+    if !is_blocking(policy) {
+        return Ok(None);
     }
+    let found = indicators.lookup_ip(address, wall)?;
+    Ok(found.map(|found| judgement_of(found.winner())))
+}
+
+/// Judges a URL, as [`judge`] does a name: its paths, its host, or the address it names.
+///
+/// # Errors
+/// As [`judge`].
+pub(crate) fn judge_url(
+    policy: &Policy,
+    indicators: &Indicators,
+    url: &CanonicalUrl,
+    wall: UnixMillis,
+) -> Result<Option<Judgement>, Damaged> {
+    if !is_blocking(policy) {
+        return Ok(None);
+    }
+    let found = indicators.lookup_url(url, wall)?;
+    Ok(found.map(|found| judgement_of(found.winner())))
+}
+
+fn judgement_of(winner: &Match<'_>) -> Judgement {
+    let Glance { action, detector } = glance_of(winner);
+    let source = match winner.source {
+        Source::Tenant(own) => IndicatorSource::Tenant(own.id),
+        Source::Feed(name) => IndicatorSource::Feed(name.into()),
+    };
+    let matched = MatchedIndicator { entry: winner.entry.to_string().into(), source };
+    Judgement { action, detector, category: winner.category, matched }
+}
+
+fn glance_of(winner: &Match<'_>) -> Glance {
+    let detector = match winner.source {
+        Source::Tenant(own) => own.generate_alert.then_some(Detector::IndicatorMatched),
+        // What a feed only watches was not blocked, so the alert must not say so.
+        Source::Feed(_) => Some(match winner.action {
+            IndicatorAction::Audit => Detector::IndicatorMatched,
+            IndicatorAction::Allow | IndicatorAction::Block | IndicatorAction::Warn => {
+                Detector::of_block(winner.category)
+            }
+        }),
+    };
+    let detector = detector.filter(|_| winner.action != IndicatorAction::Allow);
+    Glance { action: winner.action, detector }
 }
 
 /// Tells whether policy lets anything be blocked.

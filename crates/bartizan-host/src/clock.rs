@@ -56,8 +56,16 @@ impl Default for Clock {
 }
 
 fn since_boot() -> Duration {
-    clock_gettime(ClockId::Boottime).try_into().unwrap_or_default()
+    clock_gettime(SINCE_BOOT).try_into().unwrap_or_default()
 }
+
+/// The clock that goes on while the device sleeps.
+#[cfg(target_os = "linux")]
+const SINCE_BOOT: ClockId = ClockId::Boottime;
+/// Darwin's `CLOCK_MONOTONIC` goes on while the device sleeps, unlike Linux's; `CLOCK_UPTIME_RAW`, which `Instant` reads
+/// there, does not.
+#[cfg(target_vendor = "apple")]
+const SINCE_BOOT: ClockId = ClockId::Monotonic;
 
 const TOLERATED_MS: u64 = 5_000;
 

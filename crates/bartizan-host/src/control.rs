@@ -4,7 +4,6 @@
 //! to disk here before anything else knows of them, and this thread never waits for the network.
 
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -17,14 +16,17 @@ use bartizan_indicators::{IndicatorFile, TenantFile};
 use bartizan_model::{Alert, Policy};
 use serde::{Deserialize, Serialize};
 
+use crate::ask::{AskSocket, PassAsk};
 use crate::clock::Clock;
 use crate::courier::Courier;
 use crate::indicators::HeldFiles;
+use crate::packets::Packets;
 use crate::portal::{Enrollment, Http, Job, News, Outcome, PortalClient};
 use crate::random;
+use crate::secure::StartSecureUpstream;
 use crate::spool::Spool;
 use crate::state::{Identity, StateDir};
-use crate::tunnel::{self, Command, Framing, Route, Tunnel};
+use crate::tunnel::{self, Command, Route, Tunnel};
 
 /// What a device is started with.
 pub struct Setup {
@@ -36,16 +38,16 @@ pub struct Setup {
     pub enrollment_token: Option<EnrollmentToken>,
     /// What to tell the portal about the device.
     pub platform: Platform,
-    /// Gives and takes one IP packet a call.
-    pub packets: OwnedFd,
-    /// How packets stand in it.
-    pub framing: Framing,
+    /// Where packets come from and go to.
+    pub packets: Packets,
     /// The addresses, as applications know them, whose questions come through `packets`.
     pub resolvers: Vec<IpAddr>,
     /// Where the resolvers really are.
     pub route: Route,
     /// Speaks HTTP.
     pub http: Box<dyn Http>,
+    /// Asks resolvers over TLS; without it such a policy has nobody to ask.
+    pub secure_dns: Option<Box<dyn StartSecureUpstream>>,
 }
 
 /// How the device is; what `status.json` holds.
@@ -87,6 +89,7 @@ pub struct Device {
 enum Event {
     Tunnel(tunnel::Event),
     Courier(Outcome),
+    Asked(PassAsk),
     Stop,
 }
 
@@ -103,9 +106,9 @@ impl Device {
         let to_control = sender.clone();
         let tunnel = Tunnel::start(
             setup.packets,
-            setup.framing,
             setup.resolvers,
             setup.route,
+            setup.secure_dns,
             clock.clone(),
             move |event| {
                 // Nobody listens any more only while everything ends.
@@ -157,6 +160,12 @@ impl Device {
         })
         .context("cannot start the courier")?;
 
+        let to_control = sender.clone();
+        let asks = AskSocket::open(&setup.state_dir, move |ask| {
+            let _ = to_control.send(Event::Asked(ask));
+        })
+        .inspect_err(|error| tracing::warn!(error = %error, "nobody can ask this device"));
+
         let mut control = Control {
             sync: Sync::new(held, random::octets(), clock.now()),
             clock,
@@ -174,8 +183,10 @@ impl Device {
             last_contact_ms: 0,
             problem: None,
             shown: None,
+            _asks: asks.ok(),
         };
         control.tunnel.tell(Command::Policy(policy));
+        control.tunnel.tell(Command::Passes(control.state.passes()));
         control.take(indicators.map(Box::new), tenant.map(Box::new));
         for alert in control.spool.waiting().context("cannot read the waiting alerts")? {
             control.queue(alert);
@@ -227,6 +238,8 @@ struct Control {
     last_contact_ms: u64,
     problem: Option<String>,
     shown: Option<Status>,
+    /// Taken down with the rest.
+    _asks: Option<AskSocket>,
 }
 
 impl Control {
@@ -248,12 +261,19 @@ impl Control {
             });
             match events.recv_timeout(pause) {
                 Ok(Event::Tunnel(tunnel::Event::Alert(alert))) => self.alert(alert),
+                Ok(Event::Tunnel(tunnel::Event::Mistake(host))) => self.courier.send_mistake(host),
                 Ok(Event::Tunnel(tunnel::Event::Protection)) => self.look(),
                 Ok(Event::Tunnel(tunnel::Event::Ended(ended))) => {
                     self.show();
                     return ended.context("the tunnel has ended");
                 }
+                Ok(Event::Tunnel(tunnel::Event::Passes(passes))) => {
+                    if let Err(error) = self.state.keep_passes(&passes) {
+                        tracing::warn!(error = %error, "passed warnings end with this program");
+                    }
+                }
                 Ok(Event::Courier(outcome)) => self.told(outcome),
+                Ok(Event::Asked(ask)) => self.tunnel.tell(Command::Pass(ask)),
                 Ok(Event::Stop) => self.tunnel.tell(Command::Stop),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),

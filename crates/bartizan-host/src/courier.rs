@@ -5,12 +5,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};
 
 use bartizan_engine::sync::Failure;
+use bartizan_model::DomainName;
 
 use crate::portal::{Job, Outcome, PortalClient};
+use crate::report::report_mistake;
+
+/// What there is to say to the portal.
+enum Errand {
+    /// Something that the schedule asked for; its outcome is told.
+    Job(Job),
+    /// A person says that this host is stopped by mistake. Nobody waits for the outcome.
+    Mistake(DomainName),
+}
 
 /// The courier thread, from outside. It ends when this is dropped, after what it is doing.
 pub(crate) struct Courier {
-    jobs: Sender<Job>,
+    errands: Sender<Errand>,
 }
 
 impl Courier {
@@ -18,10 +28,18 @@ impl Courier {
         mut client: PortalClient,
         done: impl Fn(Outcome) + Send + 'static,
     ) -> io::Result<Self> {
-        let (jobs, waiting) = channel::<Job>();
+        let (errands, waiting) = channel();
         std::thread::Builder::new().name("courier".into()).spawn(move || {
-            for job in waiting {
-                let outcome = catch_unwind(AssertUnwindSafe(|| client.perform(job)));
+            for errand in waiting {
+                let run = AssertUnwindSafe(|| match errand {
+                    Errand::Job(job) => Some(client.perform(job)),
+                    Errand::Mistake(host) => {
+                        report_mistake(&mut client, &host);
+                        None
+                    }
+                });
+                let outcome = catch_unwind(run).transpose();
+                let Some(outcome) = outcome else { continue };
                 done(outcome.unwrap_or_else(|_| Outcome {
                     result: Err(Failure::Unreachable),
                     news: None,
@@ -29,12 +47,21 @@ impl Courier {
                 }));
             }
         })?;
-        Ok(Self { jobs })
+        Ok(Self { errands })
     }
 
     /// Gives it something to do.
     pub(crate) fn send(&self, job: Job) {
-        if self.jobs.send(job).is_err() {
+        self.go(Errand::Job(job));
+    }
+
+    /// Has it tell the portal that a person thinks a host is stopped by mistake.
+    pub(crate) fn send_mistake(&self, host: DomainName) {
+        self.go(Errand::Mistake(host));
+    }
+
+    fn go(&self, errand: Errand) {
+        if self.errands.send(errand).is_err() {
             tracing::error!("the courier has ended");
         }
     }

@@ -1,7 +1,6 @@
 //! Just the tunnel: no portal, no files, no alerts that go anywhere. For measuring, and for embedding elsewhere.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, channel};
 
 use bartizan_engine::{Stats, TunnelStats};
@@ -9,14 +8,13 @@ use bartizan_indicators::IndicatorFile;
 use bartizan_model::{Mode, Policy};
 
 use crate::clock::Clock;
-use crate::tunnel::{Command, Event, Framing, Route, Tunnel};
+use crate::packets::Packets;
+use crate::tunnel::{Command, Event, Route, Tunnel};
 
 /// What the tunnel needs.
 pub struct Forward {
-    /// Gives and takes packets.
-    pub packets: OwnedFd,
-    /// How packets stand in it.
-    pub framing: Framing,
+    /// Where packets come from and go to.
+    pub packets: Packets,
     /// How sockets leave, and where resolvers really are.
     pub route: Route,
     /// What is listed.
@@ -47,12 +45,11 @@ impl Forwarder {
     /// The descriptor or a thread cannot be had.
     pub fn start(setup: Forward) -> io::Result<Self> {
         let (sender, events) = channel();
-        let Forward { packets, framing, route, indicators } = setup;
-        let tunnel =
-            Tunnel::start(packets, framing, Vec::new(), route, Clock::new(), move |event| {
-                // Nobody listens any more only while everything ends.
-                let _ = sender.send(event);
-            })?;
+        let Forward { packets, route, indicators } = setup;
+        let tunnel = Tunnel::start(packets, Vec::new(), route, None, Clock::new(), move |event| {
+            // Nobody listens any more only while everything ends.
+            let _ = sender.send(event);
+        })?;
         tunnel.tell(Command::Policy(Policy { mode: Mode::Tunnel, ..Policy::default() }));
         if let Some(file) = indicators {
             tunnel.tell(Command::Indicators(Box::new(file)));
@@ -82,7 +79,7 @@ impl Forwarder {
         for event in &self.events {
             match event {
                 Event::Ended(ended) => return ended,
-                Event::Alert(_) | Event::Protection => {}
+                Event::Alert(_) | Event::Mistake(_) | Event::Passes(_) | Event::Protection => {}
             }
         }
         Ok(())

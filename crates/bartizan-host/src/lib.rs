@@ -1,19 +1,24 @@
 //! The shell around the engine: it does what the engine only decides.
 //!
-//! Three threads, no shared state but channels and one snapshot:
+//! Four threads, no shared state but channels and one snapshot:
 //!
 //! - **tunnel** ([`tunnel`]) reads packets, drives [`bartizan_engine::Engine`] and asks the resolvers;
 //! - **control** ([`control`]) drives [`bartizan_engine::sync::Sync`], owns the files ([`state`]) and
 //!   puts alerts on disk ([`spool`]) before they are queued;
-//! - **courier** ([`courier`]) does one blocking conversation with the portal at a time ([`portal`]).
+//! - **courier** ([`courier`]) does one blocking conversation with the portal at a time ([`portal`]);
+//! - **asks** waits for what a person at the device asks ([`pass()`]).
+//!
+//! Where policy names a resolver that is asked over TLS, what speaks TLS ([`secure`]) has a fourth.
 //!
 //! Beside them, [`report()`] sends what a person says about a site, whether or not a device runs.
 //!
-//! Works over any file descriptor that gives and takes one IP packet a call: a Linux TUN, an iOS utun,
-//! or one end of a socket pair. What differs by system, such as opening the TUN and speaking HTTP, is
+//! Works over any file descriptor that gives and takes one IP packet a call ([`Packets`]): a Linux TUN, an iOS
+//! utun, or one end of a socket pair. What differs by system, such as opening the TUN and speaking HTTP, is
 //! given from outside ([`Setup`]).
 
+mod ask;
 pub mod clock;
+mod complaint;
 pub mod control;
 mod courier;
 mod forward;
@@ -23,11 +28,17 @@ mod packets;
 pub mod portal;
 mod random;
 mod report;
+pub mod secure;
 pub mod spool;
 pub mod state;
 pub mod tunnel;
+mod uplink;
 mod upstream;
+pub mod utun;
+mod vnet;
 
+pub use ask::{Passed, pass};
 pub use control::{Device, Setup, Status};
 pub use forward::{Counters, Forward, Forwarder};
+pub use packets::Packets;
 pub use report::{Sent, report};

@@ -6,18 +6,22 @@
 //!   of an earlier socket reaches nobody.
 
 use std::io::{self, IoSliceMut, Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use bartizan_engine::net::{
     Close, ConnectError, Net, Received, SendError, Sent, SocketId, SocketKind, TunnelPacket,
 };
+use bartizan_wire::icmp::Unreachable;
 use mio::event::Event;
-use mio::net::TcpStream;
+use mio::net::{TcpStream, UdpSocket};
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
-use crate::packets::Outgoing;
+use crate::complaint;
+use crate::packets::Packets;
+use crate::uplink;
 
 /// How sockets leave the device.
 #[derive(Clone, Debug, Default)]
@@ -31,14 +35,11 @@ pub(crate) struct Exit {
 impl Exit {
     /// Makes a socket leave that way.
     pub(crate) fn apply(&self, socket: &Socket) -> io::Result<()> {
-        #[cfg(target_os = "linux")]
-        {
-            if let Some(uplink) = &self.uplink {
-                socket.bind_device(Some(uplink.as_bytes()))?;
-            }
-            if let Some(mark) = self.mark {
-                socket.set_mark(mark)?;
-            }
+        if let Some(interface) = &self.uplink {
+            uplink::bind(socket, interface)?;
+        }
+        if let Some(mark) = self.mark {
+            uplink::mark(socket, mark)?;
         }
         Ok(())
     }
@@ -46,10 +47,19 @@ impl Exit {
 
 /// All sockets of the splice.
 pub(crate) struct Sockets {
-    pub(crate) packets: Outgoing,
+    packets: Arc<Packets>,
     registry: Registry,
     exit: Exit,
     tcp: Vec<Option<Connection>>,
+    udp: Vec<Option<Datagrams>>,
+    echo: Vec<Option<Datagrams>>,
+}
+
+/// A socket for datagrams, or for echoes.
+struct Datagrams {
+    socket: UdpSocket,
+    id: SocketId,
+    hop_limit: u8,
 }
 
 struct Connection {
@@ -62,13 +72,13 @@ struct Connection {
 pub(crate) enum Happened {
     /// It was connected, or cannot be.
     Connected(SocketId, Result<(), ConnectError>),
-    /// It can be read or written.
-    Ready { id: SocketId, readable: bool, writable: bool },
+    /// It can be read or written; the network may have to say something about what was sent.
+    Ready { id: SocketId, readable: bool, writable: bool, failed: bool },
 }
 
 impl Sockets {
-    pub(crate) fn new(packets: Outgoing, registry: Registry, exit: Exit) -> Self {
-        Self { packets, registry, exit, tcp: Vec::new() }
+    pub(crate) fn new(packets: Arc<Packets>, registry: Registry, exit: Exit) -> Self {
+        Self { packets, registry, exit, tcp: Vec::new(), udp: Vec::new(), echo: Vec::new() }
     }
 
     /// Reads an event of one of these sockets.
@@ -86,7 +96,46 @@ impl Sockets {
             SocketKind::Udp | SocketKind::Echo => {}
         }
         let readable = event.is_readable() || event.is_read_closed() || event.is_error();
-        Some(Happened::Ready { id, readable, writable: event.is_writable() })
+        let failed = event.is_error();
+        Some(Happened::Ready { id, readable, writable: event.is_writable(), failed })
+    }
+
+    /// Takes what the network says about something that a socket sent.
+    pub(crate) fn complaint(&mut self, id: SocketId) -> Option<Complaint> {
+        let datagrams = self.datagrams(id)?;
+        complaint::take(&datagrams.socket)
+    }
+
+    fn datagrams(&mut self, id: SocketId) -> Option<&mut Datagrams> {
+        let all = match id.kind {
+            SocketKind::Udp => &mut self.udp,
+            SocketKind::Echo => &mut self.echo,
+            SocketKind::Tcp => return None,
+        };
+        all.get_mut(usize::from(id.slot))?.as_mut().filter(|datagrams| datagrams.id == id)
+    }
+
+    fn bind(&mut self, id: SocketId, like: SocketAddr) -> io::Result<()> {
+        let protocol = match (id.kind, like) {
+            (SocketKind::Echo, SocketAddr::V4(_)) => Protocol::ICMPV4,
+            (SocketKind::Echo, SocketAddr::V6(_)) => Protocol::ICMPV6,
+            (SocketKind::Udp | SocketKind::Tcp, _) => Protocol::UDP,
+        };
+        let socket = Socket::new(Domain::for_address(like), Type::DGRAM, Some(protocol))?;
+        socket.set_nonblocking(true)?;
+        self.exit.apply(&socket)?;
+        complaint::ask_for(&socket, like)?;
+        // Bound before anything is sent, so that the address is there to be answered to.
+        let any: IpAddr = match like {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+        };
+        socket.bind(&SocketAddr::new(any, 0).into())?;
+        let mut socket = UdpSocket::from_std(socket.into());
+        self.registry.register(&mut socket, token_of(id), Interest::READABLE)?;
+        let all = if id.kind == SocketKind::Echo { &mut self.echo } else { &mut self.udp };
+        place(all, id.slot, Datagrams { socket, id, hop_limit: 0 });
+        Ok(())
     }
 
     fn connection(&mut self, id: SocketId) -> Option<&mut Connection> {
@@ -108,13 +157,7 @@ impl Sockets {
         let mut stream = TcpStream::from_std(socket.into());
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.registry.register(&mut stream, token_of(id), interest)?;
-        let slot = usize::from(id.slot);
-        if self.tcp.len() <= slot {
-            self.tcp.resize_with(slot + 1, || None);
-        }
-        if let Some(place) = self.tcp.get_mut(slot) {
-            *place = Some(Connection { stream, id, is_connecting: true });
-        }
+        place(&mut self.tcp, id.slot, Connection { stream, id, is_connecting: true });
         Ok(())
     }
 }
@@ -190,29 +233,103 @@ impl Net for Sockets {
                         let _ = SockRef::from(&connection.stream)
                             .set_linger(Some(std::time::Duration::ZERO));
                     }
-                    if let Some(place) = self.tcp.get_mut(usize::from(id.slot)) {
-                        *place = None;
-                    }
+                    vacate(&mut self.tcp, id.slot);
                 }
             }
-            SocketKind::Udp | SocketKind::Echo => {}
+            SocketKind::Udp => vacate(&mut self.udp, id.slot),
+            SocketKind::Echo => vacate(&mut self.echo, id.slot),
         }
     }
 
-    fn open(&mut self, _: SocketId, _: SocketAddr) -> Result<(), ConnectError> {
-        Err(ConnectError::NoRoom)
+    fn open(&mut self, id: SocketId, like: SocketAddr) -> Result<(), ConnectError> {
+        self.bind(id, like).map_err(|error| connect_error(&error))
     }
 
-    fn send_to(&mut self, _: SocketId, _: SocketAddr, _: u8, _: &[u8]) -> Result<(), SendError> {
-        Err(SendError::Full)
+    fn send_to(
+        &mut self,
+        id: SocketId,
+        to: SocketAddr,
+        hop_limit: u8,
+        octets: &[u8],
+    ) -> Result<(), SendError> {
+        let Some(datagrams) = self.datagrams(id) else { return Err(SendError::Unreachable) };
+        if datagrams.hop_limit != hop_limit {
+            let socket = SockRef::from(&datagrams.socket);
+            let set = match to {
+                SocketAddr::V4(_) => socket.set_ttl_v4(hop_limit.into()),
+                SocketAddr::V6(_) => socket.set_unicast_hops_v6(hop_limit.into()),
+            };
+            if set.is_ok() {
+                datagrams.hop_limit = hop_limit;
+            }
+        }
+        // A pending complaint about an earlier datagram is reported in place of sending this one: once more.
+        let sent = datagrams.socket.send_to(octets, to).or_else(|error| {
+            if error.kind() == io::ErrorKind::WouldBlock {
+                Err(error)
+            } else {
+                datagrams.socket.send_to(octets, to)
+            }
+        });
+        match sent {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(SendError::Full),
+            Err(error) => Err(send_error(&error)),
+        }
     }
 
-    fn receive_from(&mut self, _: SocketId, _: &mut [u8]) -> Option<(SocketAddr, usize)> {
+    fn receive_from(&mut self, id: SocketId, into: &mut [u8]) -> Option<(SocketAddr, usize)> {
+        let datagrams = self.datagrams(id)?;
+        for _ in 0..COMPLAINTS_IN_A_ROW {
+            match datagrams.socket.recv_from(into) {
+                Ok((len, from)) => return Some((from, len)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                // A complaint about what was sent; it comes another way.
+                Err(_) => {}
+            }
+        }
         None
     }
 
     fn write_packet(&mut self, packet: &TunnelPacket<'_>) {
         self.packets.write(packet);
+    }
+}
+
+/// What the network says about something that was sent.
+pub(crate) struct Complaint {
+    /// To whom it was sent.
+    pub(crate) to: SocketAddr,
+    /// Who says so.
+    pub(crate) from: IpAddr,
+    pub(crate) why: Unreachable,
+    /// The beginning of what was sent.
+    pub(crate) sent: Vec<u8>,
+}
+
+fn place<T>(all: &mut Vec<Option<T>>, slot: u16, value: T) {
+    let slot = usize::from(slot);
+    if all.len() <= slot {
+        all.resize_with(slot + 1, || None);
+    }
+    if let Some(place) = all.get_mut(slot) {
+        *place = Some(value);
+    }
+}
+
+fn vacate<T>(all: &mut [Option<T>], slot: u16) {
+    if let Some(place) = all.get_mut(usize::from(slot)) {
+        *place = None;
+    }
+}
+
+fn send_error(error: &io::Error) -> SendError {
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        // The kernel does not say how large it may be; the smallest that is always right.
+        Some(Errno::MSGSIZE) => SendError::TooBig { mtu: 1_280 },
+        Some(Errno::PERM | Errno::ACCESS) => SendError::Prohibited,
+        Some(Errno::NOBUFS | Errno::NOMEM) => SendError::Full,
+        _ => SendError::Unreachable,
     }
 }
 
@@ -255,6 +372,8 @@ fn id_of(token: Token) -> Option<SocketId> {
     Some(SocketId { kind, slot: token.0 as u16, generation: (token.0 >> 16) as u16 })
 }
 
+/// So that a socket with many does not keep the others waiting.
+const COMPLAINTS_IN_A_ROW: usize = 8;
 const SPLICE: usize = 1 << (usize::BITS - 1);
 /// How long a connection may be silent before the other end is asked whether it is there.
 const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(600);

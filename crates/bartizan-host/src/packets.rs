@@ -1,99 +1,88 @@
-//! The tunnel's descriptor: one IP packet a call, with or without the header of virtio that offloads need.
-//!
-//! With that header (`IFF_VNET_HDR`, `linux/virtio_net.h`) the kernel hands over up to 64 KiB of a TCP connection
-//! or of datagrams to one address under a single IP header, and cuts such packets for us in the other direction.
-//! TCP goes to the engine as it is; datagrams are cut here.
+//! Where packets come from and go to: a descriptor, and how it frames them.
 
-use std::fs::File;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use bartizan_engine::net::TunnelPacket;
-use bartizan_wire::checksum::{fold, sum};
-use bartizan_wire::tcp::{CHECKSUM_OFFSET, Checksum};
+use bartizan_wire::tcp::Checksum;
+use rustix::io::Errno;
 
-/// How packets stand in the descriptor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// Nothing before the IP header.
-    Plain,
-    /// A virtio header before it, and large packets.
-    Vnet,
-}
+use crate::utun::Utun;
+use crate::vnet;
 
-/// The end that gives packets.
+/// A descriptor that gives and takes one IP packet a call.
 #[derive(Debug)]
-pub(crate) struct Incoming {
-    file: File,
-    framing: Framing,
-    buffer: Box<[u8]>,
+pub enum Packets {
+    /// Nothing but the packet: a Linux TUN, or one end of a socket pair.
+    Plain(OwnedFd),
+    /// The packet behind a virtio header, by which it may be larger than any network's: a Linux TUN with offloads.
+    Vnet(OwnedFd),
+    /// The packet behind its address family.
+    Utun(Utun),
 }
 
-/// The end that takes packets.
-#[derive(Debug)]
-pub(crate) struct Outgoing {
-    file: File,
-    framing: Framing,
-}
+impl Packets {
+    /// Makes reading and writing return at once.
+    pub(crate) fn set_nonblocking(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(fd) | Self::Vnet(fd) => Ok(rustix::io::ioctl_fionbio(fd, true)?),
+            Self::Utun(_) => Ok(()),
+        }
+    }
 
-/// Parts a descriptor into its two directions, neither of which waits.
-pub(crate) fn part(descriptor: OwnedFd, framing: Framing) -> io::Result<(Incoming, Outgoing)> {
-    let file = File::from(descriptor);
-    rustix::io::ioctl_fionbio(&file, true)?;
-    let outgoing = Outgoing { file: file.try_clone()?, framing };
-    let buffer = vec![0; 65_535 + VNET_LEN].into_boxed_slice();
-    Ok((Incoming { file, framing, buffer }, outgoing))
-}
+    /// Tells whether large TCP segments are cut, and their checksums completed, beyond the descriptor.
+    pub(crate) fn offloads(&self) -> bool {
+        matches!(self, Self::Vnet(_))
+    }
 
-impl Incoming {
-    /// Reads one packet, or several datagrams that came as one; `false` where there is none.
+    /// Gives one packet that is there, or several datagrams that came as one; returns whether there may be more.
     ///
     /// # Errors
     /// The tunnel is gone.
-    pub(crate) fn read(&mut self, mut each: impl FnMut(&[u8], Checksum)) -> io::Result<bool> {
-        let len = match self.file.read(&mut self.buffer) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(len) => len,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
-            Err(error) => return Err(error),
-        };
-        let read = self.buffer.get_mut(..len).unwrap_or_default();
-        match self.framing {
-            Framing::Plain => each(read, Checksum::Verify),
-            Framing::Vnet => {
-                let Some((header, packet)) = read.split_first_chunk_mut::<VNET_LEN>() else {
-                    return Ok(true);
-                };
-                take_apart(Vnet::read(*header), packet, each);
+    pub(crate) fn read(
+        &self,
+        buffer: &mut [u8],
+        mut each: impl FnMut(&[u8], Checksum),
+    ) -> io::Result<bool> {
+        let fd = match self {
+            Self::Plain(fd) | Self::Vnet(fd) => fd,
+            Self::Utun(utun) => {
+                return utun.read_batch(buffer, 1, |packet| each(packet, Checksum::Verify));
             }
+        };
+        let octets = match rustix::io::read(fd, &mut *buffer) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(len) => buffer.get_mut(..len).unwrap_or_default(),
+            Err(Errno::WOULDBLOCK) => return Ok(false),
+            Err(Errno::INTR) => return Ok(true),
+            Err(error) => return Err(error.into()),
+        };
+        if self.offloads() {
+            vnet::read(octets, each);
+        } else {
+            each(octets, Checksum::Verify);
         }
         Ok(true)
     }
-}
 
-impl AsRawFd for Incoming {
-    fn as_raw_fd(&self) -> RawFd {
-        self.file.as_raw_fd()
-    }
-}
-
-impl Outgoing {
-    /// Writes one packet. What the tunnel does not take is lost, as on a network.
+    /// Writes one packet. What does not fit is lost, as on a network: writing into a tunnel knows no waiting.
     pub(crate) fn write(&self, packet: &TunnelPacket<'_>) {
-        let header = Vnet::of(packet).write();
+        let header = vnet::header(packet);
+        let before = self.offloads().then_some(header.as_slice());
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
         let mut used = 0;
-        let framing = match self.framing {
-            Framing::Plain => None,
-            Framing::Vnet => Some(header.as_slice()),
-        };
-        let all = framing.into_iter().chain([packet.headers]).chain(packet.payload.iter().copied());
+        let all = before.into_iter().chain([packet.headers]).chain(packet.payload.iter().copied());
         for (place, piece) in pieces.iter_mut().zip(all) {
             *place = IoSlice::new(piece);
             used += 1;
         }
-        let _ = (&self.file).write_vectored(pieces.get(..used).unwrap_or_default());
+        let pieces = pieces.get(..used).unwrap_or_default();
+        let _ = match self {
+            Self::Plain(fd) | Self::Vnet(fd) => {
+                rustix::io::writev(fd, pieces).map(drop).map_err(io::Error::from)
+            }
+            Self::Utun(utun) => utun.write(pieces),
+        };
     }
 
     /// Writes one whole packet.
@@ -102,131 +91,14 @@ impl Outgoing {
     }
 }
 
-/// `struct virtio_net_hdr`, in the machine's order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Vnet {
-    flags: u8,
-    kind: u8,
-    header_len: u16,
-    segment: u16,
-    checksum_from: u16,
-    checksum_at: u16,
-}
-
-impl Vnet {
-    fn read(octets: [u8; VNET_LEN]) -> Self {
-        let [flags, kind, h0, h1, s0, s1, f0, f1, a0, a1] = octets;
-        Self {
-            flags,
-            kind,
-            header_len: u16::from_ne_bytes([h0, h1]),
-            segment: u16::from_ne_bytes([s0, s1]),
-            checksum_from: u16::from_ne_bytes([f0, f1]),
-            checksum_at: u16::from_ne_bytes([a0, a1]),
-        }
-    }
-
-    fn write(self) -> [u8; VNET_LEN] {
-        let [h0, h1] = self.header_len.to_ne_bytes();
-        let [s0, s1] = self.segment.to_ne_bytes();
-        let [f0, f1] = self.checksum_from.to_ne_bytes();
-        let [a0, a1] = self.checksum_at.to_ne_bytes();
-        [self.flags, self.kind, h0, h1, s0, s1, f0, f1, a0, a1]
-    }
-
-    fn of(packet: &TunnelPacket<'_>) -> Self {
-        let Some(offload) = packet.offload else { return Self::default() };
-        let is_v4 = packet.headers.first().is_some_and(|first| first >> 4 == 4);
-        let tcp = if is_v4 { GSO_TCPV4 } else { GSO_TCPV6 };
-        Self {
-            flags: NEEDS_CHECKSUM,
-            kind: if offload.segment.is_some() { tcp } else { GSO_NONE },
-            header_len: u16::try_from(packet.headers.len()).unwrap_or(0),
-            segment: offload.segment.unwrap_or(0),
-            checksum_from: offload.transport_at,
-            checksum_at: u16::try_from(CHECKSUM_OFFSET).unwrap_or(0),
+impl AsRawFd for Packets {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Self::Plain(fd) | Self::Vnet(fd) => fd.as_raw_fd(),
+            Self::Utun(utun) => utun.as_raw_fd(),
         }
     }
 }
 
-/// Gives on what was read: TCP as it is, datagrams one by one with their checksums complete.
-fn take_apart(header: Vnet, packet: &mut [u8], mut each: impl FnMut(&[u8], Checksum)) {
-    let from = usize::from(header.checksum_from);
-    let needs_checksum = header.flags & NEEDS_CHECKSUM != 0;
-    let is_udp = needs_checksum && header.checksum_at == UDP_CHECKSUM_AT;
-    if header.kind == GSO_UDP_L4 && is_udp {
-        return cut(packet, from, usize::from(header.segment), each);
-    }
-    if is_udp {
-        complete(packet, from, usize::from(UDP_CHECKSUM_AT));
-    }
-    let nobody = needs_checksum || header.flags & DATA_VALID != 0;
-    each(packet, if nobody && !is_udp { Checksum::Trust } else { Checksum::Verify });
-}
-
-/// Cuts a packet of many datagrams into packets of one.
-fn cut(packet: &[u8], from: usize, segment: usize, mut each: impl FnMut(&[u8], Checksum)) {
-    let Some((headers, payload)) = packet.split_at_checked(from + UDP_HEADER_LEN) else { return };
-    if segment == 0 {
-        return;
-    }
-    let mut one = Vec::with_capacity(headers.len() + segment);
-    for datagram in payload.chunks(segment) {
-        one.clear();
-        one.extend_from_slice(headers);
-        one.extend_from_slice(datagram);
-        if fit(&mut one, from).is_some() {
-            complete(&mut one, from, usize::from(UDP_CHECKSUM_AT));
-            each(&one, Checksum::Verify);
-        }
-    }
-}
-
-/// Writes the lengths of a datagram that was cut out, and the sum that its checksum begins with.
-fn fit(packet: &mut [u8], from: usize) -> Option<()> {
-    let udp_len = u16::try_from(packet.len().checked_sub(from)?).ok()?;
-    let is_v4 = packet.first()? >> 4 == 4;
-    let addresses;
-    if is_v4 {
-        let total = u16::try_from(packet.len()).ok()?.to_be_bytes();
-        *packet.get_mut(2..)?.first_chunk_mut()? = total;
-        *packet.get_mut(10..)?.first_chunk_mut()? = [0, 0];
-        let checksum = !fold(sum(packet.get(..from)?));
-        *packet.get_mut(10..)?.first_chunk_mut()? = checksum.to_be_bytes();
-        addresses = sum(packet.get(12..20)?);
-    } else {
-        let len = u16::try_from(packet.len().checked_sub(40)?).ok()?.to_be_bytes();
-        *packet.get_mut(4..)?.first_chunk_mut()? = len;
-        addresses = sum(packet.get(8..40)?);
-    }
-    let pseudo = fold(addresses + 17 + u64::from(udp_len)).to_be_bytes();
-    let udp = packet.get_mut(from..)?;
-    *udp.get_mut(4..)?.first_chunk_mut()? = udp_len.to_be_bytes();
-    *udp.get_mut(usize::from(UDP_CHECKSUM_AT)..)?.first_chunk_mut()? = pseudo;
-    Some(())
-}
-
-/// Completes a checksum whose place holds the pseudo-header's sum.
-fn complete(packet: &mut [u8], from: usize, at: usize) {
-    let Some(transport) = packet.get_mut(from..) else { return };
-    let checksum = match !fold(sum(transport)) {
-        // RFC 768: zero would mean that there is none.
-        0 => 0xffff,
-        checksum => checksum,
-    };
-    if let Some(place) = transport.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<2>()) {
-        *place = checksum.to_be_bytes();
-    }
-}
-
-const VNET_LEN: usize = 10;
-const NEEDS_CHECKSUM: u8 = 1;
-const DATA_VALID: u8 = 2;
-const GSO_NONE: u8 = 0;
-const GSO_TCPV4: u8 = 1;
-const GSO_TCPV6: u8 = 4;
-const GSO_UDP_L4: u8 = 5;
-const UDP_HEADER_LEN: usize = 8;
-const UDP_CHECKSUM_AT: u16 = 6;
 /// The virtio header, the packet's headers, and the chunks of 64 KiB.
-const MAX_PIECES: usize = 10;
+const MAX_PIECES: usize = 8;

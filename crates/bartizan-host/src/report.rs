@@ -13,12 +13,12 @@ use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 use bartizan_contract::path;
-use bartizan_contract::report::{MAX_COMMENT, SiteReport, SiteReportReply};
+use bartizan_contract::report::{MAX_COMMENT, SiteReport, SiteReportReply, kind};
 use bartizan_engine::sync::Failure;
 use bartizan_indicators::found::{Found, Source};
 use bartizan_indicators::normal::{CanonicalUrl, Host};
 use bartizan_indicators::{IndicatorFile, Indicators};
-use bartizan_model::{AlertId, UnixMillis};
+use bartizan_model::{AlertId, DomainName, UnixMillis};
 
 use crate::clock::Clock;
 use crate::portal::{Called, Http, PortalClient};
@@ -88,6 +88,27 @@ pub fn report(
             bail!("the report was not sent to {}: {}", client.url, trouble.detail)
         }
         Err(trouble) => bail!("{} does not take the report: {}", client.url, trouble.detail),
+    }
+}
+
+/// Sends what a person said on a page that stands in for a site. What cannot be sent now is not kept.
+pub(crate) fn report_mistake(client: &mut PortalClient, host: &DomainName) {
+    let told = (|| -> anyhow::Result<()> {
+        let identity = client.identity.as_ref().context("this device is not enrolled")?;
+        let indicators = Indicators {
+            base: client.state.indicators(identity),
+            tenant: client.state.tenant(identity),
+        };
+        let now = client.clock.wall();
+        let mut report = about(host.as_str(), &indicators, now)?;
+        report.id = AlertId::new(now, u128::from_be_bytes(random::octets())).to_string();
+        report.kind = kind::FALSE_POSITIVE.into();
+        report.check()?;
+        send(client, &report).map_err(|trouble| anyhow::anyhow!(trouble.detail))?;
+        Ok(())
+    })();
+    if let Err(error) = told {
+        tracing::warn!(error = %format_args!("{error:#}"), "cannot report a mistake");
     }
 }
 

@@ -7,6 +7,8 @@
 //! | `policy.jws` | the policy in use, as the portal signed it |
 //! | `indicators.bin` | the indicator file in use, as the portal signed it |
 //! | `tenant.bin` | the organization's own indicators, likewise |
+//! | `passes.json` | warnings that a person has passed; mode 0600 |
+//! | `agent.sock` | where a person at the device asks the running agent ([`crate::pass`]) |
 //! | `alerts/` | alerts the portal has not taken yet ([`crate::spool`]) |
 //! | `status.json` | how the device is, for people and programs to read |
 //!
@@ -23,8 +25,9 @@ use anyhow::{Context, bail};
 use bartizan_contract::keys::Jwk;
 use bartizan_contract::policy::PolicyDocument;
 use bartizan_contract::signed;
+use bartizan_engine::passes::{Lister, Pass, Passes};
 use bartizan_indicators::{IndicatorFile, Octets, TenantFile, mapping};
-use bartizan_model::{DeviceId, Policy};
+use bartizan_model::{DeviceId, Policy, UnixMillis};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::VerifyingKey;
@@ -52,6 +55,15 @@ pub struct Identity {
     pub portal_url: String,
     /// To show to the person.
     pub tenant_name: String,
+}
+
+/// A [`Pass`] on disk.
+#[derive(Serialize, Deserialize)]
+struct PassEntry {
+    entry: Box<str>,
+    /// Whether the organization itself lists it.
+    own: bool,
+    granted_at_ms: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -197,6 +209,33 @@ impl StateDir {
         Ok(Unfinished { folder: self.root.clone(), name, file })
     }
 
+    /// Reads the warnings that a person has passed; none if there are none that can be read.
+    #[must_use]
+    pub fn passes(&self) -> Passes {
+        let Ok(json) = fs::read(self.root.join("passes.json")) else { return Passes::default() };
+        let entries: Vec<PassEntry> = serde_json::from_slice(&json)
+            .inspect_err(|error| tracing::warn!(error = %error, "passed warnings not usable"))
+            .unwrap_or_default();
+        Passes::restore(entries.into_iter().map(|kept| Pass {
+            entry: kept.entry,
+            lister: if kept.own { Lister::Tenant } else { Lister::Feed },
+            granted_at: UnixMillis(kept.granted_at_ms),
+        }))
+    }
+
+    /// Keeps the warnings that a person has passed.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub fn keep_passes(&self, passes: &[Pass]) -> anyhow::Result<()> {
+        let entries = passes.iter().map(|pass| PassEntry {
+            entry: pass.entry.clone(),
+            own: pass.lister == Lister::Tenant,
+            granted_at_ms: pass.granted_at.0,
+        });
+        self.replace("passes.json", &serde_json::to_vec_pretty(&entries.collect::<Vec<_>>())?)
+    }
+
     /// Shows how the device is. Whole or not at all, but not flushed: nothing depends on it.
     ///
     /// # Errors
@@ -332,6 +371,23 @@ mod tests {
         assert_eq!(error.to_string(), "policy is for another device");
         let error = verify_policy(&sealed(DeviceId(1), 3), &identity()).unwrap_err();
         assert_eq!(error.to_string(), "signature is wrong");
+    }
+
+    #[test]
+    fn passes_survive_and_a_damaged_file_is_as_good_as_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::open(folder.path()).unwrap();
+        let read = || state.passes().snapshot().cloned().collect::<Vec<_>>();
+        assert_eq!(read(), []);
+        let passes = [Lister::Feed, Lister::Tenant].map(|lister| Pass {
+            entry: "evil.test".into(),
+            lister,
+            granted_at: UnixMillis(7),
+        });
+        state.keep_passes(&passes).unwrap();
+        assert_eq!(read(), passes);
+        fs::write(folder.path().join("passes.json"), "[{").unwrap();
+        assert_eq!(read(), []);
     }
 
     fn identity() -> Identity {

@@ -7,25 +7,28 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bartizan_engine::net::SocketId;
+use bartizan_engine::passes::{Pass, Passes};
 use bartizan_engine::{Engine, EngineConfig, Output, Stats, TunnelStats, UpstreamFailed};
 use bartizan_indicators::{IndicatorFile, TenantFile};
-use bartizan_model::{Alert, Policy, ProtectionState};
+use bartizan_model::{Alert, DomainName, Policy, ProtectionState};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use crate::ask::PassAsk;
 use crate::clock::Clock;
 use crate::net::{Exit, Happened, Sockets, is_spliced};
-pub use crate::packets::Framing;
-use crate::packets::{Incoming, part};
+use crate::packets::Packets;
 use crate::random;
+use crate::secure::StartSecureUpstream;
 pub use crate::upstream::Route;
-use crate::upstream::Upstream;
+use crate::upstream::{Secure, Upstream};
 
 /// What the tunnel is to do.
 #[derive(Debug)]
@@ -36,6 +39,10 @@ pub(crate) enum Command {
     Tenant(Box<TenantFile>),
     /// Use this policy from now on.
     Policy(Policy),
+    /// Let these go on, who were let go on before.
+    Passes(Passes),
+    /// Decide whether a person may go on.
+    Pass(PassAsk),
     /// End.
     Stop,
 }
@@ -54,6 +61,10 @@ pub(crate) struct Snapshot {
 pub(crate) enum Event {
     /// To be put on disk, then queued.
     Alert(Alert),
+    /// A person says that this host is stopped by mistake.
+    Mistake(DomainName),
+    /// To be put on disk in place of the ones before.
+    Passes(Vec<Pass>),
     /// The protection state is another than it was, or a file turned out to be damaged; see the snapshot.
     Protection,
     /// The tunnel has ended: stopped, or its interface is gone.
@@ -70,28 +81,31 @@ pub(crate) struct Tunnel {
 impl Tunnel {
     /// Starts the thread over a descriptor that gives and takes one IP packet a call.
     pub(crate) fn start(
-        packets: OwnedFd,
-        framing: Framing,
+        packets: Packets,
         resolvers: Vec<IpAddr>,
         route: Route,
+        secure: Option<Box<dyn StartSecureUpstream>>,
         clock: Clock,
         events: impl Fn(Event) + Send + 'static,
     ) -> io::Result<Self> {
-        let (incoming, outgoing) = part(packets, framing)?;
+        packets.set_nonblocking()?;
         let poll = Poll::new()?;
-        poll.registry().register(&mut SourceFd(&incoming.as_raw_fd()), TUN, Interest::READABLE)?;
+        poll.registry().register(&mut SourceFd(&packets.as_raw_fd()), TUN, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (sender, commands) = channel();
-        let config = EngineConfig { resolvers, mtu: MTU, offload: framing == Framing::Vnet };
+        let secure = secure.map(|secure| Secure::start(secure, Arc::clone(&waker))).transpose()?;
+        let config = EngineConfig { resolvers, mtu: MTU, offload: packets.offloads() };
         let engine = Engine::new(config, random::octets(), clock.now());
         let exit = Exit { uplink: route.uplink.clone(), mark: route.mark };
-        let sockets = Sockets::new(outgoing, poll.registry().try_clone()?, exit);
+        let packets = Arc::new(packets);
+        let sockets = Sockets::new(Arc::clone(&packets), poll.registry().try_clone()?, exit);
         let snapshot = Arc::new(Mutex::new(snapshot_of(&engine)));
         let mut turning = Turning {
-            incoming,
+            packets,
+            buffer: vec![0; LARGEST_READ].into_boxed_slice(),
             sockets,
             engine,
-            upstream: Upstream::new(route, FIRST_UPSTREAM),
+            upstream: Upstream::new(route, FIRST_UPSTREAM, secure),
             clock,
             snapshot: Arc::clone(&snapshot),
             poll,
@@ -140,7 +154,8 @@ impl Tunnel {
 }
 
 struct Turning {
-    incoming: Incoming,
+    packets: Arc<Packets>,
+    buffer: Box<[u8]>,
     sockets: Sockets,
     engine: Engine,
     upstream: Upstream,
@@ -171,6 +186,7 @@ impl Turning {
                         if self.obey(commands) {
                             return Ok(());
                         }
+                        self.answered_securely(events);
                     }
                     token if is_spliced(token) => self.happened(event),
                     token => self.answered(token, events),
@@ -185,7 +201,7 @@ impl Turning {
         loop {
             let (wall, now) = (self.clock.wall(), self.clock.now());
             match self.engine.poll_output(&mut self.sockets, wall, now) {
-                Output::Packet(packet) => self.sockets.packets.write_whole(&packet),
+                Output::Packet(packet) => self.packets.write_whole(&packet),
                 Output::Ask { id, resolver, transport, query } => {
                     if let Err(error) =
                         self.upstream.ask(id, resolver, transport, &query, self.poll.registry())
@@ -196,6 +212,8 @@ impl Turning {
                 }
                 Output::Forget(id) => self.upstream.forget(id),
                 Output::Alert(alert) => events(Event::Alert(alert)),
+                Output::Mistake(host) => events(Event::Mistake(host)),
+                Output::Passes(passes) => events(Event::Passes(passes)),
                 Output::Wait { deadline, .. } => {
                     return deadline.map(|deadline| deadline.saturating_duration_since(now));
                 }
@@ -215,8 +233,8 @@ impl Turning {
 
     fn read_packet(&mut self, events: &impl Fn(Event)) -> io::Result<bool> {
         let (wall, now) = (self.clock.wall(), self.clock.now());
-        let Self { incoming, sockets, engine, .. } = self;
-        let read = incoming.read(|packet, checksum| {
+        let Self { packets, buffer, sockets, engine, .. } = self;
+        let read = packets.read(buffer, |packet, checksum| {
             engine.handle_packet(packet, checksum, sockets, wall, now);
         })?;
         // What is owed to connections waits for the end of the batch; what is to be asked does not.
@@ -236,10 +254,32 @@ impl Turning {
                     self.engine.handle_ready(id, true, true, &mut self.sockets, wall, now);
                 }
             }
-            Some(Happened::Ready { id, readable, writable }) => {
+            Some(Happened::Ready { id, readable, writable, failed }) => {
+                if failed {
+                    self.complaints(id);
+                }
                 self.engine.handle_ready(id, readable, writable, &mut self.sockets, wall, now);
             }
             None => {}
+        }
+    }
+
+    /// Tells the engine what the network says about what a socket sent.
+    fn complaints(&mut self, id: SocketId) {
+        for _ in 0..COMPLAINTS_A_TURN {
+            let Some(complaint) = self.sockets.complaint(id) else { return };
+            let (wall, now) = (self.clock.wall(), self.clock.now());
+            let crate::net::Complaint { to, from, why, sent } = complaint;
+            self.engine.handle_unreachable(id, to, from, why, &sent, &mut self.sockets, wall, now);
+        }
+    }
+
+    /// Takes the answers that have come over TLS.
+    fn answered_securely(&mut self, events: &impl Fn(Event)) {
+        while let Some((id, answer)) = self.upstream.take_secure() {
+            let answer = answer.as_deref().map_err(|failed| *failed);
+            self.engine.handle_upstream(id, answer, self.clock.wall(), self.clock.now());
+            let _ = self.drain(events);
         }
     }
 
@@ -260,7 +300,16 @@ impl Turning {
             match commands.try_recv() {
                 Ok(Command::Indicators(file)) => self.engine.handle_indicators(*file),
                 Ok(Command::Tenant(file)) => self.engine.handle_tenant_file(*file),
-                Ok(Command::Policy(policy)) => self.engine.handle_policy(policy),
+                Ok(Command::Policy(policy)) => {
+                    self.upstream.turn_to(&policy.dns.upstream);
+                    self.engine.handle_policy(policy);
+                }
+                Ok(Command::Passes(passes)) => self.engine.restore_passes(passes),
+                Ok(Command::Pass(PassAsk { name, reply })) => {
+                    let (wall, now) = (self.clock.wall(), self.clock.now());
+                    // Whoever asked may have gone; the pass is granted all the same.
+                    let _ = reply.send(self.engine.handle_pass(&name, wall, now));
+                }
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return true,
                 Err(TryRecvError::Empty) => return false,
             }
@@ -291,9 +340,12 @@ fn snapshot_of(engine: &Engine) -> Snapshot {
 
 /// The largest packet the tunnel sends: that of Ethernet, which every network takes.
 pub const MTU: u16 = 1_500;
+/// A packet of the largest size, and what goes before it.
+const LARGEST_READ: usize = 65_535 + crate::vnet::VNET_LEN;
 const TUN: Token = Token(0);
 const WAKER: Token = Token(1);
 const FIRST_UPSTREAM: usize = 2;
 /// So that answers and commands are not kept waiting by a flood.
 const PACKETS_A_TURN: usize = 256;
 const ANSWERS_A_TURN: usize = 16;
+const COMPLAINTS_A_TURN: usize = 16;

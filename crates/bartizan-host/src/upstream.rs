@@ -1,20 +1,29 @@
-//! Questions to the resolvers, each on a socket of its own.
+//! Questions to the resolvers, each on a socket of its own; those for a resolver that policy names go to
+//! [`crate::secure`].
 //!
 //! A socket a question costs two system calls more than a shared one, and gives each question a source
 //! port that the kernel chose at random, which an off-path forger has to guess (RFC 5452 §9.2).
 //!
 //! # Invariants
-//! - As many sockets as the engine has questions pending; it says [`Upstream::forget`] for each.
+//! - At most [`bartizan_engine::limits::QUESTION_ASKED`] sockets for each question that the engine has pending; it says
+//!   [`Upstream::forget`] for each question.
 //! - Sockets leave by the uplink, never into the tunnel that they serve.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+
 use bartizan_engine::{Transport, UpstreamFailed, UpstreamId};
+use bartizan_model::DnsUpstream;
 use mio::net::{TcpStream, UdpSocket};
-use mio::{Interest, Registry, Token};
+use mio::{Interest, Registry, Token, Waker};
 use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::secure::{Answers, SecureUpstream, StartSecureUpstream};
+use crate::uplink;
 
 /// Where the resolvers really are, and by which way to reach them.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +41,20 @@ pub(crate) struct Upstream {
     route: Route,
     open: BTreeMap<Token, (UpstreamId, Socketed)>,
     next: usize,
+    secure: Option<Secure>,
+}
+
+/// What speaks TLS, and the questions it has.
+pub(crate) struct Secure {
+    upstream: Box<dyn SecureUpstream>,
+    answers: Receiver<Answer>,
+    open: BTreeSet<UpstreamId>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Udp,
+    Tcp,
 }
 
 enum Socketed {
@@ -43,8 +66,26 @@ enum Socketed {
 pub(crate) type Answer = (UpstreamId, Result<Vec<u8>, UpstreamFailed>);
 
 impl Upstream {
-    pub(crate) fn new(route: Route, first_token: usize) -> Self {
-        Self { route, open: BTreeMap::new(), next: first_token }
+    pub(crate) fn new(route: Route, first_token: usize, secure: Option<Secure>) -> Self {
+        Self { route, open: BTreeMap::new(), next: first_token, secure }
+    }
+
+    /// Takes the resolver into use that policy names.
+    pub(crate) fn turn_to(&mut self, upstream: &DnsUpstream) {
+        match &mut self.secure {
+            Some(secure) => secure.upstream.turn_to(upstream),
+            None if upstream.secure().is_some() => {
+                tracing::warn!("this device cannot ask a resolver over TLS");
+            }
+            None => {}
+        }
+    }
+
+    /// Returns an answer of the resolver that policy names, one at a time.
+    pub(crate) fn take_secure(&mut self) -> Option<Answer> {
+        let secure = self.secure.as_mut()?;
+        // One that is not waited for any more is nobody's.
+        secure.answers.try_iter().find(|(id, _)| secure.open.remove(id))
     }
 
     /// Asks; the answer comes through [`Upstream::ready`].
@@ -56,10 +97,11 @@ impl Upstream {
         query: &[u8],
         registry: &Registry,
     ) -> io::Result<()> {
-        // A question asked once more goes out by the socket it has.
-        if let Some((_, Socketed::Udp(socket))) = self.open.values().find(|(open, _)| *open == id) {
-            return socket.send(query).map(drop);
-        }
+        let kind = match transport {
+            Transport::Udp => Kind::Udp,
+            Transport::Tcp => Kind::Tcp,
+            Transport::Secure => return self.ask_secure(id, query),
+        };
         let at = self
             .route
             .resolvers
@@ -68,16 +110,16 @@ impl Upstream {
             .unwrap_or_else(|| SocketAddr::new(resolver, DNS_PORT));
         let token = Token(self.next);
         self.next += 1;
-        let socket = self.socket(at, transport)?;
-        let socketed = match transport {
-            Transport::Udp => {
+        let socket = self.socket(at, kind)?;
+        let socketed = match kind {
+            Kind::Udp => {
                 socket.connect(&at.into())?;
                 let mut socket = UdpSocket::from_std(socket.into());
                 registry.register(&mut socket, token, Interest::READABLE)?;
                 socket.send(query)?;
                 Socketed::Udp(socket)
             }
-            Transport::Tcp => {
+            Kind::Tcp => {
                 match socket.connect(&at.into()) {
                     Ok(()) => {}
                     Err(error)
@@ -100,6 +142,9 @@ impl Upstream {
     /// Closes what the engine no longer waits for.
     pub(crate) fn forget(&mut self, id: UpstreamId) {
         self.open.retain(|_, (open, _)| *open != id);
+        if let Some(secure) = &mut self.secure {
+            secure.open.remove(&id);
+        }
     }
 
     /// Moves a socket on that the kernel says is ready.
@@ -113,20 +158,33 @@ impl Upstream {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
             Err(_) => {
                 self.open.remove(&token);
-                Some((id, Err(UpstreamFailed)))
+                // Another socket of the same question may still bring an answer.
+                let is_last = self.open.values().all(|(open, _)| *open != id);
+                is_last.then_some((id, Err(UpstreamFailed)))
             }
         }
     }
 
-    fn socket(&self, at: SocketAddr, transport: Transport) -> io::Result<Socket> {
-        let (kind, protocol) = match transport {
-            Transport::Udp => (Type::DGRAM, Protocol::UDP),
-            Transport::Tcp => (Type::STREAM, Protocol::TCP),
+    fn ask_secure(&mut self, id: UpstreamId, query: &[u8]) -> io::Result<()> {
+        let secure = self.secure.as_mut().ok_or(io::ErrorKind::Unsupported)?;
+        let asked = secure.upstream.ask(id, query.to_vec());
+        asked.map_err(|UpstreamFailed| io::Error::other("too many questions"))?;
+        secure.open.insert(id);
+        Ok(())
+    }
+
+    fn socket(&self, at: SocketAddr, kind: Kind) -> io::Result<Socket> {
+        let (kind, protocol) = match kind {
+            Kind::Udp => (Type::DGRAM, Protocol::UDP),
+            Kind::Tcp => (Type::STREAM, Protocol::TCP),
         };
         let socket = Socket::new(Domain::for_address(at), kind, Some(protocol))?;
         socket.set_nonblocking(true)?;
         if let Some(uplink) = &self.route.uplink {
-            socket.bind_device(Some(uplink.as_bytes()))?;
+            uplink::bind(&socket, uplink)?;
+        }
+        if let Some(mark) = self.route.mark {
+            uplink::mark(&socket, mark)?;
         }
         Ok(socket)
     }
@@ -174,6 +232,23 @@ impl Socketed {
                 }
             }
         }
+    }
+}
+
+impl Secure {
+    /// Starts what speaks TLS; it wakes the thread that asks when there is an answer.
+    pub(crate) fn start(
+        upstream: Box<dyn StartSecureUpstream>,
+        waker: Arc<Waker>,
+    ) -> io::Result<Self> {
+        let (sender, answers) = channel();
+        let take = Answers::new(move |id, answer| {
+            // Nobody listens any more only while everything ends.
+            if sender.send((id, answer)).is_ok() {
+                let _ = waker.wake();
+            }
+        });
+        Ok(Self { upstream: upstream.start(take)?, answers, open: BTreeSet::new() })
     }
 }
 

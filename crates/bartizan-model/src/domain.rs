@@ -8,8 +8,11 @@ use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::io::Write;
+use std::net::{IpAddr, Ipv6Addr};
 
-/// A host name: lower-case ASCII, no trailing dot, 1 to 253 octets (RFC 1035 §2.3.4).
+/// A host name: lower-case ASCII, no trailing dot, 1 to 253 octets (RFC 1035 §2.3.4). An IP address may stand in
+/// its place, in the form of RFC 5952.
 ///
 /// Holding one means it was checked; nothing downstream checks again. Letters, digits, `-` and `_`
 /// are allowed in labels: names in real use are wider than RFC 952.
@@ -45,6 +48,32 @@ impl DomainName {
             name.len += 1;
         }
         Ok(name)
+    }
+
+    /// Parses a name, or an address that stands in its place.
+    ///
+    /// # Errors
+    /// As [`DomainName::parse`].
+    pub fn parse_host(raw: &[u8]) -> Result<Self, DomainNameError> {
+        // Those of version 4 look like names, and are taken for some.
+        let text = std::str::from_utf8(raw).ok().filter(|text| text.contains(':'));
+        match text.and_then(|text| text.parse::<Ipv6Addr>().ok()) {
+            Some(address) => Ok(Self::of_address(address.into())),
+            None => Self::parse(raw),
+        }
+    }
+
+    /// Returns an address in the place of a name, for what has no other.
+    #[must_use]
+    pub fn of_address(address: IpAddr) -> Self {
+        let mut name = Self { octets: [0; MAX_NAME_LEN], len: 0 };
+        let room = name.octets.len();
+        let mut rest = name.octets.as_mut_slice();
+        // An address takes 45 octets at most.
+        if write!(rest, "{address}").is_ok() {
+            name.len = u8::try_from(room - rest.len()).unwrap_or(0);
+        }
+        name
     }
 
     /// Returns the name as text.
@@ -155,6 +184,16 @@ mod tests {
         check(b"example.test.", Ok("example.test"));
         check(b"_dmarc.xn--bcher-kva.example", Ok("_dmarc.xn--bcher-kva.example"));
         check(b"localhost", Ok("localhost"));
+        check(b"192.0.2.7", Ok("192.0.2.7"));
+    }
+
+    #[test]
+    fn an_address_may_stand_in_the_place_of_a_name() {
+        for text in ["192.0.2.7", "2001:db8::7", "::ffff:192.0.2.7"] {
+            let name = DomainName::of_address(text.parse().unwrap());
+            assert_eq!(name.as_str(), text);
+            assert_eq!(DomainName::parse_host(text.as_bytes()), Ok(name));
+        }
     }
 
     #[test]
@@ -165,6 +204,7 @@ mod tests {
         check(&[b'a'; 64], Err(DomainNameError::BadLabel { octets: 64 }));
         check(&[b'a'; 254], Err(DomainNameError::TooLong { octets: 254 }));
         check(b"a b.test", Err(DomainNameError::BadOctet { octet: b' ' }));
+        check(b"2001:db8::7", Err(DomainNameError::BadOctet { octet: b':' }));
         check("b\u{fc}cher.test".as_bytes(), Err(DomainNameError::BadOctet { octet: 0xc3 }));
     }
 

@@ -12,6 +12,7 @@ mod policy;
 mod private;
 mod risk;
 mod time;
+mod upstream;
 
 pub use alert::{Alert, AlertStatus, Category, Detector, Severity};
 pub use domain::{DomainName, DomainNameError, MAX_NAME_LEN};
@@ -26,3 +27,4 @@ pub use policy::{
 pub use private::Private;
 pub use risk::{RiskLevel, ThreatLevel, UnresolvedAlerts};
 pub use time::UnixMillis;
+pub use upstream::{DnsUpstream, DnsUpstreamError, SecureResolver};

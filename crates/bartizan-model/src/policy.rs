@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use crate::DnsUpstream;
+
 /// How much of the device's traffic the engine sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -87,8 +89,13 @@ pub struct Policy {
 }
 
 /// What is done with name lookups beside judging them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsPolicy {
+    /// Whom lookups go to.
+    pub upstream: DnsUpstream,
+    /// Whether the system's resolver answers, in plain, while `upstream` is another and cannot be reached; else
+    /// nothing does.
+    pub upstream_fallback: bool,
     /// Whether `ech` parameters are taken out of HTTPS records (RFC 9848), so that servers' names stay readable
     /// on the device. Changes an answer that DNSSEC may have signed.
     pub strip_ech: bool,
@@ -134,6 +141,19 @@ pub enum BadPolicy {
 pub const CHECKIN_INTERVAL_S: RangeInclusive<u32> = 60..=86_400;
 /// The longest that a warning stays passed: a week.
 pub const MAX_WARN_PASS_HOURS: u16 = 168;
+
+impl Default for DnsPolicy {
+    /// Lookups go where they would go, and nothing is changed or stopped.
+    fn default() -> Self {
+        Self {
+            upstream: DnsUpstream::System,
+            upstream_fallback: true,
+            strip_ech: false,
+            block_encrypted_dns: false,
+            block_private_relay: false,
+        }
+    }
+}
 
 impl Default for Policy {
     /// What a device does before it has ever seen a policy.

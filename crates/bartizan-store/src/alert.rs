@@ -505,7 +505,7 @@ fn list(
 /// Reads the columns of [`alert_columns`].
 fn read(row: &Row<'_>) -> Result<AlertRow, StoreError> {
     let name = |column: &'static str, text: Option<String>| {
-        let parse = |text: String| DomainName::parse(text.as_bytes());
+        let parse = |text: String| DomainName::parse_host(text.as_bytes());
         text.map(parse).transpose().map_err(|_| StoreError::Damaged { column })
     };
     let detector: String = row.get(3)?;

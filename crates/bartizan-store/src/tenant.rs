@@ -1,6 +1,8 @@
 //! Tenants and their policies.
 
-use bartizan_model::{DnsPolicy, Mode, Policy, Private, TenantId, UnixMillis, WebProtection};
+use bartizan_model::{
+    DnsPolicy, DnsUpstream, Mode, Policy, Private, TenantId, UnixMillis, WebProtection,
+};
 use rusqlite::{Connection, named_params, params};
 
 use crate::column::{count, found, int, ms, time, word};
@@ -119,17 +121,21 @@ fn policy(db: &Connection, scope: TenantScope) -> Result<Policy, StoreError> {
     let row = db
         .prepare_cached(
             "SELECT version, mode, web_protection, report_blocked_host, checkin_interval_s,
-                    warn_pass_hours, strip_ech, block_encrypted_dns, block_private_relay
+                    warn_pass_hours, dns_upstream, dns_fallback, strip_ech, block_encrypted_dns,
+                    block_private_relay
              FROM policy WHERE tenant_id = ?1 ORDER BY version DESC LIMIT 1",
         )?
         .query_row([scope.id()], |row| {
-            let words: (String, String) = (row.get("mode")?, row.get("web_protection")?);
+            let words: [String; 3] =
+                [row.get("mode")?, row.get("web_protection")?, row.get("dns_upstream")?];
             let policy = Policy {
                 version: count(row.get("version")?),
                 report_blocked_host: row.get("report_blocked_host")?,
                 checkin_interval_s: row.get("checkin_interval_s")?,
                 warn_pass_hours: row.get("warn_pass_hours")?,
                 dns: DnsPolicy {
+                    upstream: DnsUpstream::System,
+                    upstream_fallback: row.get("dns_fallback")?,
                     strip_ech: row.get("strip_ech")?,
                     block_encrypted_dns: row.get("block_encrypted_dns")?,
                     block_private_relay: row.get("block_private_relay")?,
@@ -138,10 +144,12 @@ fn policy(db: &Connection, scope: TenantScope) -> Result<Policy, StoreError> {
             };
             Ok((policy, words))
         });
-    let (policy, (mode, web_protection)) = found(row, "policy")?;
+    let (policy, [mode, web_protection, upstream]) = found(row, "policy")?;
+    let upstream = word("dns_upstream", &upstream, |text| text.parse().ok())?;
     Ok(Policy {
         mode: word("mode", &mode, Mode::from_word)?,
         web_protection: word("web_protection", &web_protection, WebProtection::from_word)?,
+        dns: DnsPolicy { upstream, ..policy.dns },
         ..policy
     })
 }
@@ -162,11 +170,11 @@ fn insert_policy(
     let version = policy_version(db, scope)? + 1;
     db.prepare_cached(
         "INSERT INTO policy (tenant_id, version, mode, web_protection, report_blocked_host,
-                             checkin_interval_s, warn_pass_hours, strip_ech,
-                             block_encrypted_dns, block_private_relay, created_at_ms)
+                             checkin_interval_s, warn_pass_hours, dns_upstream, dns_fallback,
+                             strip_ech, block_encrypted_dns, block_private_relay, created_at_ms)
          VALUES (:tenant_id, :version, :mode, :web_protection, :report_blocked_host,
-                 :checkin_interval_s, :warn_pass_hours, :strip_ech,
-                 :block_encrypted_dns, :block_private_relay, :created_at_ms)",
+                 :checkin_interval_s, :warn_pass_hours, :dns_upstream, :dns_fallback,
+                 :strip_ech, :block_encrypted_dns, :block_private_relay, :created_at_ms)",
     )?
     .execute(named_params! {
         ":tenant_id": scope.id(),
@@ -176,6 +184,8 @@ fn insert_policy(
         ":report_blocked_host": policy.report_blocked_host,
         ":checkin_interval_s": policy.checkin_interval_s,
         ":warn_pass_hours": policy.warn_pass_hours,
+        ":dns_upstream": policy.dns.upstream.to_string(),
+        ":dns_fallback": policy.dns.upstream_fallback,
         ":strip_ech": policy.dns.strip_ech,
         ":block_encrypted_dns": policy.dns.block_encrypted_dns,
         ":block_private_relay": policy.dns.block_private_relay,

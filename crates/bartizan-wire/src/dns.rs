@@ -1,38 +1,45 @@
 //! One DNS message: what is asked, what is answered, and how a refusal is written.
 //!
-//! On the crate `domain`, which reads in place (RFC 1035). EDNS is RFC 6891, Extended DNS Errors
-//! RFC 8914, negative caching RFC 2308.
+//! The question is read by the crate `domain` (RFC 1035), records where they lie by `records.rs`. EDNS is RFC
+//! 6891, Extended DNS Errors RFC 8914, negative caching RFC 2308, HTTPS and SVCB records RFC 9460.
 //!
 //! # What it does not do
-//! - Judge or cache; it does not even look at addresses.
-//! - Read more of an answer than its header, its question and its CNAME records.
+//! - Judge or keep; `keeping.rs` says what may be kept and for how long.
+//! - Read data of other records than CNAME, A, AAAA, HTTPS, SVCB and SOA.
 //!
 //! # Invariants
 //! - [`DnsQuery::name`] is what resolvers and clients take it for: a label with an odd octet, a dot
 //!   among them, makes it the parent that lies beyond that label, never another name.
 //! - Compression pointers only go backwards and at most 255 times a name (`domain` sees to it).
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+mod compose;
+mod keeping;
+mod records;
+mod svcb;
 
-use domain::base::iana::exterr::ExtendedErrorCode;
-use domain::base::iana::{Class, Opcode, Rcode, Rtype};
-use domain::base::message_builder::AdditionalBuilder;
+use std::net::IpAddr;
+
+use domain::base::iana::{Opcode, OptionCode};
 use domain::base::name::ToLabelIter;
-use domain::base::opt::exterr::ExtendedError;
-use domain::base::{
-    Message, MessageBuilder, Name, ParsedName, Question, Serial, StaticCompressor, Ttl,
-};
-use domain::rdata::{A, Aaaa, Cname, Soa};
+use domain::base::opt::UnknownOptData;
+use domain::base::{Message, ParsedName, Question};
+use domain::dep::octseq::Parser;
 
 use bartizan_model::DomainName;
 
 use crate::ParseError;
+use crate::dns::records::{A, AAAA, CNAME, HTTPS, Record, SVCB, Section};
+
+pub use compose::{Explanation, Refusal};
+pub use keeping::{count_down, remove_opt, set_ttls};
 
 /// A query with one question.
 #[derive(Clone, Debug)]
 pub struct DnsQuery<'a> {
     message: &'a Message<[u8]>,
     question: Question<ParsedName<&'a [u8]>>,
+    /// Where the records begin.
+    question_end: usize,
     name: Option<DomainName>,
     edns: Option<Edns>,
 }
@@ -49,11 +56,14 @@ impl<'a> DnsQuery<'a> {
             return Err(ParseError::malformed("QR"));
         }
         let question = sole_question(message)?;
+        let question_end = end_of(&question);
         let name = host_name(question.qname());
-        let edns = message
-            .opt()
-            .map(|opt| Edns { udp_size: opt.udp_payload_size(), dnssec_ok: opt.dnssec_ok() });
-        Ok(Self { message, question, name, edns })
+        let edns = message.opt().map(|opt| Edns {
+            udp_size: opt.udp_payload_size(),
+            dnssec_ok: opt.dnssec_ok(),
+            client_subnet: opt.opt().iter::<UnknownOptData<_>>().flatten().any(is_client_subnet),
+        });
+        Ok(Self { message, question, question_end, name, edns })
     }
 
     /// Returns the id that the answer is to carry.
@@ -67,6 +77,12 @@ impl<'a> DnsQuery<'a> {
     #[must_use]
     pub fn name(&self) -> Option<&DomainName> {
         self.name.as_ref()
+    }
+
+    /// Returns the name as [`DnsQuery::name`], of a standard query only.
+    #[must_use]
+    pub fn judged_name(&self) -> Option<&DomainName> {
+        self.name().filter(|_| self.is_standard())
     }
 
     /// Returns the number of the record type asked for.
@@ -105,73 +121,6 @@ impl<'a> DnsQuery<'a> {
     pub fn asks_the_same_as(&self, other: &DnsQuery<'_>) -> bool {
         self.question == other.question
     }
-
-    /// Builds the answer that stops the client: the unspecified address for A and AAAA, no data for
-    /// any other type, with "Blocked" as Extended DNS Error and `text` beside it.
-    ///
-    /// An address rather than NXDOMAIN, because the name does exist: a client that is told otherwise
-    /// looks it up again under its search domains. `None` if it would not fit into a message.
-    #[must_use]
-    pub fn block_answer(&self, ttl: u32, text: &str) -> Option<Vec<u8>> {
-        let ttl = Ttl::from_secs(ttl);
-        let target = StaticCompressor::new(Vec::with_capacity(128));
-        let mut builder = MessageBuilder::from_target(target).ok()?;
-        builder.header_mut().set_ra(true);
-        builder.header_mut().set_cd(self.message.header().cd());
-        let mut answer = builder.start_answer(self.message, Rcode::NOERROR).ok()?;
-        let name = self.question.qname();
-        let mut additional = match (self.question.qclass(), self.question.qtype()) {
-            (Class::IN, Rtype::A) => {
-                answer.push((name, ttl, A::new(Ipv4Addr::UNSPECIFIED))).ok()?;
-                answer.additional()
-            }
-            (Class::IN, Rtype::AAAA) => {
-                answer.push((name, ttl, Aaaa::new(Ipv6Addr::UNSPECIFIED))).ok()?;
-                answer.additional()
-            }
-            (class, _) => {
-                // RFC 2308 §5: how long "no data" may be cached stands in a SOA record only.
-                let nobody = Name::root_slice();
-                let soa = Soa::new(nobody, nobody, Serial(1), ttl, ttl, ttl, ttl);
-                let mut authority = answer.authority();
-                authority.push((name, class, ttl, soa)).ok()?;
-                authority.additional()
-            }
-        };
-        let error =
-            ExtendedError::<Vec<u8>>::new_with_str(ExtendedErrorCode::BLOCKED, text).ok()?;
-        self.push_opt(&mut additional, Some(&error))?;
-        Some(additional.finish().into_target())
-    }
-
-    /// Builds the empty answer that sends the client to TCP (RFC 1035 §4.2.1), instead of `answer`.
-    #[must_use]
-    pub fn truncated_answer(&self, answer: &DnsAnswer<'_>) -> Option<Vec<u8>> {
-        let target = StaticCompressor::new(Vec::with_capacity(128));
-        let mut builder = MessageBuilder::from_target(target).ok()?;
-        builder.header_mut().set_ra(answer.message.header().ra());
-        builder.header_mut().set_cd(self.message.header().cd());
-        builder.header_mut().set_tc(true);
-        let rcode = answer.message.header().rcode();
-        let mut additional = builder.start_answer(self.message, rcode).ok()?.additional();
-        self.push_opt(&mut additional, None)?;
-        Some(additional.finish().into_target())
-    }
-
-    /// RFC 6891 §6.1.1: an answer has an OPT record if, and only if, the query had one.
-    fn push_opt(
-        &self,
-        additional: &mut AdditionalBuilder<StaticCompressor<Vec<u8>>>,
-        error: Option<&ExtendedError<Vec<u8>>>,
-    ) -> Option<()> {
-        let Some(edns) = self.edns else { return Some(()) };
-        let pushed = additional.opt(|opt| {
-            opt.set_udp_payload_size(OUR_UDP_SIZE);
-            opt.set_dnssec_ok(edns.dnssec_ok);
-            error.map_or(Ok(()), |error| opt.push(error))
-        });
-        pushed.ok()
-    }
 }
 
 /// An answer with one question.
@@ -192,7 +141,8 @@ impl<'a> DnsAnswer<'a> {
         if !message.header().qr() {
             return Err(ParseError::malformed("QR"));
         }
-        Ok(Self { message, question: sole_question(message)? })
+        let question = sole_question(message)?;
+        Ok(Self { message, question })
     }
 
     /// Returns the id of the query that it answers.
@@ -219,16 +169,57 @@ impl<'a> DnsAnswer<'a> {
         self.question == query.question
     }
 
-    /// Yields the names that CNAME records point to, at most 16, and those only that are host names.
-    pub fn cname_targets(&self) -> impl Iterator<Item = DomainName> + use<'a> {
-        self.message
-            .answer()
-            .into_iter()
-            .flat_map(|section| section.limit_to::<Cname<_>>())
-            .filter_map(Result::ok)
-            .take(MAX_CNAMES)
-            .filter_map(|record| host_name(record.data().cname()))
+    /// Yields the names that stand in for the one asked for, at most 16, and those only that are host names:
+    /// where CNAME, HTTPS and SVCB records point to.
+    pub fn aliases(&self) -> impl Iterator<Item = DomainName> + use<'a> {
+        let octets = self.message.as_slice();
+        self.answer_records()
+            .filter_map(move |record| {
+                let target_at = match record.rtype {
+                    CNAME => record.rdata.start,
+                    SVCB | HTTPS => record.rdata.start + svcb::PRIORITY_LEN,
+                    _ => return None,
+                };
+                host_name_at(octets, target_at)
+            })
+            .take(MAX_ALIASES)
     }
+
+    /// Yields the addresses in the answer, hints of HTTPS and SVCB records among them, each with its time to
+    /// live in seconds; at most 64.
+    pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, u32)> + use<'a> {
+        let octets = self.message.as_slice();
+        self.answer_records()
+            .flat_map(move |record| {
+                let address = match record.rtype {
+                    A | AAAA => octets.get(record.rdata.clone()).and_then(svcb::address),
+                    _ => None,
+                };
+                let hints = svcb::is_svcb(&record).then(|| svcb::hints(octets, &record));
+                let ttl = record.ttl;
+                address
+                    .into_iter()
+                    .chain(hints.into_iter().flatten())
+                    .map(move |found| (found, ttl))
+            })
+            .take(MAX_ADDRESSES)
+    }
+
+    fn answer_records(&self) -> impl Iterator<Item = Record> + use<'a> {
+        records::records(self.message.as_slice())
+            .map_while(Result::ok)
+            .take_while(|record| record.section == Section::Answer)
+            .filter(|record| record.class == records::IN)
+    }
+}
+
+/// Takes the `ech` parameters of HTTPS and SVCB records (RFC 9848) out of an answer, together with what signs
+/// those records; says whether there were any.
+///
+/// # Errors
+/// The answer is malformed; it is as it was.
+pub fn strip_ech(answer: &mut Vec<u8>) -> Result<bool, ParseError> {
+    svcb::strip_ech(answer)
 }
 
 /// Writes another id into a message; says whether it was long enough to have one.
@@ -244,6 +235,12 @@ pub fn set_id(message: &mut [u8], id: u16) -> bool {
 struct Edns {
     udp_size: u16,
     dnssec_ok: bool,
+    /// Whether it is about a network that the client names (RFC 7871).
+    client_subnet: bool,
+}
+
+fn is_client_subnet(option: UnknownOptData<&[u8]>) -> bool {
+    option.code() == OptionCode::CLIENT_SUBNET
 }
 
 fn sole_question(message: &Message<[u8]>) -> Result<Question<ParsedName<&[u8]>>, ParseError> {
@@ -253,11 +250,22 @@ fn sole_question(message: &Message<[u8]>) -> Result<Question<ParsedName<&[u8]>>,
     };
     // RFC 1035 §4.1.4: a pointer is to a prior name, and before the first one there is the header only.
     // Taken as a name, the header would change it together with the id.
-    let spelled_out = HEADER_LEN + usize::from(question.qname().compose_len()) + TYPE_AND_CLASS_LEN;
-    if section.pos() != spelled_out {
+    if section.pos() != end_of(&question) {
         return Err(ParseError::malformed("QNAME"));
     }
     Ok(question)
+}
+
+/// Returns where a question ends whose name is spelled out.
+fn end_of(question: &Question<ParsedName<&[u8]>>) -> usize {
+    HEADER_LEN + usize::from(question.qname().compose_len()) + TYPE_AND_CLASS_LEN
+}
+
+/// Reads a name where it stands.
+fn host_name_at(octets: &[u8], at: usize) -> Option<DomainName> {
+    let mut parser = Parser::from_ref(octets);
+    parser.advance(at).ok()?;
+    host_name(&ParsedName::parse_ref(&mut parser).ok()?)
 }
 
 /// Returns the name, or the longest parent of it that is a host name: what lies under a listed name must
@@ -286,10 +294,10 @@ const HEADER_LEN: usize = 12;
 const TYPE_AND_CLASS_LEN: usize = 4;
 /// RFC 1035 §2.3.4.
 const MIN_UDP_SIZE: usize = 512;
-/// What "DNS flag day 2020" settled on: no fragments on any path.
-const OUR_UDP_SIZE: u16 = 1_232;
 /// Resolvers give up at 8 to 12 links of a chain.
-const MAX_CNAMES: usize = 16;
+const MAX_ALIASES: usize = 16;
+/// Four times what the busiest services give out.
+const MAX_ADDRESSES: usize = 64;
 
 #[cfg(test)]
 mod tests;

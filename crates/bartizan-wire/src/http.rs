@@ -36,7 +36,7 @@ impl<'a> HttpRequest<'a> {
     }
 
     /// Returns the target as it is spelled: a path with its query, a whole URL, `host:port` of a CONNECT,
-    /// or `*` (RFC 9112 §3.2).
+    /// or `*` (RFC 9112 §3.2). It ends before the first octet that is not UTF-8: servers take such targets.
     #[must_use]
     pub fn target(&self) -> &'a str {
         self.target
@@ -108,6 +108,7 @@ impl<'a> HttpRequest<'a> {
 /// Reads the head of the request at the beginning of what a client sends.
 #[must_use]
 pub fn read_request(stream: &[u8]) -> Reading<HttpRequest<'_>> {
+    let stream = stream.get(..MAX_HELLO_LEN).unwrap_or(stream);
     let blank = stream.iter().take_while(|octet| matches!(octet, b'\r' | b'\n')).count();
     let (Some(rest), true) = (stream.get(blank..), blank <= MAX_BLANK) else { return Reading::Not };
     let line = match rest.split(|octet| *octet == b'\n').next() {
@@ -118,14 +119,18 @@ pub fn read_request(stream: &[u8]) -> Reading<HttpRequest<'_>> {
         }
         Some(_) | None => return Reading::Not,
     };
-    let Some((method, target)) = request_line(line) else { return Reading::Not };
+    let Some((method, octets)) = request_line(line) else { return Reading::Not };
+    let target = utf8_prefix(octets);
     let Some(head) = head(stream, blank + line.len()) else {
         return if stream.len() < MAX_HELLO_LEN { Reading::More } else { Reading::Not };
     };
     let mut request = HttpRequest { method, target, authority: None, head };
+    let is_cut = target.len() < octets.len();
     let authority = match absolute(target) {
+        // A part of a name is another name.
+        Some((_, "")) if is_cut => None,
         Some((authority, _)) => Some(authority),
-        None if request.is_connect() => Some(target),
+        None if request.is_connect() => Some(target).filter(|_| !is_cut),
         None => request.fields("Host").next().and_then(|value| std::str::from_utf8(value).ok()),
     };
     request.authority = authority.map(without_user).filter(|authority| !authority.is_empty());
@@ -158,13 +163,19 @@ fn fields(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 /// Reads method and target of a whole line.
-fn request_line(line: &[u8]) -> Option<(&str, &str)> {
-    let line = std::str::from_utf8(line.trim_ascii_end()).ok()?;
-    let (method, rest) = line.split_once(' ')?;
-    let (target, version) = rest.rsplit_once(' ')?;
-    let is_method = may_be_request_line(line.as_bytes()) && !method.is_empty();
-    let is_version = matches!(version.as_bytes(), [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', ..]);
+fn request_line(line: &[u8]) -> Option<(&str, &[u8])> {
+    let line = line.trim_ascii_end();
+    let (method, rest) = line.split_at_checked(line.iter().position(|octet| *octet == b' ')?)?;
+    let (target, version) =
+        rest.split_at_checked(rest.iter().rposition(|octet| *octet == b' ')?)?;
+    let is_method = may_be_request_line(line) && !method.is_empty();
+    let is_version = matches!(version, [b' ', b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', ..]);
+    let method = std::str::from_utf8(method).ok()?;
     (is_method && is_version).then_some((method, target.trim_ascii()))
+}
+
+fn utf8_prefix(octets: &[u8]) -> &str {
+    octets.utf8_chunks().next().map_or("", |chunk| chunk.valid())
 }
 
 /// Tells whether a line may begin so.

@@ -5,7 +5,7 @@
 //! states are padding and ignored.
 //!
 //! # What it does not do
-//! - Reassemble: a fragment is [`ParseError::Fragment`].
+//! - Reassemble: a fragment is [`ParseError::Fragment`], and `fragment` puts it together.
 //! - Read jumbograms (RFC 2675) or look behind ESP (RFC 4303): the one is malformed, the other is
 //!   [`Protocol::Other`].
 
@@ -20,6 +20,7 @@ pub struct IpPacket<'a> {
     src: IpAddr,
     dst: IpAddr,
     protocol: Protocol,
+    hop_limit: u8,
     payload: &'a [u8],
 }
 
@@ -43,7 +44,7 @@ impl<'a> IpPacket<'a> {
         if fold(sum(header)) != 0xffff {
             return Err(ParseError::malformed("Header Checksum"));
         }
-        let [_, _, l1, l0, _, _, f1, f0, _, protocol, _, _, s3, s2, s1, s0, d3, d2, d1, d0] =
+        let [_, _, l1, l0, _, _, f1, f0, hop_limit, protocol, _, _, s3, s2, s1, s0, d3, d2, d1, d0] =
             *fixed;
         let payload = octets
             .get(header_len..usize::from(u16::from_be_bytes([l1, l0])))
@@ -56,6 +57,7 @@ impl<'a> IpPacket<'a> {
             src: Ipv4Addr::new(s3, s2, s1, s0).into(),
             dst: Ipv4Addr::new(d3, d2, d1, d0).into(),
             protocol: Protocol::from_number(protocol),
+            hop_limit,
             payload,
         })
     }
@@ -63,7 +65,7 @@ impl<'a> IpPacket<'a> {
     fn parse_v6(octets: &'a [u8]) -> Result<Self, ParseError> {
         let (header, rest) =
             octets.split_first_chunk::<40>().ok_or(ParseError::malformed("header"))?;
-        let [_, _, _, _, l1, l0, mut next, _, addresses @ ..] = *header;
+        let [_, _, _, _, l1, l0, mut next, hop_limit, addresses @ ..] = *header;
         let (src, dst) = addresses.split_at(16);
         let mut payload = rest
             .get(..usize::from(u16::from_be_bytes([l1, l0])))
@@ -86,7 +88,13 @@ impl<'a> IpPacket<'a> {
         if next == FRAGMENT {
             return Err(ParseError::Fragment);
         }
-        Ok(Self { src: v6(src)?, dst: v6(dst)?, protocol: Protocol::from_number(next), payload })
+        Ok(Self {
+            src: v6(src)?,
+            dst: v6(dst)?,
+            protocol: Protocol::from_number(next),
+            hop_limit,
+            payload,
+        })
     }
 
     /// Returns who sent it.
@@ -105,6 +113,12 @@ impl<'a> IpPacket<'a> {
     #[must_use]
     pub fn protocol(&self) -> Protocol {
         self.protocol
+    }
+
+    /// Returns how many more routers may pass it on: Time to Live, or Hop Limit.
+    #[must_use]
+    pub fn hop_limit(&self) -> u8 {
+        self.hop_limit
     }
 
     /// Returns what follows the headers.
@@ -161,12 +175,12 @@ fn v6(octets: &[u8]) -> Result<IpAddr, ParseError> {
     Ok(Ipv6Addr::from(octets).into())
 }
 
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const DESTINATION_OPTIONS: u8 = 60;
+pub(crate) const HOP_BY_HOP: u8 = 0;
+pub(crate) const ROUTING: u8 = 43;
+pub(crate) const FRAGMENT: u8 = 44;
+pub(crate) const DESTINATION_OPTIONS: u8 = 60;
 /// RFC 8200 §4.1 has each at most once, destination options twice; twice that for the odd sender.
-const MAX_EXTENSION_HEADERS: usize = 8;
+pub(crate) const MAX_EXTENSION_HEADERS: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -243,6 +257,7 @@ mod tests {
             src: src.parse().unwrap(),
             dst: dst.parse().unwrap(),
             protocol: Protocol::Udp,
+            hop_limit: 64,
             payload,
         });
         assert_eq!(found, expected);

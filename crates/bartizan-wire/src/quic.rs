@@ -168,6 +168,12 @@ impl Default for HelloReader {
     }
 }
 
+/// Seals frames as a client does in its first packet: what a fuzzer cannot do by chance.
+pub(crate) fn seal_client_initial(frames: &[u8]) -> Option<Vec<u8>> {
+    let keys = Keys::derive(QuicVersion::V1, b"original", Side::Client)?;
+    close::write_initial(&keys, b"original", b"client", frames)
+}
+
 /// Yields the Initial packets that are coalesced into a datagram (RFC 9000 §12.2).
 fn initials(datagram: &[u8]) -> impl Iterator<Item = QuicInitial<'_>> {
     let mut rest = Cursor(datagram);

@@ -57,6 +57,7 @@ impl ClientHello {
 /// Reads the ClientHello at the beginning of what a client sends over TCP.
 #[must_use]
 pub fn read_client_hello(stream: &[u8]) -> Reading<ClientHello> {
+    let stream = stream.get(..MAX_HELLO_LEN).unwrap_or(stream);
     // The handshake begins right behind the header of the first record: what is not a hello need not be
     // waited for.
     if stream.get(RECORD_HEADER_LEN).is_some_and(|kind| *kind != CLIENT_HELLO) {
@@ -91,7 +92,10 @@ pub fn read_handshake(message: &[u8]) -> Reading<ClientHello> {
         return Reading::Not;
     }
     let Some(body) = body.get(..len) else { return Reading::More };
-    read_body(Cursor(body)).map_or(Reading::Not, Reading::Done)
+    let mut hello = ClientHello { name: Inline::EMPTY, protocols: Inline::EMPTY, has_ech: false };
+    // None: it ended early, and what was read before stands.
+    let _ = read_body(Cursor(body), &mut hello);
+    Reading::Done(hello)
 }
 
 fn read_over_records(stream: &[u8]) -> Reading<ClientHello> {
@@ -137,12 +141,11 @@ fn next_record<'a>(records: &mut Cursor<'a>) -> Reading<&'a [u8]> {
     Reading::Done(fragment)
 }
 
-fn read_body(mut body: Cursor<'_>) -> Option<ClientHello> {
+fn read_body(mut body: Cursor<'_>, hello: &mut ClientHello) -> Option<()> {
     let _version_and_random = body.array::<34>()?;
     let _session_id = body.vector8()?;
     let _cipher_suites = body.vector16()?;
     let _compression_methods = body.vector8()?;
-    let mut hello = ClientHello { name: Inline::EMPTY, protocols: Inline::EMPTY, has_ech: false };
     // RFC 5246 §7.4.1.2: up to TLS 1.2 a hello may end before the extensions.
     let len = body.u16().map_or(0, usize::from);
     let mut extensions = Cursor(body.0.get(..len).unwrap_or(body.0));
@@ -167,7 +170,7 @@ fn read_body(mut body: Cursor<'_>) -> Option<ClientHello> {
             _ => {}
         }
     }
-    Some(hello)
+    Some(())
 }
 
 /// Returns the first entry of a `server_name_list` that is a `host_name`.

@@ -50,29 +50,53 @@ impl<'a> UdpDatagram<'a> {
     }
 }
 
+/// The headers of a datagram to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct UdpHeader {
+    octets: [u8; V6_HEADER_LEN + HEADER_LEN],
+    len: usize,
+}
+
+impl UdpHeader {
+    /// Writes an IP and a UDP header for this payload.
+    ///
+    /// `None` if both ends are not of one family, or the payload is too long for a packet.
+    #[must_use]
+    pub fn write(src: SocketAddr, dst: SocketAddr, payload: &[u8]) -> Option<Self> {
+        let mut octets = [0; V6_HEADER_LEN + HEADER_LEN];
+        let udp_len = payload.len().checked_add(HEADER_LEN)?;
+        let ip_len = write_ip_header(src.ip(), dst.ip(), Protocol::Udp, udp_len, &mut octets)?;
+        let pseudo = pseudo_header_sum(src.ip(), dst.ip(), Protocol::Udp, udp_len);
+        let [l1, l0] = u16::try_from(udp_len).ok()?.to_be_bytes();
+        let [s1, s0] = src.port().to_be_bytes();
+        let [d1, d0] = dst.port().to_be_bytes();
+        let header = [s1, s0, d1, d0, l1, l0];
+        // RFC 768: a checksum that comes out as zero is sent as ones, since zero means none.
+        let checksum = match !fold(pseudo + sum(&header) + sum(payload)) {
+            0 => 0xffff,
+            checksum => checksum,
+        };
+        let [c1, c0] = checksum.to_be_bytes();
+        let place = octets.get_mut(ip_len..)?.first_chunk_mut()?;
+        *place = [s1, s0, d1, d0, l1, l0, c1, c0];
+        Some(Self { octets, len: ip_len + HEADER_LEN })
+    }
+
+    /// Returns them as they go before the payload.
+    #[must_use]
+    pub fn octets(&self) -> &[u8] {
+        self.octets.get(..self.len).unwrap_or_default()
+    }
+}
+
 /// Writes a whole IP packet with one UDP datagram.
 ///
-/// `None` if the addresses are of two families, or the payload does not fit into an IP packet.
+/// `None` if both ends are not of one family, or the payload is too long for a packet.
 #[must_use]
 pub fn encode_udp(src: SocketAddr, dst: SocketAddr, payload: &[u8]) -> Option<Vec<u8>> {
-    let udp_len = payload.len().checked_add(HEADER_LEN)?;
-    let mut ip = [0; V6_HEADER_LEN];
-    let ip_len = write_ip_header(src.ip(), dst.ip(), Protocol::Udp, udp_len, &mut ip)?;
-    let mut packet = Vec::with_capacity(ip_len + udp_len);
-    packet.extend_from_slice(ip.get(..ip_len)?);
-
-    let pseudo = pseudo_header_sum(src.ip(), dst.ip(), Protocol::Udp, udp_len);
-    let udp_len = u16::try_from(udp_len).ok()?.to_be_bytes();
-    let [s1, s0] = src.port().to_be_bytes();
-    let [d1, d0] = dst.port().to_be_bytes();
-    let header = [s1, s0, d1, d0, udp_len[0], udp_len[1]];
-    // RFC 768: a checksum that comes out as zero is sent as ones, since zero means none.
-    let checksum = match !fold(pseudo + sum(&header) + sum(payload)) {
-        0 => 0xffff,
-        checksum => checksum,
-    };
-    packet.extend_from_slice(&header);
-    packet.extend_from_slice(&checksum.to_be_bytes());
+    let header = UdpHeader::write(src, dst, payload)?;
+    let mut packet = Vec::with_capacity(header.len + payload.len());
+    packet.extend_from_slice(header.octets());
     packet.extend_from_slice(payload);
     Some(packet)
 }

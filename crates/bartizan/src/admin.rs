@@ -10,6 +10,7 @@ use bartizan_portal::{Portal, PortalConfig};
 
 use crate::feeds::{Listed, Sources};
 use crate::out;
+use crate::policy_admin::{self, PolicyArgs};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum AdminCommand {
@@ -43,10 +44,12 @@ pub(crate) enum AdminCommand {
         #[arg(long, value_name = "NAME")]
         own: Vec<String>,
     },
+    /// Show what is decided for the devices, and change what is named
+    Policy(PolicyArgs),
 }
 
 /// Which portal and tenant.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct At {
     /// The portal's data folder
     #[arg(long, value_name = "DIR", default_value = "/var/lib/bartizan-portal")]
@@ -84,6 +87,7 @@ pub(crate) fn run(command: AdminCommand) -> anyhow::Result<ExitCode> {
                     published.epoch
                 ));
             }
+            AdminCommand::Policy(args) => return policy_admin::run(args).await,
         }
         Ok(ExitCode::SUCCESS)
     })

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use bartizan_agent::{ForwardArgs, ReportArgs, RunArgs};
+use bartizan_agent::{ForwardArgs, PassArgs, ReportArgs, RunArgs};
 use bartizan_host::Counters;
 use bartizan_indicators::IndicatorFile;
 use serde_json::json;
@@ -28,6 +28,8 @@ pub(crate) enum AgentCommand {
     },
     /// Tell the organization that a site is blocked by mistake, or unsafe and not blocked
     Report(ReportArgs),
+    /// Go on to a site that this device warns of; the organization is told
+    Pass(PassArgs),
 }
 
 pub(crate) fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
@@ -42,6 +44,7 @@ pub(crate) fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
         }
         AgentCommand::Status { state, json } => status(&state, json)?,
         AgentCommand::Report(args) => report(&args)?,
+        AgentCommand::Pass(args) => pass(&args)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -138,6 +141,21 @@ fn report(args: &ReportArgs) -> anyhow::Result<()> {
             if sent.report.comment.is_empty() { "none".into() } else { sent.report.comment },
         ),
     ]);
+    Ok(())
+}
+
+fn pass(args: &PassArgs) -> anyhow::Result<()> {
+    let passed = bartizan_agent::pass(args)?;
+    let by = match passed.feed {
+        Some(feed) => format!("{}, by the feed {feed}", passed.entry),
+        None => format!("{}, by the organization itself", passed.entry),
+    };
+    let hours = match passed.hours {
+        1 => "1 hour".to_owned(),
+        hours => format!("{hours} hours"),
+    };
+    show([("Site", passed.host), ("Listed", by), ("Passed for", hours)]);
+    out::note("The organization is told that this warning was passed");
     Ok(())
 }
 

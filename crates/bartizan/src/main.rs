@@ -14,7 +14,11 @@ mod feed;
 mod feed_admin;
 #[cfg(feature = "portal")]
 mod feeds;
+#[cfg(feature = "inspect")]
+mod inspect;
 mod out;
+#[cfg(feature = "portal")]
+mod policy_admin;
 #[cfg(feature = "portal")]
 mod portal;
 #[cfg(feature = "portal")]
@@ -49,6 +53,9 @@ enum Command {
     #[cfg(feature = "agent")]
     #[command(subcommand)]
     Agent(agent::AgentCommand),
+    /// Print the names that the messages in a capture carry
+    #[cfg(feature = "inspect")]
+    Inspect(inspect::InspectArgs),
     /// Show the whole line once: feed, device, block, alert, console
     #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
@@ -67,6 +74,8 @@ fn main() -> ExitCode {
         Command::Feed(command) => feed::run(command),
         #[cfg(feature = "agent")]
         Command::Agent(command) => agent::run(command),
+        #[cfg(feature = "inspect")]
+        Command::Inspect(args) => inspect::run(&args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args),
     };

@@ -6,9 +6,11 @@ use std::io::Write;
 #[cfg(feature = "demo")]
 use std::path::Path;
 
+#[cfg(any(feature = "agent", feature = "portal"))]
 use tracing_subscriber::EnvFilter;
 
 /// Writes a line of the result.
+#[cfg(any(feature = "agent", feature = "portal"))]
 pub(crate) fn line(text: &str) {
     // Nobody reads: nothing to be done, and no reason to fail.
     let _ = writeln!(std::io::stdout().lock(), "{text}");
@@ -25,6 +27,7 @@ pub(crate) fn error(error: &anyhow::Error) {
 }
 
 /// Logs as JSON, one object a line, to standard error.
+#[cfg(any(feature = "agent", feature = "portal"))]
 pub(crate) fn log_to_stderr() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();

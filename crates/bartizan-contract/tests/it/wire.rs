@@ -198,6 +198,8 @@ fn every_policy_survives_its_document() {
                 checkin_interval_s: 60,
                 warn_pass_hours: 168,
                 dns: DnsPolicy {
+                    upstream: "https://dns.example/dns-query?ip=192.0.2.53".parse().unwrap(),
+                    upstream_fallback: on(1),
                     strip_ech: on(0),
                     block_encrypted_dns: on(1),
                     block_private_relay: on(2),

@@ -58,6 +58,13 @@ pub(crate) enum Fate {
     Reopen,
 }
 
+impl Fate {
+    /// Goes on with what waits for nothing else.
+    pub(super) fn goes_on(self) -> Result<(), Self> {
+        if self == Self::Keep { Ok(()) } else { Err(self) }
+    }
+}
+
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {

@@ -5,8 +5,9 @@
 //!
 //! # What it does not do
 //! - Know names, policies or indicators.
-//! - DNS: packets to port 53 do not come here.
+//! - DNS: packets to port 53 do not come here, where they are taken for it.
 
+mod datagrams;
 mod down;
 mod flow;
 mod pool;
@@ -16,24 +17,83 @@ mod up;
 
 use std::net::SocketAddr;
 
-use crate::net::Net;
+use crate::limits;
+use crate::net::{Net, SocketId, SocketKind};
 use crate::prf::Prf;
 use crate::stats::TunnelStats;
 
+use datagrams::Datagrams;
 pub(crate) use table::Millis;
-pub(crate) use tcp::Tcp;
+use tcp::Tcp;
 
 /// All that is under way, and what happened to it.
 pub(crate) struct Splice {
-    pub(crate) tcp: Tcp,
+    pub(crate) parts: Parts,
     pub(crate) prf: Prf,
     pub(crate) stats: TunnelStats,
 }
 
+/// All that is under way.
+pub(crate) struct Parts {
+    pub(crate) tcp: Tcp,
+    pub(crate) udp: Datagrams,
+    pub(crate) echo: Datagrams,
+    /// Where a datagram from the network is read to.
+    pub(crate) scratch: Box<[u8]>,
+    /// Sockets that may have more datagrams than were read in their turn.
+    pub(crate) ready: Vec<SocketId>,
+}
+
 impl Splice {
     pub(crate) fn new(prf: &mut Prf) -> Self {
-        let mut own = Prf::new(prf.draw_wide().to_le_bytes());
-        Self { tcp: Tcp::new(&mut own), prf: own, stats: TunnelStats::default() }
+        let mut prf = Prf::new(prf.draw_wide().to_le_bytes());
+        let parts = Parts {
+            tcp: Tcp::new(&mut prf),
+            udp: Datagrams::new(SocketKind::Udp, prf.draw_wide().to_le_bytes()),
+            echo: Datagrams::new(SocketKind::Echo, prf.draw_wide().to_le_bytes()),
+            scratch: vec![0; limits::DATAGRAM_OCTETS].into_boxed_slice(),
+            ready: Vec::new(),
+        };
+        Self { parts, prf, stats: TunnelStats::default() }
+    }
+}
+
+impl Parts {
+    pub(crate) fn handle_ready(
+        &mut self,
+        id: SocketId,
+        readable: bool,
+        writable: bool,
+        cx: &mut Cx<'_>,
+    ) {
+        let more = match id.kind {
+            SocketKind::Tcp => {
+                self.tcp.handle_ready(id, readable, writable, cx);
+                false
+            }
+            SocketKind::Udp => readable && self.udp.handle_ready(id, &mut self.scratch, cx),
+            SocketKind::Echo => readable && self.echo.handle_ready(id, &mut self.scratch, cx),
+        };
+        if more && !self.ready.contains(&id) {
+            self.ready.push(id);
+        }
+    }
+
+    pub(crate) fn poll(&mut self, cx: &mut Cx<'_>) {
+        for _ in 0..self.ready.len() {
+            let id = self.ready.remove(0);
+            self.handle_ready(id, true, false, cx);
+        }
+        self.tcp.poll(cx);
+        self.udp.poll(cx);
+        self.echo.poll(cx);
+    }
+
+    /// Returns when [`Parts::poll`] has something to do: zero where it has at once.
+    pub(crate) fn next_due(&self, now: Millis) -> Option<Millis> {
+        let at_once = (!self.ready.is_empty()).then_some(0);
+        let due = [at_once, self.tcp.next_due(now), self.udp.next_due(), self.echo.next_due()];
+        due.into_iter().flatten().min()
     }
 }
 
@@ -60,6 +120,20 @@ pub(crate) trait Judge {
 
     /// Judges a connection whose first octets do not say what they are in time.
     fn unreadable(&mut self, to: SocketAddr) -> Look;
+
+    /// Judges a datagram of a client.
+    fn datagram(&mut self, from: SocketAddr, to: SocketAddr, octets: &[u8]) -> Datagram;
+}
+
+/// What is to happen to a datagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Datagram {
+    /// It may be.
+    Pass,
+    /// It is dropped.
+    Drop,
+    /// It is dropped, and answered with this one in the other end's place.
+    Answer(Vec<u8>),
 }
 
 /// What is to happen to a connection.

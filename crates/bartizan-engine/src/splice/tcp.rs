@@ -188,13 +188,6 @@ impl Tcp {
         [starved, self.flows.next_due()].into_iter().flatten().min()
     }
 
-    /// Ends all, telling the applications.
-    pub(crate) fn clear(&mut self, cx: &mut Cx<'_>) {
-        while let Some(slot) = self.flows.oldest() {
-            self.end(slot, cx);
-        }
-    }
-
     /// Deals with a connection, then does what its fate asks for; returns that.
     fn with(
         &mut self,
@@ -216,10 +209,10 @@ impl Tcp {
                 if !owed && flow.is(Mark::OWES_ACK) {
                     self.owing.push(slot);
                 }
-                match fate {
-                    Fate::Again if flow.enlist() => self.ready.push_back(slot),
-                    Fate::Starved if flow.enlist() => self.starved.push_back(slot),
-                    _ => {}
+                if fate == Fate::Again && flow.enlist() {
+                    self.ready.push_back(slot);
+                } else if fate == Fate::Starved && flow.enlist() {
+                    self.starved.push_back(slot);
                 }
                 self.schedule(slot);
             }

@@ -67,9 +67,8 @@ impl Flow {
             }
             if self.is(Mark::UNJUDGED) && !self.up.is_empty() {
                 // No more will come to make it readable.
-                match self.stop_looking(pool, cx) {
-                    Fate::Keep => {}
-                    fate => return Some(fate),
+                if let Err(fate) = self.stop_looking(pool, cx).goes_on() {
+                    return Some(fate);
                 }
             }
             return self.shut(cx);
@@ -191,22 +190,16 @@ impl Flow {
                 self.taken = self.taken.wrapping_add(count(kept));
                 self.overlong(pool, cx)
             }
-            look => {
+            look @ (Look::Pass { .. } | Look::Reset | Look::Answer(_)) => {
                 self.taken = self.taken.wrapping_add(count(kept));
-                match self.decide(look, pool, cx) {
-                    Fate::Keep => Ok(0),
-                    fate => Err(fate),
-                }
+                self.decide(look, pool, cx).goes_on().map(|()| 0)
             }
         }
     }
 
     fn overlong(&mut self, pool: &mut Pool, cx: &mut Cx<'_>) -> Result<u32, Fate> {
         cx.stats.held_too_long += 1;
-        match self.stop_looking(pool, cx) {
-            Fate::Keep => Ok(0),
-            fate => Err(fate),
-        }
+        self.stop_looking(pool, cx).goes_on().map(|()| 0)
     }
 
     /// Judges without having read a name.
@@ -313,14 +306,12 @@ impl Flow {
         if !self.is(Mark::LOCAL) {
             cx.net.shutdown(self.id);
         }
-        match self.finished(cx) {
-            Fate::Keep => None,
-            fate => {
-                // Nothing will be sent later, so what is owed goes now.
-                self.write_plain(self.nxt, Flags::ACK, &[], cx);
-                Some(fate)
-            }
+        let ended = self.finished(cx).goes_on().err();
+        if ended.is_some() {
+            // Nothing will be sent later, so what is owed goes now.
+            self.write_plain(self.nxt, Flags::ACK, &[], cx);
         }
+        ended
     }
 
     /// The socket is gone: so is the connection.

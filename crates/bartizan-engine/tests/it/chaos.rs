@@ -43,6 +43,7 @@ fn a_load_beyond_the_table_forgets_the_oldest_questions() {
 #[test]
 fn the_committed_corpus_is_replayed() {
     let (mut blocked, mut answered, mut over_tcp, mut timed_out) = (0, 0, 0, 0);
+    let (mut kept, mut stale, mut fell_back, mut stripped) = (0, 0, 0, 0);
     for scenario in corpus("engine") {
         let start = t0();
         let mut engine = engine(start);
@@ -53,9 +54,13 @@ fn the_committed_corpus_is_replayed() {
         answered += stats.answered;
         over_tcp += stats.queries_tcp;
         timed_out += stats.upstream_timeout;
+        kept += stats.answered_from_cache;
+        stale += stats.answered_stale;
+        fell_back += stats.upstream_fallback;
+        stripped += stats.ech_stripped;
     }
     // Or the scenarios have stopped saying what they said when they were written.
-    let reached = [blocked, answered, over_tcp, timed_out];
+    let reached = [blocked, answered, over_tcp, timed_out, kept, stale, fell_back, stripped];
     assert!(reached.iter().all(|count| 2 <= *count), "{reached:?}");
     for file in corpus("indicator_file") {
         bartizan_indicators::fuzz_open(&file);

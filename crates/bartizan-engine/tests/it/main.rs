@@ -5,6 +5,8 @@ mod alerts;
 #[cfg(test)]
 mod chaos;
 #[cfg(test)]
+mod dns;
+#[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod passes;

@@ -149,27 +149,33 @@ fn an_answer_that_the_client_or_the_tunnel_cannot_take_sends_it_to_tcp() {
 }
 
 #[test]
-fn a_repeated_question_goes_out_again_after_a_second_only() {
+fn a_question_goes_out_three_times_and_a_repetition_changes_nothing() {
     let mut world = World::new();
     let asked = query(1, "good.test", Rtype::A, None);
     world.send(CLIENT, RESOLVER, &asked);
     let first = world.ask();
-    world.pass(s(1) / 2);
     world.send(CLIENT, RESOLVER, &asked);
     assert_eq!((world.asks.len(), world.engine.stats().repeats_ignored), (0, 1));
-    world.pass(s(1) / 2);
-    world.send(CLIENT, RESOLVER, &asked);
-    let again = world.ask();
-    assert_eq!((again.id, again.query), (first.id, first.query), "the same question");
-    world.send(CLIENT, RESOLVER, &asked);
-    assert_eq!((world.asks.len(), world.engine.stats().forwarded_again), (0, 1));
+    // The next one goes to the other resolver, which is as good, and the one after that to the first.
+    for (after, resolver) in [(1, RESOLVER_V6), (2, RESOLVER)] {
+        world.pass(s(after) - ms(1));
+        assert_eq!(world.asks.len(), 0);
+        world.pass(ms(1));
+        let again = world.ask();
+        assert_eq!((again.id, &again.query), (first.id, &first.query), "the same question");
+        assert_eq!(again.resolver, addr(resolver).ip());
+    }
+    world.pass(limits::QUESTION_LIFETIME - s(3));
+    assert_eq!((world.asks.len(), world.engine.stats().forwarded_again), (0, 2));
+    assert_eq!(world.forgotten, [first.id]);
 
     // Another socket, id, type or resolver is another question.
+    world.send(CLIENT, RESOLVER, &asked);
     world.send("192.0.2.1:50001", RESOLVER, &asked);
     world.send(CLIENT, RESOLVER, &query(2, "good.test", Rtype::A, None));
     world.send(CLIENT, RESOLVER, &query(1, "good.test", Rtype::AAAA, None));
     world.send(CLIENT_V6, RESOLVER_V6, &asked);
-    assert_eq!((world.asks.len(), world.engine.stats().forwarded), (4, 5));
+    assert_eq!((world.asks.len(), world.engine.stats().forwarded), (5, 6));
 }
 
 #[test]
@@ -177,7 +183,7 @@ fn a_question_that_nobody_answers_is_forgotten_silently() {
     let mut world = World::new();
     world.send(CLIENT, RESOLVER, &query(1, "good.test", Rtype::A, None));
     let ask = world.ask();
-    assert_eq!(world.deadline, Some(world.start + limits::QUESTION_LIFETIME));
+    assert_eq!(world.deadline, Some(world.start + limits::ASK_AGAIN_AFTER));
     world.pass(limits::QUESTION_LIFETIME - s(1));
     assert_eq!(world.forgotten, []);
     world.pass(s(1));
@@ -189,16 +195,24 @@ fn a_question_that_nobody_answers_is_forgotten_silently() {
 }
 
 #[test]
-fn a_question_that_the_host_cannot_put_is_forgotten_silently() {
+fn a_question_that_the_host_cannot_put_goes_elsewhere_and_is_forgotten_silently() {
     let mut world = World::new();
     world.send(CLIENT, RESOLVER, &query(1, "good.test", Rtype::A, None));
-    let ask = world.ask();
-    world.fail(ask.id);
-    assert_eq!((world.packets.len(), world.forgotten.as_slice()), (0, [ask.id].as_slice()));
-    assert_eq!(world.engine.stats().upstream_failed, 1);
+    let first = world.ask();
+    for resolver in [RESOLVER_V6, RESOLVER] {
+        world.fail(first.id);
+        let again = world.ask();
+        assert_eq!((again.id, again.resolver), (first.id, addr(resolver).ip()));
+    }
+    world.fail(first.id);
+    assert_eq!((world.packets.len(), world.forgotten.as_slice()), (0, [first.id].as_slice()));
+    assert_eq!((world.asks.len(), world.engine.stats().upstream_failed), (0, 3));
     // The client asks again, and this time it is put.
     world.send(CLIENT, RESOLVER, &query(1, "good.test", Rtype::A, None));
-    assert_ne!(world.ask().id, ask.id);
+    let ask = world.ask();
+    assert_ne!(ask.id, first.id);
+    world.answer(ask.id, &answer(&ask.query, &[], 10));
+    assert_eq!(world.packets.len(), 1);
 }
 
 #[test]
@@ -301,8 +315,9 @@ fn what_is_dropped_is_counted_by_reason() {
     check_dropped("malformed", &to(RESOLVER, &response));
     check_dropped("malformed", &to(RESOLVER, b"hello"));
     check_dropped("malformed", &[]);
-    check_dropped("not dns", &to("192.0.2.53:443", &plain));
-    check_dropped("not dns", &to("192.0.2.54:53", &plain));
+    // Other traffic, for which there is no socket here.
+    check_dropped("none", &to("192.0.2.53:443", &plain));
+    check_dropped("none", &to("192.0.2.54:53", &plain));
 }
 
 #[test]
@@ -311,8 +326,8 @@ fn a_host_that_does_not_drain_the_engine_loses_packets_and_no_memory() {
     let blocked =
         encode_udp(addr(CLIENT), addr(RESOLVER), &query(1, "evil.test", Rtype::A, None)).unwrap();
     for _ in 0..1_000 {
-        let net = &mut NoNet;
-        world.engine.handle_packet(&blocked, Checksum::Verify, net, world.wall(), world.now);
+        let (wall, now) = (world.wall(), world.now);
+        world.engine.handle_packet(&blocked, Checksum::Verify, &mut NoNet, wall, now);
     }
     world.drain();
     assert!(world.packets.len() + world.alerts.len() <= limits::OUTPUTS + 2);
@@ -325,11 +340,7 @@ fn check_dropped(reason: &str, packet: &[u8]) {
     let mut world = World::new();
     world.deliver(packet);
     let stats = world.engine.stats();
-    let counted = [
-        ("fragment", stats.dropped_fragment),
-        ("malformed", stats.dropped_malformed),
-        ("not dns", stats.dropped_not_dns),
-    ];
+    let counted = [("fragment", stats.fragments), ("malformed", stats.dropped_malformed)];
     for (counter, count) in counted {
         assert_eq!(count, u64::from(counter == reason), "{counter}");
     }

@@ -6,9 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bartizan_engine::passes::Pass;
-use bartizan_engine::{
-    Engine, EngineConfig, NoNet, Output, Transport, UpstreamFailed, UpstreamId,
-};
+use bartizan_engine::{Engine, EngineConfig, NoNet, Output, Transport, UpstreamFailed, UpstreamId};
 use bartizan_indicators::IndicatorFile;
 use bartizan_indicators::build::{Stamp, build};
 use bartizan_indicators::compile::Compiled;
@@ -38,6 +36,7 @@ pub(crate) struct World {
     pub(crate) asks: VecDeque<Ask>,
     pub(crate) forgotten: Vec<UpstreamId>,
     pub(crate) alerts: Vec<Alert>,
+    pub(crate) mistakes: Vec<DomainName>,
     /// What the engine wanted to be kept last.
     pub(crate) passes: Vec<Pass>,
     pub(crate) deadline: Option<Instant>,
@@ -69,6 +68,7 @@ impl World {
             asks: VecDeque::new(),
             forgotten: Vec::new(),
             alerts: Vec::new(),
+            mistakes: Vec::new(),
             passes: Vec::new(),
             deadline: None,
         }
@@ -136,6 +136,7 @@ impl World {
                 Output::Forget(id) => self.forgotten.push(id),
                 Output::Alert(alert) => self.alerts.push(alert),
                 Output::Passes(passes) => self.passes = passes,
+                Output::Mistake(host) => self.mistakes.push(host),
                 Output::Wait { deadline, .. } => {
                     assert!(deadline.is_none_or(|deadline| self.now < deadline), "would spin");
                     self.deadline = deadline;
@@ -188,6 +189,10 @@ pub(crate) fn addr(text: &str) -> SocketAddr {
 
 pub(crate) fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
+}
+
+pub(crate) fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
 }
 
 /// A query with recursion desired; with EDNS if a size is given.

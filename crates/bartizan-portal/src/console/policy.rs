@@ -35,8 +35,12 @@ pub(crate) struct PolicyForm {
     pub(crate) warn_pass_hours: String,
     /// A number.
     pub(crate) checkin_interval_s: String,
+    /// In its text form.
+    pub(crate) dns_upstream: String,
     /// Present if checked, as are those that follow.
     pub(crate) report_blocked_host: Option<String>,
+    /// See [`bartizan_model::DnsPolicy::upstream_fallback`].
+    pub(crate) dns_fallback: Option<String>,
     /// See [`bartizan_model::DnsPolicy::strip_ech`].
     pub(crate) strip_ech: Option<String>,
     /// See [`bartizan_model::DnsPolicy::block_encrypted_dns`].
@@ -55,6 +59,8 @@ impl PolicyForm {
             warn_pass_hours: policy.warn_pass_hours.to_string(),
             checkin_interval_s: policy.checkin_interval_s.to_string(),
             report_blocked_host: checked(policy.report_blocked_host),
+            dns_upstream: policy.dns.upstream.to_string(),
+            dns_fallback: checked(policy.dns.upstream_fallback),
             strip_ech: checked(policy.dns.strip_ech),
             block_encrypted_dns: checked(policy.dns.block_encrypted_dns),
             block_private_relay: checked(policy.dns.block_private_relay),

@@ -5,7 +5,7 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use bartizan_contract::problem::code;
-use bartizan_model::{BadPolicy, DnsPolicy, Mode, Policy, WebProtection};
+use bartizan_model::{BadPolicy, DnsPolicy, DnsUpstreamError, Mode, Policy, WebProtection};
 
 use super::feeds::DoneQuery;
 use super::{accepts_html, html, shell};
@@ -78,6 +78,12 @@ fn wanted(form: &PolicyForm, version: u64) -> Result<Policy, String> {
         checkin_interval_s: number(&form.checkin_interval_s, BadPolicy::CheckinInterval)?,
         warn_pass_hours: number(&form.warn_pass_hours, BadPolicy::WarnPassHours)?,
         dns: DnsPolicy {
+            upstream: form
+                .dns_upstream
+                .trim()
+                .parse()
+                .map_err(|bad: DnsUpstreamError| bad.to_string())?,
+            upstream_fallback: form.dns_fallback.is_some(),
             strip_ech: form.strip_ech.is_some(),
             block_encrypted_dns: form.block_encrypted_dns.is_some(),
             block_private_relay: form.block_private_relay.is_some(),

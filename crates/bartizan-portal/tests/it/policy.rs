@@ -62,12 +62,14 @@ async fn what_does_not_fit_is_said_and_changes_nothing() {
     assert!(world.portal.set_policy(world.acme, short).await.is_err());
 }
 
-fn form<'a>(mode: &'a str, hours: &'a str, interval: &'a str) -> [(&'a str, &'a str); 5] {
+fn form<'a>(mode: &'a str, hours: &'a str, interval: &'a str) -> [(&'a str, &'a str); 7] {
     [
         ("mode", mode),
         ("web_protection", "block"),
         ("warn_pass_hours", hours),
         ("checkin_interval_s", interval),
+        ("dns_upstream", "system"),
+        ("dns_fallback", "on"),
         ("strip_ech", "on"),
     ]
 }

@@ -15,6 +15,8 @@ CREATE TABLE policy_new (
     strip_ech           INTEGER NOT NULL DEFAULT 0 CHECK (strip_ech IN (0, 1)),
     block_encrypted_dns INTEGER NOT NULL DEFAULT 0 CHECK (block_encrypted_dns IN (0, 1)),
     block_private_relay INTEGER NOT NULL DEFAULT 0 CHECK (block_private_relay IN (0, 1)),
+    dns_upstream        TEXT    NOT NULL DEFAULT 'system' CHECK (dns_upstream <> ''),
+    dns_fallback        INTEGER NOT NULL DEFAULT 1 CHECK (dns_fallback IN (0, 1)),
     PRIMARY KEY (tenant_id, version)
 ) STRICT;
 

@@ -22,6 +22,8 @@ async fn every_setting_is_kept_and_the_version_counts_up() {
             checkin_interval_s: 3_600,
             warn_pass_hours: 168,
             dns: DnsPolicy {
+                upstream: "tls://dns.example?ip=192.0.2.53".parse().unwrap(),
+                upstream_fallback: version % 2 == 1,
                 strip_ech: true,
                 block_encrypted_dns: version % 2 == 0,
                 block_private_relay: true,
@@ -97,12 +99,13 @@ fn back_to_the_fourth_step() -> String {
              policy_version, indicator_epoch, queries, blocked, dropped, alerts_lost",
         ),
     ] {
-        let begin = base.find(&format!("CREATE TABLE {table} (")).unwrap();
-        let created = base[begin..].split_inclusive(';').next().unwrap();
+        let create = format!("CREATE TABLE {table} (");
+        let (_, rest) = base.split_once(&create).unwrap();
+        let (columns_and_checks, _) = rest.split_once(';').unwrap();
         batch += &format!(
             "CREATE TEMP TABLE kept AS SELECT {columns} FROM {table};
              DROP TABLE {table};
-             {created}
+             {create}{columns_and_checks};
              INSERT INTO {table} ({columns}) SELECT {columns} FROM kept;
              DROP TABLE kept;\n"
         );

@@ -36,16 +36,25 @@ pub fn write_close(datagram: &[u8], reason: CloseReason) -> Option<Vec<u8>> {
     let [reason1, reason0] = reason.varint();
     // RFC 9000 §19.19: it is about no frame in particular, and there is no phrase.
     let frames = [CONNECTION_CLOSE, reason1, reason0, 0, 0];
-    let len = NUMBER_LEN + frames.len() + TAG_LEN;
-
-    // RFC 9000 §14.1 has packets filled up to 1,200 octets only if they are to be acknowledged, and a close
-    // is not.
-    let mut packet = Vec::with_capacity(MAX_LEN);
-    let number_len_bits = u8::try_from(NUMBER_LEN - 1).ok()?;
-    packet.push(LONG_HEADER_AND_FIXED_BIT | initial.version().initial_bits() | number_len_bits);
-    packet.extend_from_slice(&initial.version().number().to_be_bytes());
     // The client takes any id for the server's; the one that it made up is as good as another.
-    for id in [initial.scid(), initial.dcid()] {
+    write_initial(&keys, initial.scid(), initial.dcid(), &frames)
+}
+
+/// Writes a packet with number 0 and no token.
+///
+/// RFC 9000 §14.1 has packets filled up to 1,200 octets only if they are to be acknowledged, and a close is not.
+pub(super) fn write_initial(
+    keys: &Keys,
+    dcid: &[u8],
+    scid: &[u8],
+    frames: &[u8],
+) -> Option<Vec<u8>> {
+    let len = NUMBER_LEN + frames.len() + TAG_LEN;
+    let mut packet = Vec::with_capacity(MAX_HEADER_LEN + len);
+    let number_len_bits = u8::try_from(NUMBER_LEN - 1).ok()?;
+    packet.push(LONG_HEADER_AND_FIXED_BIT | keys.version().initial_bits() | number_len_bits);
+    packet.extend_from_slice(&keys.version().number().to_be_bytes());
+    for id in [dcid, scid] {
         packet.push(u8::try_from(id.len()).ok()?);
         packet.extend_from_slice(id);
     }
@@ -53,7 +62,7 @@ pub fn write_close(datagram: &[u8], reason: CloseReason) -> Option<Vec<u8>> {
     packet.extend_from_slice(&(0x4000 | u16::try_from(len).ok()?).to_be_bytes());
     let number_at = packet.len();
     packet.extend_from_slice(&[0; NUMBER_LEN]);
-    packet.extend_from_slice(&frames);
+    packet.extend_from_slice(frames);
     packet.extend_from_slice(&[0; TAG_LEN]);
     keys.seal(&mut packet, number_at, 0)?;
     Some(packet)
@@ -61,5 +70,5 @@ pub fn write_close(datagram: &[u8], reason: CloseReason) -> Option<Vec<u8>> {
 
 const CONNECTION_CLOSE: u8 = 0x1c;
 const LONG_HEADER_AND_FIXED_BIT: u8 = 0xc0;
-/// Header, two ids of 20 octets, token length, length, number, frames and tag.
-const MAX_LEN: usize = 7 + 40 + 3 + NUMBER_LEN + 5 + TAG_LEN;
+/// First octet and version, two ids of 20 octets with their lengths, token length, length.
+const MAX_HEADER_LEN: usize = 5 + 42 + 1 + 2;

@@ -16,8 +16,8 @@ use bartizan_agent::UreqHttp;
 use bartizan_contract::enroll::EnrollmentToken;
 use bartizan_host::clock::Clock;
 use bartizan_host::portal::portal_url;
-use bartizan_host::tunnel::{Framing, Route};
-use bartizan_host::{Device, Setup};
+use bartizan_host::tunnel::Route;
+use bartizan_host::{Device, Packets, Setup};
 use domain::base::iana::Rtype;
 use domain::base::{Message, MessageBuilder, Name};
 use domain::rdata::A;
@@ -59,15 +59,15 @@ impl Simulated {
             portal_url: portal_url(portal)?,
             enrollment_token: Some(token),
             platform: bartizan_agent::platform(),
-            packets: tunnel.into(),
+            packets: Packets::Plain(tunnel.into()),
             resolvers: vec![IpAddr::V4(RESOLVER)],
-            framing: Framing::Plain,
             route: Route {
                 resolvers: BTreeMap::from([(IpAddr::V4(RESOLVER), dns)]),
                 uplink: None,
                 mark: None,
             },
             http: Box::new(UreqHttp::new(ca)?),
+            secure_dns: None,
         })?;
         self.device = Some(device);
         *self.client.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =

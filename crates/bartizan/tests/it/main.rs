@@ -10,7 +10,11 @@ mod console;
 #[cfg(test)]
 mod feed;
 #[cfg(test)]
+mod inspect;
+#[cfg(test)]
 mod own_indicators;
+#[cfg(test)]
+mod policy;
 #[cfg(test)]
 mod recovery;
 #[cfg(test)]

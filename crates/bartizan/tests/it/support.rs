@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bartizan_agent::UreqHttp;
 use bartizan_host::portal::Http;
-use bartizan_host::tunnel::{Framing, Route};
-use bartizan_host::{Device, Setup, Status};
+use bartizan_host::tunnel::Route;
+use bartizan_host::{Device, Packets, Setup, Status};
 use bartizan_model::UnixMillis;
 use bartizan_portal::{AlertSummary, Portal, PortalConfig};
 use bartizan_store::{Store, TenantScope};
@@ -213,15 +213,15 @@ impl TestDevice {
             portal_url: portal.to_owned(),
             enrollment_token: token.map(|token| token.parse().unwrap()),
             platform: bartizan_agent::platform(),
-            packets: tunnel.into(),
+            packets: Packets::Plain(tunnel.into()),
             resolvers: vec![RESOLVER.ip()],
-            framing: Framing::Plain,
             route: Route {
                 resolvers: [(RESOLVER.ip(), resolver())].into(),
                 uplink: None,
                 mark: None,
             },
             http,
+            secure_dns: None,
         })
         .unwrap();
         Self { state: state.to_owned(), application, device: Some(device) }

@@ -6,6 +6,7 @@
 mod clients;
 mod corners;
 mod link;
+mod memory;
 mod packets;
 mod random;
 mod scenario;

@@ -1,9 +1,13 @@
-//! What drives the real thing: namespaces with a TUN, a browser, feeds of real size.
+//! What drives the real thing: namespaces with a TUN, a browser, feeds and captures of real size.
 
 #[cfg(test)]
 mod browser;
 #[cfg(test)]
+mod captures;
+#[cfg(test)]
 mod feeds;
+#[cfg(test)]
+mod forward;
 #[cfg(test)]
 mod netns;
 #[cfg(test)]

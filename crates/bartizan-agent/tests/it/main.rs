@@ -1,0 +1,4 @@
+//! What the agent does beside a real server.
+
+#[cfg(test)]
+mod secure_dns;

@@ -1,0 +1,4 @@
+//! The device as an app has it.
+
+#[cfg(test)]
+mod app;
