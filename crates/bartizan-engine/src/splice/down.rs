@@ -162,10 +162,11 @@ impl Flow {
             self.resend_at =
                 if self.una == self.nxt { NEVER } else { cx.now + self.timeout(MIN_TIMEOUT) };
             if self.is(Mark::RECOVERING) {
-                if before(self.una, self.recover) {
-                    self.send_gap(Some(segment), pool, cx);
-                } else {
+                if !before(self.una, self.recover) {
                     self.clear(Mark::RECOVERING);
+                } else if !before(self.una, self.again) {
+                    // The next gap; what is within this one is under way.
+                    self.send_gap(Some(segment), pool, cx);
                 }
             }
             return;
@@ -202,6 +203,7 @@ impl Flow {
         let sent = self.nxt.wrapping_sub(self.una);
         let count = gap.unwrap_or_else(|| self.largest()).min(sent).min(self.down.len());
         let count = count.min(self.largest()).min(self.window.max(u32::from(self.mss)));
+        self.again = self.una.wrapping_add(count.max(1));
         if 0 < count {
             self.send(pool, 0, count, count == self.down.len(), cx);
         } else if self.is(Mark::FIN_SENT) {

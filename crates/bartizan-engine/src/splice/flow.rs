@@ -150,7 +150,9 @@ pub(crate) struct Flow {
     window_ack: u32,
     /// What came from the other end and is not acknowledged.
     pub(super) down: Queue,
+    /// Until this is acknowledged octets are sent again, and so far they were.
     pub(super) recover: u32,
+    pub(super) again: u32,
     pub(super) timed_seq: u32,
     pub(super) timed_at: Millis,
     /// When to send again; [`NEVER`] where nothing is in flight and nothing waits for a window.
@@ -201,6 +203,7 @@ impl Flow {
             window_ack: iss,
             down: Queue::default(),
             recover: iss,
+            again: iss,
             timed_seq: iss,
             timed_at: 0,
             resend_at: NEVER,
@@ -313,7 +316,8 @@ impl Flow {
         self.probes = 0;
         match self.phase {
             Phase::Connecting => {
-                if segment.flags.has(Flags::RST) {
+                // One of an earlier connection of the same ports does not count.
+                if segment.flags.has(Flags::RST) && segment.seq == self.taken {
                     self.abandon(cx)
                 } else {
                     Fate::Keep
@@ -381,8 +385,11 @@ impl Flow {
             return Fate::Keep;
         }
         self.acknowledged(segment, pool, cx);
-        let newer = before(self.window_seq, segment.seq)
-            || self.window_seq == segment.seq && !before(segment.ack, self.window_ack);
+        // RFC 9293 §3.10.7.4 asks for a newer octet first, but one that is sent again says what is new as well.
+        let newer = before(self.window_ack, segment.ack)
+            || self.window_ack == segment.ack
+                && (!before(segment.seq, self.window_seq)
+                    || self.window < self.window_of(segment));
         if newer {
             self.take_window(segment);
         }
@@ -577,7 +584,8 @@ impl Flow {
             flags,
             window,
             offer,
-            sack: (self.sack && !self.late.is_empty())
+            // RFC 6691 §2: a full segment has no room for options.
+            sack: (self.sack && payload.is_empty() && !self.late.is_empty())
                 .then(|| (self.late_at, self.late_at.wrapping_add(self.late.len()))),
         };
         let checksum = if cx.offload { Checksum::Trust } else { Checksum::Verify };

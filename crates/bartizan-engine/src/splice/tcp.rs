@@ -44,6 +44,11 @@ impl Tcp {
         self.flows.len()
     }
 
+    /// Returns how many chunks hold octets in flight.
+    pub(crate) fn chunks_in_use(&self) -> usize {
+        limits::CHUNKS - self.pool.available()
+    }
+
     /// Takes in a segment from the tunnel.
     pub(crate) fn handle_segment(&mut self, segment: &TcpSegment<'_>, cx: &mut Cx<'_>) {
         let key = (segment.src.into(), segment.dst.into());

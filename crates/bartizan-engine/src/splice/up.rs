@@ -23,8 +23,8 @@ impl Flow {
     ) -> Option<Fate> {
         let fin = segment.flags.has(Flags::FIN);
         if segment.payload.is_empty() && !fin {
-            if segment.seq != self.taken {
-                // Somebody asks for a sign of life.
+            if before(segment.seq, self.taken) {
+                // Somebody asks for a sign of life. An answer to what lies ahead would be answered in turn.
                 self.acknowledge(pool, cx);
             }
             return None;
@@ -56,6 +56,8 @@ impl Flow {
             if let Err(fate) = self.catch_up(pool, cx) {
                 return Some(fate);
             }
+            // Whatever is sent next may carry the acknowledgment, and must not close the window.
+            self.open_window(pool);
         }
         if fin && segment.end().wrapping_sub(1) == self.taken {
             self.taken = self.taken.wrapping_add(1);
@@ -267,6 +269,7 @@ impl Flow {
                 Sent::Took(taken) => {
                     cx.stats.octets_up += taken as u64;
                     self.up.consume(pool, count(taken));
+                    self.set(Mark::OWES_ACK);
                     if taken < len {
                         self.set(Mark::FULL);
                         return Fate::Keep;
@@ -288,6 +291,7 @@ impl Flow {
         if fate == Fate::Keep {
             // The application waits for what it was not allowed to send, and for what it has sent.
             self.set(Mark::OWES_ACK);
+            self.open_window(pool);
         }
         fate
     }

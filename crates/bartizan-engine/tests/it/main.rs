@@ -13,6 +13,10 @@ mod passes;
 #[cfg(test)]
 mod purity;
 #[cfg(test)]
+mod slow;
+#[cfg(test)]
+mod splice;
+#[cfg(test)]
 mod tcp;
 #[cfg(test)]
 mod udp;
