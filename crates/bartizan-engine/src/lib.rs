@@ -42,6 +42,7 @@ mod bindings;
 pub mod block_page;
 mod cache;
 mod dns;
+mod filter;
 mod fuzz;
 mod hellos;
 mod judging;
@@ -86,6 +87,7 @@ use crate::splice::Splice;
 use crate::tcp::TcpServer;
 use crate::upstreams::Upstreams;
 
+pub use filter::{FilteredFlow, FlowVerdict};
 pub use fuzz::{NoNet, fuzz_block_page, fuzz_engine};
 pub use questions::UpstreamId;
 pub use stats::{Stats, TunnelStats};

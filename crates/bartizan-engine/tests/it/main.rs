@@ -7,6 +7,8 @@ mod chaos;
 #[cfg(test)]
 mod dns;
 #[cfg(test)]
+mod filter;
+#[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod passes;

@@ -83,7 +83,10 @@ fn the_same_ports_may_connect_again_at_once() {
     device.net.ended = true;
     device.serve(1, b"");
     device.send(1, FIN, 100, iss + 2, b"");
-    assert_eq!((device.net.closed.as_slice(), device.engine.tcp_flows()), ([Close::Orderly].as_slice(), 1));
+    assert_eq!(
+        (device.net.closed.as_slice(), device.engine.tcp_flows()),
+        ([Close::Orderly].as_slice(), 1)
+    );
     device.net.ended = false;
     device.replies(1);
     device.send(1, SYN, 5_000, 0, b"");
@@ -133,13 +136,22 @@ fn a_full_table_ends_the_connection_that_was_silent_longest() {
         let iss = device.open(port);
         first = if port == 0 { iss } else { first };
     }
-    assert_eq!((device.engine.tcp_flows(), device.engine.tunnel_stats().tcp_evicted), (limits::TCP_FLOWS, 0));
+    assert_eq!(
+        (device.engine.tcp_flows(), device.engine.tunnel_stats().tcp_evicted),
+        (limits::TCP_FLOWS, 0)
+    );
     device.send(0, ACK, 100, first + 1, b"");
     device.pass(Duration::from_secs(1));
     device.open(flows);
     device.check_reset(1);
-    assert_eq!((device.engine.tcp_flows(), device.engine.tunnel_stats().tcp_evicted), (limits::TCP_FLOWS, 1));
-    assert_eq!((device.replies(0), device.net.closed.as_slice()), (vec![], [Close::Reset].as_slice()));
+    assert_eq!(
+        (device.engine.tcp_flows(), device.engine.tunnel_stats().tcp_evicted),
+        (limits::TCP_FLOWS, 1)
+    );
+    assert_eq!(
+        (device.replies(0), device.net.closed.as_slice()),
+        (vec![], [Close::Reset].as_slice())
+    );
 }
 
 #[test]

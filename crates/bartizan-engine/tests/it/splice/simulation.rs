@@ -171,7 +171,9 @@ impl Simulation {
     fn drain(&mut self) {
         let (wall, now) = (self.wall(), self.instant());
         let output = self.engine.poll_output(&mut self.servers, wall, now);
-        let Output::Wait { deadline, .. } = output else { panic!("nothing else to do: {output:?}") };
+        let Output::Wait { deadline, .. } = output else {
+            panic!("nothing else to do: {output:?}")
+        };
         self.deadline = deadline.map(|at| micros(at - self.start));
         for packet in std::mem::take(&mut self.servers.packets) {
             self.down.send(packet, self.now);
@@ -223,7 +225,11 @@ impl Simulation {
         }
         let most = 4_000 + (self.now - at) / 1_000;
         assert!(packets - sent < most, "packets for nothing\n{}", self.describe());
-        assert!(self.now - at < self.scenario.longest_pause(), "nothing moves\n{}", self.describe());
+        assert!(
+            self.now - at < self.scenario.longest_pause(),
+            "nothing moves\n{}",
+            self.describe()
+        );
     }
 
     fn describe(&self) -> String {
@@ -243,7 +249,12 @@ impl Simulation {
         assert_eq!(self.engine.chunks_in_use(), 0, "memory was forgotten\n{}", self.describe());
         let stats = self.engine.tunnel_stats();
         if self.scenario.is_faithful() {
-            assert_eq!((stats.tcp_resent, stats.tcp_vanished), (0, 0), "sent again without need\n{}", self.describe());
+            assert_eq!(
+                (stats.tcp_resent, stats.tcp_vanished),
+                (0, 0),
+                "sent again without need\n{}",
+                self.describe()
+            );
         }
         let mut outcome = Outcome {
             vanished: stats.tcp_vanished,
@@ -252,7 +263,8 @@ impl Simulation {
         };
         for (index, plan) in self.scenario.plans.iter().enumerate() {
             let client = &self.clients.all[index];
-            let servers: Vec<_> = self.servers.all.iter().filter(|server| server.plan == index).collect();
+            let servers: Vec<_> =
+                self.servers.all.iter().filter(|server| server.plan == index).collect();
             let what = self.describe();
             check(plan, client, &servers, &stats, self.scenario.is_faithful(), &what);
             outcome.octets += (client.read + client.written) as u64;
