@@ -9,6 +9,8 @@ mod dns;
 #[cfg(test)]
 mod filter;
 #[cfg(test)]
+mod judging;
+#[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod passes;
