@@ -179,7 +179,7 @@ fn numbers_wrap_in_both_directions() {
                 return Some((port, iss));
             }
             device.send(port, RST, 100, 0, b"");
-            if attempt % 1_000 == 0 {
+            if attempt.is_multiple_of(1_000) {
                 device.pass(Duration::from_secs(1));
             }
             None
@@ -273,7 +273,12 @@ impl Device {
             match self.engine.poll_output(&mut self.net, wall, now) {
                 Output::Wait { deadline: Some(deadline), .. } if deadline <= self.now => {}
                 Output::Wait { deadline, .. } => return deadline,
-                other => panic!("{other:?}"),
+                other @ (Output::Packet(_)
+                | Output::Ask { .. }
+                | Output::Forget(_)
+                | Output::Alert(_)
+                | Output::Passes(_)
+                | Output::Mistake(_)) => panic!("{other:?}"),
             }
         }
         panic!("it never waits")

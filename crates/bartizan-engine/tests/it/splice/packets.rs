@@ -21,7 +21,7 @@ pub(crate) fn cut(packet: &TunnelPacket<'_>) -> Vec<Vec<u8>> {
     completed[16..18].copy_from_slice(&sum.to_be_bytes());
     assert_eq!(sum, whole.checksum(), "{partial} is not the sum of the pseudo-header");
 
-    let size = offload.segment.map_or(payload.len().max(1), usize::from);
+    let size = offload.segment.map_or_else(|| payload.len().max(1), usize::from);
     assert!(offload.segment.is_none() || size < payload.len(), "cut without need");
     let count = payload.len().div_ceil(size).max(1);
     (0..count)

@@ -193,7 +193,7 @@ impl Simulation {
                     (plan.client, plan.server) == (src, dst) && client.has_opened()
                 })
                 .map(|(index, _)| index)
-                .last()
+                .next_back()
                 .unwrap();
             let first = plans[current].first_number.unwrap_or(segment.seq);
             self.servers.syns.insert((src, first), current);
@@ -301,7 +301,7 @@ fn check(
     assert!(used.len() <= 1, "what was sent went to two\n{what}");
     // A SYN that comes late opens one more, for nobody.
     let ended = servers.iter().find(|server| server.told_end);
-    let server = used.first().copied().or(ended).or(servers.last());
+    let server = used.first().copied().or(ended).or_else(|| servers.last());
     match plan.connect {
         Connect::Fails(_, why) | Connect::FailsAtOnce(why) => {
             assert!(!client.established && used.is_empty(), "connected to nobody\n{what}");
