@@ -82,7 +82,7 @@ pub struct TunnelStats {
     pub tcp_refused: u64,
     /// Of these, those to whose other end there was no way.
     pub tcp_unreachable: u64,
-    /// TCP connections that were stopped by a verdict before they came about.
+    /// TCP connections that were refused or reset by a verdict.
     pub tcp_stopped: u64,
     /// TCP connections that left the table for younger ones.
     pub tcp_evicted: u64,

@@ -131,7 +131,7 @@ fn passed(hours: u16) -> String {
     }
 }
 
-fn mode(word: &str) -> Result<Mode, String> {
+pub(crate) fn mode(word: &str) -> Result<Mode, String> {
     Mode::from_word(word).ok_or_else(|| "it is tunnel, dns, filter or off".to_owned())
 }
 

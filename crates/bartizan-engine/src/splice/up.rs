@@ -235,6 +235,7 @@ impl Flow {
 
     /// Ends a connection that may not be.
     fn stop(&mut self, cx: &mut Cx<'_>) -> Fate {
+        cx.stats.tcp_stopped += 1;
         self.reset(cx);
         self.abandon(cx)
     }

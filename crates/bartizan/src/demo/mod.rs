@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use bartizan_model::Mode;
 
 use crate::demo::scenario::{Report, Scenario};
 use crate::demo::stage::{Kind, Stage};
@@ -39,6 +40,9 @@ pub(crate) struct DemoArgs {
     /// What to play on; by default the best there is the right for
     #[arg(long, value_enum)]
     device: Option<Kind>,
+    /// How much of the traffic is judged: tunnel or dns
+    #[arg(long, value_name = "WORD", default_value = "dns", value_parser = crate::policy_admin::mode)]
+    pub(crate) mode: Mode,
     /// Keep the portal's data in this folder instead of a temporary one
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,

@@ -55,7 +55,7 @@ impl Namespaces {
             "netns", internet,
         ])?;
         for (namespace, link, addresses) in [
-            (device, "uplink", &["192.0.2.2/24", "2001:db8::2/64"][..]),
+            (device, "uplink", &["192.0.2.2/26", "2001:db8::2/121"][..]),
             (
                 internet,
                 "cable",
@@ -81,6 +81,7 @@ impl Namespaces {
             ip(&["-n", namespace, "link", "set", link, "up"])?;
         }
         ip(&["-n", device, "route", "add", "default", "via", "192.0.2.1"])?;
+        ip(&["-n", device, "-6", "route", "add", "default", "via", "2001:db8::1"])?;
         fs::create_dir_all(namespaces.etc())?;
         fs::write(
             namespaces.etc().join("resolv.conf"),

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use bartizan_host::Status;
 use bartizan_host::clock::Clock;
 use bartizan_indicators::guard::HeldBack;
-use bartizan_model::TenantId;
+use bartizan_model::{Mode, Policy, TenantId};
 use bartizan_portal::{Listener, Portal, PortalConfig};
 use serde::Serialize;
 use tokio::task::JoinHandle;
@@ -129,6 +129,10 @@ impl<'a> Scenario<'a> {
         let unprotected = self.fetch_both(&harmless, &phishing, &ca, &bodies).await?;
         self.step("unprotected", &unprotected.line());
 
+        if self.args.mode != Mode::Dns {
+            let policy = Policy { mode: self.args.mode, ..portal.policy(tenant).await? };
+            portal.set_policy(tenant, policy).await?;
+        }
         let token = portal.create_enrollment_token(tenant, Duration::from_secs(3_600)).await?;
         self.stage.protect(&portal_url, token, &ca, &self.folder)?;
         let status = self.wait_for_protection().await?;

@@ -8,7 +8,17 @@ use crate::support::{BARTIZAN, bartizan, wait_for};
 
 #[test]
 fn the_demo_protects_a_real_device_and_leaves_nothing_behind() {
-    let output = bartizan(&["demo", "--once", "--json"]);
+    check_demo(&["demo", "--once", "--json"]);
+}
+
+#[test]
+fn the_demo_protects_all_traffic_of_a_real_device() {
+    check_demo(&["demo", "--once", "--json", "--mode", "tunnel"]);
+}
+
+#[track_caller]
+fn check_demo(arguments: &[&str]) {
+    let output = bartizan(arguments);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{said}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
