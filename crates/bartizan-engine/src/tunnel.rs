@@ -82,7 +82,7 @@ impl Engine {
     /// Returns how many chunks of [`crate::limits::CHUNK_OCTETS`] hold octets in flight.
     #[must_use]
     pub fn chunks_in_use(&self) -> usize {
-        self.splice.as_ref().map_or(0, |splice| splice.tcp.chunks_in_use())
+        self.splice.as_ref().map_or(0, |splice| splice.parts.tcp.chunks_in_use())
     }
 
     pub(crate) fn handle_traffic(
