@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use bartizan_host::tunnel::{MTU, Route};
-use bartizan_host::{Counters, Forward, Forwarder, Packets};
+use bartizan_host::{Forward, Forwarder, Packets, TunnelStatus};
 use bartizan_indicators::IndicatorFile;
 
 use crate::iproute::ip;
+use crate::tun::TX_QUEUE;
 
 /// How to forward.
 #[derive(Clone, Debug, clap::Args)]
@@ -34,14 +35,14 @@ pub struct ForwardArgs {
     pub no_offload: bool,
 }
 
-/// Forwards until SIGINT or SIGTERM, or until the interface is gone. On SIGUSR1, and at the end, `show` gets the counters.
+/// Forwards until SIGINT or SIGTERM, or until the interface is gone. On SIGUSR1, and at the end, `show` gets the status.
 ///
 /// # Errors
 /// What keeps it from running, for people to read.
 pub fn forward(
     args: ForwardArgs,
     indicators: Option<IndicatorFile>,
-    show: impl Fn(&Counters) + Send + Clone + 'static,
+    show: impl Fn(&TunnelStatus) + Send + Clone + 'static,
 ) -> anyhow::Result<()> {
     let signals = signal_hook::iterator::Signals::new([
         signal_hook::consts::SIGINT,
@@ -56,20 +57,20 @@ pub fn forward(
     let forwarder = Forwarder::start(Forward { packets, route, indicators })
         .context("cannot start the tunnel")?;
 
-    let (stop, counters) = (forwarder.stopper(), forwarder.counters());
+    let (stop, status) = (forwarder.stopper(), forwarder.status());
     let show_now = show.clone();
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
             if signal == signal_hook::consts::SIGUSR1 {
-                show_now(&counters());
+                show_now(&status());
             } else {
                 stop();
             }
         }
     })?;
-    let counters = forwarder.counters();
+    let status = forwarder.status();
     let ended = forwarder.wait();
-    show(&counters());
+    show(&status());
     ended.with_context(|| format!("the tunnel over {} has ended", args.tun))
 }
 
@@ -118,5 +119,3 @@ pub(crate) fn allow_echoes() {
 }
 
 const PING_GROUPS: &str = "/proc/sys/net/ipv4/ping_group_range";
-/// The kernel's 500 packets are less than a burst of eight connections.
-const TX_QUEUE: &str = "5000";

@@ -1,5 +1,7 @@
 //! The Linux device program: what differs by system, around [`bartizan_host`].
 //!
+//! For all traffic ([`tun::route_all`]) rules send everything into the TUN but what carries our mark.
+//!
 //! DNS mode on Linux takes over the *questions* to the system's resolvers, not the resolvers: a policy
 //! route sends packets to their port 53 into a TUN ([`tun`]), everything else keeps its way. When the
 //! program ends, however it ends, the kernel removes the TUN with the only route into it, and questions
@@ -22,7 +24,7 @@ use bartizan_contract::enroll::{EnrollmentToken, Platform};
 use bartizan_contract::report::kind;
 use bartizan_host::portal::portal_url;
 use bartizan_host::tunnel::Route;
-use bartizan_host::{Device, Packets, Passed, Sent, Setup, Status};
+use bartizan_host::{Device, Passed, Sent, Setup, Status};
 pub use forward::{ForwardArgs, forward};
 pub use http::UreqHttp;
 pub use iproute::ip;
@@ -110,15 +112,22 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
     ]);
     let mut signals = signals.context("cannot listen for signals")?;
 
+    forward::raise_limits();
+    forward::allow_echoes();
     let (packets, _routes) = tun::open(&args.tun, &resolvers)?;
     let device = Device::start(Setup {
         state_dir: args.state,
         portal_url,
         enrollment_token,
         platform: platform(),
-        packets: Packets::Plain(packets),
+        packets,
         resolvers,
-        route: Route { resolvers: BTreeMap::new(), uplink, mark: None },
+        route: Route { resolvers: BTreeMap::new(), uplink, mark: Some(tun::MARK) },
+        route_all: Box::new(|all| {
+            if let Err(error) = tun::route_all(all) {
+                tracing::error!(error = %format_args!("{error:#}"), "cannot change what comes into the tunnel");
+            }
+        }),
         http,
         secure_dns: Some(secure_dns),
     })?;

@@ -5,7 +5,8 @@
 //! [`Output::Wait`]. `now` must not run backwards, and counts time asleep.
 //!
 //! # What talks to what
-//! Only the addresses of the device's resolvers are routed into the tunnel, so what arrives is DNS.
+//! Lookups end here, and are answered or asked again on sockets that the host opens. All else is spliced to sockets of
+//! the host, which the splice works at once, through [`net::Net`].
 //!
 //! ```text
 //!                              dns.rs
@@ -17,13 +18,14 @@
 //! handle_upstream ── answer ── into cache.rs ── verdict.rs on  ┘
 //!                              its aliases and addresses ──────┬─ block answer, as above
 //!                                                              └─ bindings.rs ───► Packet
+//!
+//! handle_packet ── TCP, UDP, ICMP ── splice/ ──┬─ judging.rs ── verdict.rs ──► a page, a reset, a close
+//!                                              └─ Net ──► sockets, tunnel
+//! handle_connected, handle_ready ── splice/ ─────────────► tunnel
 //! ```
 //!
 //! Beside it stands [`sync::Sync`], which decides when to talk to the portal and keeps the alerts that wait
 //! (`alert_queue.rs`). The two do not know each other: the host joins them.
-//!
-//! The tunnel for all traffic will stand beside this path, in a file for flows and one for what a
-//! flow's first octets say: [`Engine::handle_packet`] is where a packet that is not DNS goes there.
 //!
 //! # Invariants
 //! - No input panics (`fuzz/`), and no table outgrows [`limits`].
@@ -40,6 +42,7 @@ mod bindings;
 pub mod block_page;
 mod cache;
 mod dns;
+mod filter;
 mod fuzz;
 mod hellos;
 mod judging;
@@ -84,6 +87,7 @@ use crate::splice::Splice;
 use crate::tcp::TcpServer;
 use crate::upstreams::Upstreams;
 
+pub use filter::{FilteredFlow, FlowVerdict};
 pub use fuzz::{NoNet, fuzz_block_page, fuzz_engine};
 pub use questions::UpstreamId;
 pub use stats::{Stats, TunnelStats};

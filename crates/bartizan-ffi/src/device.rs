@@ -53,6 +53,8 @@ impl Running {
             // The system keeps this process's own sockets out of its tunnel.
             route: Route::default(),
             secure_dns: None,
+            // Its tunnel gets what it is given.
+            route_all: Box::new(|_| {}),
             http,
         })?;
         Ok(Self { device, status })

@@ -7,13 +7,14 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use bartizan_contract::checkin::{CheckinRequest, Counters};
 use bartizan_contract::enroll::{EnrollmentToken, Platform};
 use bartizan_engine::sync::{Done, Failure, Held, Output, Sync, Task};
 use bartizan_indicators::{IndicatorFile, TenantFile};
-use bartizan_model::{Alert, Policy};
+use bartizan_model::{Alert, Mode, Policy};
 use serde::{Deserialize, Serialize};
 
 use crate::ask::{AskSocket, PassAsk};
@@ -27,6 +28,7 @@ use crate::secure::StartSecureUpstream;
 use crate::spool::Spool;
 use crate::state::{Identity, StateDir};
 use crate::tunnel::{self, Command, Route, Tunnel};
+use crate::tunnel_status::TunnelStatus;
 
 /// What a device is started with.
 pub struct Setup {
@@ -44,6 +46,8 @@ pub struct Setup {
     pub resolvers: Vec<IpAddr>,
     /// Where the resolvers really are.
     pub route: Route,
+    /// Lets all traffic come into the tunnel, or lookups only.
+    pub route_all: Box<dyn FnMut(bool) + Send>,
     /// Speaks HTTP.
     pub http: Box<dyn Http>,
     /// Asks resolvers over TLS; without it such a policy has nobody to ask.
@@ -75,6 +79,12 @@ pub struct Status {
     pub last_contact_ms: u64,
     /// What is wrong, if anything.
     pub problem: Option<String>,
+    /// What policy has the tunnel do, as a word.
+    #[serde(default)]
+    pub mode: String,
+    /// What happens in the tunnel.
+    #[serde(default)]
+    pub tunnel: TunnelStatus,
     /// Since the program started.
     pub counters: Counters,
 }
@@ -176,6 +186,9 @@ impl Device {
             platform: setup.platform,
             identity,
             policy: policy.clone(),
+            route_all: setup.route_all,
+            all: false,
+            left_at: None,
             held: HeldFiles::default(),
             indicator_entries: 0,
             tenant_entries: 0,
@@ -230,6 +243,10 @@ struct Control {
     platform: Platform,
     identity: Option<Identity>,
     policy: Policy,
+    route_all: Box<dyn FnMut(bool) + Send>,
+    /// Whether all traffic comes in, and since when policy does not want that any more.
+    all: bool,
+    left_at: Option<Instant>,
     held: HeldFiles,
     indicator_entries: u64,
     tenant_entries: u64,
@@ -254,6 +271,7 @@ impl Control {
                 }
                 Output::Wait(deadline, _) => deadline,
             };
+            self.settle_routes();
             self.show();
             // Counters move without events; people look at them.
             let pause = deadline.map_or(SHOW_EVERY, |deadline| {
@@ -278,6 +296,25 @@ impl Control {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
+        }
+    }
+
+    /// Has all traffic come in where policy wants it. It goes on to come, unjudged, while connections last that would break
+    /// without, up to a bound.
+    fn settle_routes(&mut self) {
+        let wanted = self.policy.mode == Mode::Tunnel;
+        if wanted {
+            self.left_at = None;
+        }
+        if wanted == self.all {
+            return;
+        }
+        let now = self.clock.now();
+        let left_at = *self.left_at.get_or_insert(now);
+        let lasts = 0 < self.tunnel.snapshot().tunnel.tcp_flows;
+        if wanted || !lasts || left_at + LINGER <= now {
+            self.all = wanted;
+            (self.route_all)(wanted);
         }
     }
 
@@ -408,6 +445,8 @@ impl Control {
             device_id: self.identity.as_ref().map(|identity| identity.device.to_string()),
             tenant: self.identity.as_ref().map(|identity| identity.tenant_name.clone()),
             policy_version: self.policy.version,
+            mode: self.policy.mode.word().into(),
+            tunnel: engine.tunnel.clone(),
             indicator_epoch: self.held.base,
             indicator_entries: self.indicator_entries,
             tenant_epoch: self.held.tenant,
@@ -436,5 +475,7 @@ impl Control {
     }
 }
 
+/// How long connections may keep all traffic in the tunnel once policy does not want it there.
+const LINGER: Duration = Duration::from_secs(900);
 /// Long enough to cost nothing, short enough for a person who looks.
-const SHOW_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
+const SHOW_EVERY: Duration = Duration::from_secs(10);

@@ -3,13 +3,13 @@
 use std::io;
 use std::sync::mpsc::{Receiver, channel};
 
-use bartizan_engine::{Stats, TunnelStats};
 use bartizan_indicators::IndicatorFile;
 use bartizan_model::{Mode, Policy};
 
 use crate::clock::Clock;
 use crate::packets::Packets;
 use crate::tunnel::{Command, Event, Route, Tunnel};
+use crate::tunnel_status::TunnelStatus;
 
 /// What the tunnel needs.
 pub struct Forward {
@@ -25,17 +25,6 @@ pub struct Forward {
 pub struct Forwarder {
     tunnel: Tunnel,
     events: Receiver<Event>,
-}
-
-/// What happened so far.
-#[derive(Clone, Debug)]
-pub struct Counters {
-    /// To name lookups.
-    pub lookups: Stats,
-    /// To everything else.
-    pub tunnel: TunnelStats,
-    /// TCP connections at this moment.
-    pub tcp_flows: usize,
 }
 
 impl Forwarder {
@@ -63,12 +52,9 @@ impl Forwarder {
     }
 
     /// Returns a function that tells what happened so far, from any thread.
-    pub fn counters(&self) -> impl Fn() -> Counters + Send + 'static {
+    pub fn status(&self) -> impl Fn() -> TunnelStatus + Send + 'static {
         let snapshot = self.tunnel.snapshots();
-        move || {
-            let now = snapshot();
-            Counters { lookups: now.stats, tunnel: now.tunnel, tcp_flows: now.tcp_flows }
-        }
+        move || snapshot().tunnel
     }
 
     /// Waits for its end.

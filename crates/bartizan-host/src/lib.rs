@@ -32,6 +32,7 @@ pub mod secure;
 pub mod spool;
 pub mod state;
 pub mod tunnel;
+mod tunnel_status;
 mod uplink;
 mod upstream;
 pub mod utun;
@@ -39,6 +40,7 @@ mod vnet;
 
 pub use ask::{Passed, pass};
 pub use control::{Device, Setup, Status};
-pub use forward::{Counters, Forward, Forwarder};
+pub use forward::{Forward, Forwarder};
 pub use packets::Packets;
 pub use report::{Sent, report};
+pub use tunnel_status::TunnelStatus;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bartizan_engine::net::SocketId;
 use bartizan_engine::passes::{Pass, Passes};
-use bartizan_engine::{Engine, EngineConfig, Output, Stats, TunnelStats, UpstreamFailed};
+use bartizan_engine::{Engine, EngineConfig, Output, Stats, UpstreamFailed};
 use bartizan_indicators::{IndicatorFile, TenantFile};
 use bartizan_model::{Alert, DomainName, Policy, ProtectionState};
 use mio::unix::SourceFd;
@@ -27,6 +27,7 @@ use crate::net::{Exit, Happened, Sockets, is_spliced};
 use crate::packets::Packets;
 use crate::random;
 use crate::secure::StartSecureUpstream;
+use crate::tunnel_status::TunnelStatus;
 pub use crate::upstream::Route;
 use crate::upstream::{Secure, Upstream};
 
@@ -52,8 +53,7 @@ pub(crate) enum Command {
 pub(crate) struct Snapshot {
     pub(crate) protection: ProtectionState,
     pub(crate) stats: Stats,
-    pub(crate) tunnel: TunnelStats,
-    pub(crate) tcp_flows: usize,
+    pub(crate) tunnel: TunnelStatus,
 }
 
 /// What comes out of the tunnel thread.
@@ -96,7 +96,9 @@ impl Tunnel {
         let secure = secure.map(|secure| Secure::start(secure, Arc::clone(&waker))).transpose()?;
         let config = EngineConfig { resolvers, mtu: MTU, offload: packets.offloads() };
         let engine = Engine::new(config, random::octets(), clock.now());
-        let exit = Exit { uplink: route.uplink.clone(), mark: route.mark };
+        // A mark lets routing choose among several uplinks.
+        let uplink = route.uplink.clone().filter(|_| route.mark.is_none());
+        let exit = Exit { uplink, mark: route.mark };
         let packets = Arc::new(packets);
         let sockets = Sockets::new(Arc::clone(&packets), poll.registry().try_clone()?, exit);
         let snapshot = Arc::new(Mutex::new(snapshot_of(&engine)));
@@ -333,8 +335,12 @@ fn snapshot_of(engine: &Engine) -> Snapshot {
     Snapshot {
         protection: engine.protection(),
         stats: engine.stats().clone(),
-        tunnel: engine.tunnel_stats(),
-        tcp_flows: engine.tcp_flows(),
+        tunnel: TunnelStatus::of(
+            engine.stats(),
+            &engine.tunnel_stats(),
+            engine.tcp_flows(),
+            engine.udp_mappings(),
+        ),
     }
 }
 

@@ -1,13 +1,12 @@
 //! `bartizan agent`: this machine as a protected device.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use bartizan_agent::{ForwardArgs, PassArgs, ReportArgs, RunArgs};
-use bartizan_host::Counters;
 use bartizan_indicators::IndicatorFile;
-use serde_json::json;
 
 use crate::out;
 
@@ -60,34 +59,10 @@ fn forward(args: ForwardArgs) -> anyhow::Result<()> {
         }
         None => None,
     };
-    bartizan_agent::forward(args, indicators, |counters| out::line(&counted(counters)))
-}
-
-fn counted(counters: &Counters) -> String {
-    let (lookups, tunnel) = (&counters.lookups, &counters.tunnel);
-    json!({
-        "tcp_flows": counters.tcp_flows,
-        "tcp_opened": tunnel.tcp_opened,
-        "tcp_refused": tunnel.tcp_refused,
-        "tcp_unreachable": tunnel.tcp_unreachable,
-        "tcp_stopped": tunnel.tcp_stopped,
-        "tcp_evicted": tunnel.tcp_evicted,
-        "tcp_vanished": tunnel.tcp_vanished,
-        "tcp_resets": tunnel.tcp_resets,
-        "tcp_resent": tunnel.tcp_resent,
-        "octets_up": tunnel.octets_up,
-        "octets_down": tunnel.octets_down,
-        "held": tunnel.held,
-        "held_too_long": tunnel.held_too_long,
-        "dropped_syn": tunnel.dropped_syn,
-        "dropped_no_chunk": tunnel.dropped_no_chunk,
-        "dropped_no_socket": tunnel.dropped_no_socket,
-        "dropped_malformed": tunnel.dropped_malformed,
-        "dropped_protocol": tunnel.dropped_protocol,
-        "queries": lookups.queries(),
-        "blocked": lookups.blocked,
+    bartizan_agent::forward(args, indicators, |status| match serde_json::to_string(status) {
+        Ok(json) => out::line(&json),
+        Err(error) => out::note(&format!("cannot show the counters: {error}")),
     })
-    .to_string()
 }
 
 fn status(state: &Path, json: bool) -> anyhow::Result<()> {
@@ -115,6 +90,23 @@ fn status(state: &Path, json: bool) -> anyhow::Result<()> {
             "Questions",
             format!("{}, of which {} blocked", status.counters.queries, status.counters.blocked),
         ),
+        ("Mode", status.mode),
+        (
+            "Connections",
+            format!(
+                "{} open of {} so far, {} B up, {} B down",
+                status.tunnel.tcp_flows,
+                status.tunnel.tcp_opened,
+                status.tunnel.octets_up,
+                status.tunnel.octets_down
+            ),
+        ),
+        (
+            "Datagrams",
+            format!("{} up, {} down", status.tunnel.datagrams_up, status.tunnel.datagrams_down),
+        ),
+        ("Stopped", listed_counts(&status.tunnel.stopped)),
+        ("Dropped", listed_counts(&status.tunnel.dropped)),
         ("Alerts to send", status.alerts_waiting.to_string()),
         ("Problem", status.problem.unwrap_or_else(|| "none".to_owned())),
     ]);
@@ -157,6 +149,14 @@ fn pass(args: &PassArgs) -> anyhow::Result<()> {
     show([("Site", passed.host), ("Listed", by), ("Passed for", hours)]);
     out::note("The organization is told that this warning was passed");
     Ok(())
+}
+
+fn listed_counts(counts: &BTreeMap<String, u64>) -> String {
+    if counts.is_empty() {
+        return "nothing".to_owned();
+    }
+    let each: Vec<String> = counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
+    each.join(", ")
 }
 
 fn show<const N: usize>(facts: [(&str, String); N]) {

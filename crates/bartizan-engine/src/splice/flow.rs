@@ -394,8 +394,7 @@ impl Flow {
         // RFC 9293 §3.10.7.4 asks for a newer octet first, but one that is sent again says what is new as well.
         let newer = before(self.window_ack, segment.ack)
             || self.window_ack == segment.ack
-                && (!before(segment.seq, self.window_seq)
-                    || self.window < self.window_of(segment));
+                && (!before(segment.seq, self.window_seq) || self.window < self.window_of(segment));
         if newer {
             self.take_window(segment);
         }

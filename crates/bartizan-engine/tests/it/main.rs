@@ -7,6 +7,10 @@ mod chaos;
 #[cfg(test)]
 mod dns;
 #[cfg(test)]
+mod filter;
+#[cfg(test)]
+mod judging;
+#[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod passes;

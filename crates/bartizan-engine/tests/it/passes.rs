@@ -97,7 +97,7 @@ fn a_pass_is_not_good_for_a_listed_alias() {
 }
 
 /// A device with an own indicator of each kind, beside the usual file.
-fn warning() -> World {
+pub(crate) fn warning() -> World {
     let own = [
         ("warned.test", IndicatorAction::Warn),
         ("other.test", IndicatorAction::Warn),

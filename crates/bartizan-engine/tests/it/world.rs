@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use bartizan_engine::net::Net;
 use bartizan_engine::passes::Pass;
 use bartizan_engine::{Engine, EngineConfig, NoNet, Output, Transport, UpstreamFailed, UpstreamId};
 use bartizan_indicators::IndicatorFile;
@@ -127,8 +128,12 @@ impl World {
     }
 
     pub(crate) fn drain(&mut self) {
+        self.drain_with(&mut NoNet);
+    }
+
+    pub(crate) fn drain_with(&mut self, net: &mut dyn Net) {
         for _ in 0..100_000 {
-            match self.engine.poll_output(&mut NoNet, self.wall(), self.now) {
+            match self.engine.poll_output(net, self.wall(), self.now) {
                 Output::Packet(packet) => self.packets.push_back(packet),
                 Output::Ask { id, resolver, transport, query } => {
                     self.asks.push_back(Ask { id, resolver, transport, query });

@@ -44,7 +44,7 @@ fn opening_takes_a_few_octets_whatever_the_size() {
 }
 
 #[test]
-fn applying_a_delta_takes_less_than_eight_mebibytes() {
+fn applying_a_delta_takes_less_than_six_mebibytes() {
     let old = open(octets(1, 0..260_000));
     let new = octets(2, 1_000..262_000);
     let new_file = open(new.clone());
@@ -59,7 +59,7 @@ fn applying_a_delta_takes_less_than_eight_mebibytes() {
         assert_eq!(len.unwrap(), new.len() as u64);
     });
     assert!(written == new, "another file");
-    assert!(taken.bytes_max < 8 << 20, "{taken:?}");
+    assert!(taken.bytes_max < 6 << 20, "{taken:?}");
 }
 
 fn opening(octets: Vec<u8>) -> AllocationInfo {

@@ -68,6 +68,8 @@ impl Simulated {
             },
             http: Box::new(UreqHttp::new(ca)?),
             secure_dns: None,
+            // Its tunnel gets what it is given.
+            route_all: Box::new(|_| {}),
         })?;
         self.device = Some(device);
         *self.client.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =

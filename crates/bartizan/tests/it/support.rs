@@ -222,6 +222,8 @@ impl TestDevice {
             },
             http,
             secure_dns: None,
+            // Its tunnel gets what it is given.
+            route_all: Box::new(|_| {}),
         })
         .unwrap();
         Self { state: state.to_owned(), application, device: Some(device) }

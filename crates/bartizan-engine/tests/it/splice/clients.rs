@@ -55,9 +55,14 @@ impl Clients {
         let mut interface = Interface::new(config, &mut device, Stamp::ZERO);
         interface.update_ip_addrs(|addresses| {
             addresses.push(IpCidr::new(IpAddress::v4(192, 0, 2, 1), 24)).unwrap();
-            addresses.push(IpCidr::new(IpAddress::v6(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 64)).unwrap();
+            addresses
+                .push(IpCidr::new(IpAddress::v6(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 64))
+                .unwrap();
         });
-        let (v4, v6) = (Ipv4Address::new(192, 0, 2, 254), Ipv6Address::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xfe));
+        let (v4, v6) = (
+            Ipv4Address::new(192, 0, 2, 254),
+            Ipv6Address::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xfe),
+        );
         interface.routes_mut().add_default_ipv4_route(v4).unwrap();
         interface.routes_mut().add_default_ipv6_route(v6).unwrap();
         let all = scenario.plans.iter().map(|_| Client::default()).collect();
@@ -114,7 +119,9 @@ impl Clients {
             if client.opened_at.is_none() {
                 match plan.after {
                     None => sooner(plan.opens),
-                    Some(before) => self.all[before].gone_at.into_iter().for_each(|at| sooner(at + plan.opens)),
+                    Some(before) => {
+                        self.all[before].gone_at.into_iter().for_each(|at| sooner(at + plan.opens))
+                    }
                 }
             }
             let (Some(handle), None) = (client.handle, client.done_at) else { continue };
@@ -125,7 +132,9 @@ impl Clients {
             if socket.can_send() && client.written < plan.up.len() {
                 sooner(client.writes_at);
             }
-            if let (ClientEnds::ByReset(after), Some(opened_at)) = (plan.client_ends, client.opened_at) {
+            if let (ClientEnds::ByReset(after), Some(opened_at)) =
+                (plan.client_ends, client.opened_at)
+            {
                 sooner(opened_at + after);
             }
             if let (false, Some(opened_at)) = (client.established, client.opened_at) {
@@ -182,10 +191,11 @@ impl Client {
         }
         let open_for = now - self.opened_at.unwrap_or(now);
         self.established |= !matches!(socket.state(), State::SynSent | State::Closed);
-        let aborts = plan.client_ends == ClientEnds::ByReset(open_for.min(match plan.client_ends {
-            ClientEnds::ByReset(after) => after,
-            ClientEnds::AfterSending | ClientEnds::AfterServer => 0,
-        }));
+        let aborts = plan.client_ends
+            == ClientEnds::ByReset(open_for.min(match plan.client_ends {
+                ClientEnds::ByReset(after) => after,
+                ClientEnds::AfterSending | ClientEnds::AfterServer => 0,
+            }));
         self.gave_up = !self.established && PATIENCE <= open_for;
         if (aborts || self.gave_up) && self.saw != Some(Saw::Reset) {
             socket.abort();
@@ -194,7 +204,11 @@ impl Client {
             self.done_at = Some(now);
             return;
         }
-        while self.established && socket.can_send() && self.written < plan.up.len() && self.writes_at <= now {
+        while self.established
+            && socket.can_send()
+            && self.written < plan.up.len()
+            && self.writes_at <= now
+        {
             let from = self.written;
             let part = &plan.up[from..];
             let part = &part[..part.len().min(plan.writes.octets)];
@@ -209,7 +223,10 @@ impl Client {
             let count = socket.recv(|octets| {
                 let count = octets.len().min(plan.reads.octets);
                 assert!(from + count <= plan.down.len(), "more comes than was sent");
-                assert!(octets[..count] == plan.down[from..from + count], "other octets come than were sent");
+                assert!(
+                    octets[..count] == plan.down[from..from + count],
+                    "other octets come than were sent"
+                );
                 (count, count)
             });
             self.read += count.unwrap();

@@ -83,7 +83,10 @@ fn the_same_ports_may_connect_again_at_once() {
     device.net.ended = true;
     device.serve(1, b"");
     device.send(1, FIN, 100, iss + 2, b"");
-    assert_eq!((device.net.closed.as_slice(), device.engine.tcp_flows()), ([Close::Orderly].as_slice(), 1));
+    assert_eq!(
+        (device.net.closed.as_slice(), device.engine.tcp_flows()),
+        ([Close::Orderly].as_slice(), 1)
+    );
     device.net.ended = false;
     device.replies(1);
     device.send(1, SYN, 5_000, 0, b"");
@@ -133,13 +136,22 @@ fn a_full_table_ends_the_connection_that_was_silent_longest() {
         let iss = device.open(port);
         first = if port == 0 { iss } else { first };
     }
-    assert_eq!((device.engine.tcp_flows(), device.engine.tunnel_stats().tcp_evicted), (limits::TCP_FLOWS, 0));
+    assert_eq!(
+        (device.engine.tcp_flows(), device.engine.tunnel_stats().tcp_evicted),
+        (limits::TCP_FLOWS, 0)
+    );
     device.send(0, ACK, 100, first + 1, b"");
     device.pass(Duration::from_secs(1));
     device.open(flows);
     device.check_reset(1);
-    assert_eq!((device.engine.tcp_flows(), device.engine.tunnel_stats().tcp_evicted), (limits::TCP_FLOWS, 1));
-    assert_eq!((device.replies(0), device.net.closed.as_slice()), (vec![], [Close::Reset].as_slice()));
+    assert_eq!(
+        (device.engine.tcp_flows(), device.engine.tunnel_stats().tcp_evicted),
+        (limits::TCP_FLOWS, 1)
+    );
+    assert_eq!(
+        (device.replies(0), device.net.closed.as_slice()),
+        (vec![], [Close::Reset].as_slice())
+    );
 }
 
 #[test]
@@ -167,7 +179,7 @@ fn numbers_wrap_in_both_directions() {
                 return Some((port, iss));
             }
             device.send(port, RST, 100, 0, b"");
-            if attempt % 1_000 == 0 {
+            if attempt.is_multiple_of(1_000) {
                 device.pass(Duration::from_secs(1));
             }
             None
@@ -261,7 +273,12 @@ impl Device {
             match self.engine.poll_output(&mut self.net, wall, now) {
                 Output::Wait { deadline: Some(deadline), .. } if deadline <= self.now => {}
                 Output::Wait { deadline, .. } => return deadline,
-                other => panic!("{other:?}"),
+                other @ (Output::Packet(_)
+                | Output::Ask { .. }
+                | Output::Forget(_)
+                | Output::Alert(_)
+                | Output::Passes(_)
+                | Output::Mistake(_)) => panic!("{other:?}"),
             }
         }
         panic!("it never waits")

@@ -162,7 +162,12 @@ impl Device {
             match self.engine.poll_output(&mut self.net, wall, now) {
                 Output::Wait { deadline: Some(deadline), .. } if deadline <= self.now => {}
                 Output::Wait { .. } => return,
-                other => panic!("{other:?}"),
+                other @ (Output::Packet(_)
+                | Output::Ask { .. }
+                | Output::Forget(_)
+                | Output::Alert(_)
+                | Output::Passes(_)
+                | Output::Mistake(_)) => panic!("{other:?}"),
             }
         }
         panic!("it never waits");

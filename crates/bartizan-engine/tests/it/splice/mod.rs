@@ -63,7 +63,8 @@ pub(crate) fn play_all(seeds: std::ops::Range<u64>) {
             "scenarios {failed:?} fail; BARTIZAN_SEED={seed} cargo test -p bartizan-engine --test it splice::what"
         );
     }
-    let Outcome { whole, octets, vanished, .. } = sums.into_iter().fold(Outcome::default(), Outcome::and);
+    let Outcome { whole, octets, vanished, .. } =
+        sums.into_iter().fold(Outcome::default(), Outcome::and);
     // Or the scenarios have stopped saying what they are to say.
     let count = seeds.end - seeds.start;
     assert!(count < whole && count * 10_000 < octets, "{whole} whole, {octets} octets");

@@ -21,7 +21,7 @@ pub(crate) fn cut(packet: &TunnelPacket<'_>) -> Vec<Vec<u8>> {
     completed[16..18].copy_from_slice(&sum.to_be_bytes());
     assert_eq!(sum, whole.checksum(), "{partial} is not the sum of the pseudo-header");
 
-    let size = offload.segment.map_or(payload.len().max(1), usize::from);
+    let size = offload.segment.map_or_else(|| payload.len().max(1), usize::from);
     assert!(offload.segment.is_none() || size < payload.len(), "cut without need");
     let count = payload.len().div_ceil(size).max(1);
     (0..count)
@@ -65,7 +65,8 @@ pub(crate) fn merge(before: &mut Vec<u8>, next: Vec<u8>) -> Result<(), Vec<u8>> 
 fn plain(packet: &[u8]) -> Option<TcpSegment<'_>> {
     let segment = read(packet)?;
     let signs = [Flags::SYN, Flags::FIN, Flags::RST];
-    let is_plain = !segment.payload.is_empty() && !signs.iter().any(|sign| segment.flags.has(*sign));
+    let is_plain =
+        !segment.payload.is_empty() && !signs.iter().any(|sign| segment.flags.has(*sign));
     is_plain.then_some(segment)
 }
 
@@ -117,9 +118,9 @@ fn set_lengths(packet: &mut [u8], at: usize) {
 
 /// Sums sixteen-bit words as RFC 1071 has it.
 fn ones_complement_sum(octets: &[u8]) -> u16 {
-    let words = octets.chunks(2).map(|pair| {
-        u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |octet| u32::from(*octet))
-    });
+    let words = octets
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |octet| u32::from(*octet)));
     let mut sum = words.fold(0_u32, |sum, word| (sum + word) % 0xffff);
     if sum == 0 {
         sum = 0xffff;

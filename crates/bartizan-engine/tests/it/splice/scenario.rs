@@ -76,7 +76,8 @@ impl Pace {
     }
 
     fn draw(random: &mut Random, total: usize) -> Self {
-        let octets = if random.per_mille(300) { usize::MAX } else { random.size(total / 40 + 1, total + 1) };
+        let octets =
+            if random.per_mille(300) { usize::MAX } else { random.size(total / 40 + 1, total + 1) };
         let every = random.pick(&[0, 200, 2_000, 20_000]);
         let stops = random.per_mille(200);
         let stops_at = if stops { random.size(1, total.max(1)) } else { usize::MAX };
@@ -184,7 +185,8 @@ fn quality(random: &mut Random, faithful: bool) -> Quality {
 impl Plan {
     fn longest_pause(&self) -> Micros {
         let paces = [self.writes, self.reads, self.server_reads];
-        let paces = paces.map(|pace| if pace.stops_at == usize::MAX { pace.every } else { pace.stops_for });
+        let paces =
+            paces.map(|pace| if pace.stops_at == usize::MAX { pace.every } else { pace.stops_for });
         let connect = match self.connect {
             Connect::Accepts(after) => after,
             Connect::Fails(..) | Connect::FailsAtOnce(_) => PATIENCE,
@@ -210,7 +212,10 @@ impl Plan {
     fn draw(random: &mut Random, index: u16, flows: u16, segment: usize) -> Self {
         let v6 = random.per_mille(400);
         let (client, server) = if v6 {
-            (format!("[2001:db8::1]:{}", 50_000 + index), format!("[2001:db8:1::9]:{}", 1_000 + index))
+            (
+                format!("[2001:db8::1]:{}", 50_000 + index),
+                format!("[2001:db8:1::9]:{}", 1_000 + index),
+            )
         } else {
             (format!("192.0.2.1:{}", 50_000 + index), format!("198.51.100.9:{}", 1_000 + index))
         };

@@ -225,7 +225,10 @@ impl Net for Servers {
         assert!(!self.open.contains_key(&id), "{id:?} is open already");
         let (client, first_number) = self.syn.unwrap();
         let plan = self.syns[&(client, first_number)];
-        assert_eq!((client, to), (self.scenario.plans[plan].client, self.scenario.plans[plan].server));
+        assert_eq!(
+            (client, to),
+            (self.scenario.plans[plan].client, self.scenario.plans[plan].server)
+        );
         let after = match self.scenario.plans[plan].connect {
             Connect::FailsAtOnce(why) => return Err(why),
             Connect::Fails(after, _) | Connect::Accepts(after) => after,

@@ -171,7 +171,9 @@ impl Simulation {
     fn drain(&mut self) {
         let (wall, now) = (self.wall(), self.instant());
         let output = self.engine.poll_output(&mut self.servers, wall, now);
-        let Output::Wait { deadline, .. } = output else { panic!("nothing else to do: {output:?}") };
+        let Output::Wait { deadline, .. } = output else {
+            panic!("nothing else to do: {output:?}")
+        };
         self.deadline = deadline.map(|at| micros(at - self.start));
         for packet in std::mem::take(&mut self.servers.packets) {
             self.down.send(packet, self.now);
@@ -191,7 +193,7 @@ impl Simulation {
                     (plan.client, plan.server) == (src, dst) && client.has_opened()
                 })
                 .map(|(index, _)| index)
-                .last()
+                .next_back()
                 .unwrap();
             let first = plans[current].first_number.unwrap_or(segment.seq);
             self.servers.syns.insert((src, first), current);
@@ -223,7 +225,11 @@ impl Simulation {
         }
         let most = 4_000 + (self.now - at) / 1_000;
         assert!(packets - sent < most, "packets for nothing\n{}", self.describe());
-        assert!(self.now - at < self.scenario.longest_pause(), "nothing moves\n{}", self.describe());
+        assert!(
+            self.now - at < self.scenario.longest_pause(),
+            "nothing moves\n{}",
+            self.describe()
+        );
     }
 
     fn describe(&self) -> String {
@@ -243,7 +249,12 @@ impl Simulation {
         assert_eq!(self.engine.chunks_in_use(), 0, "memory was forgotten\n{}", self.describe());
         let stats = self.engine.tunnel_stats();
         if self.scenario.is_faithful() {
-            assert_eq!((stats.tcp_resent, stats.tcp_vanished), (0, 0), "sent again without need\n{}", self.describe());
+            assert_eq!(
+                (stats.tcp_resent, stats.tcp_vanished),
+                (0, 0),
+                "sent again without need\n{}",
+                self.describe()
+            );
         }
         let mut outcome = Outcome {
             vanished: stats.tcp_vanished,
@@ -252,7 +263,8 @@ impl Simulation {
         };
         for (index, plan) in self.scenario.plans.iter().enumerate() {
             let client = &self.clients.all[index];
-            let servers: Vec<_> = self.servers.all.iter().filter(|server| server.plan == index).collect();
+            let servers: Vec<_> =
+                self.servers.all.iter().filter(|server| server.plan == index).collect();
             let what = self.describe();
             check(plan, client, &servers, &stats, self.scenario.is_faithful(), &what);
             outcome.octets += (client.read + client.written) as u64;
@@ -289,7 +301,7 @@ fn check(
     assert!(used.len() <= 1, "what was sent went to two\n{what}");
     // A SYN that comes late opens one more, for nobody.
     let ended = servers.iter().find(|server| server.told_end);
-    let server = used.first().copied().or(ended).or(servers.last());
+    let server = used.first().copied().or(ended).or_else(|| servers.last());
     match plan.connect {
         Connect::Fails(_, why) | Connect::FailsAtOnce(why) => {
             assert!(!client.established && used.is_empty(), "connected to nobody\n{what}");
