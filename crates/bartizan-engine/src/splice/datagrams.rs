@@ -264,8 +264,9 @@ fn answer_echo(from: IpAddr, app: SocketAddr, message: &[u8], cx: &mut Cx<'_>) {
 
 /// Writes a packet that may be larger than the tunnel takes.
 fn write_split(packet: Option<Vec<u8>>, cx: &mut Cx<'_>) {
+    let Some(packet) = packet else { return cx.stats.dropped_protocol += 1 };
     let id = cx.prf.draw_sequence();
-    split(&packet.unwrap_or_default(), cx.mtu, id, |piece| {
+    split(&packet, cx.mtu, id, |piece| {
         cx.net.write_packet(&TunnelPacket { headers: piece, payload: &[], offload: None });
     });
 }
