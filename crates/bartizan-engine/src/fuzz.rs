@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bartizan_model::{
-    DnsPolicy, DnsUpstream, IndicatorCategory, Policy, UnixMillis, WebProtection,
+    DnsPolicy, DnsUpstream, IndicatorCategory, Mode, Policy, UnixMillis, WebProtection,
 };
 use bartizan_wire::ip::{IpPacket, Protocol};
 use bartizan_wire::tcp::Checksum;
@@ -18,7 +18,10 @@ use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv4Repr, TcpPacket, TcpSeqNumber};
 use crate::block_page::{
     Asked, BlockPage, Choice, Language, MAX_RESPONSE, read_target, write_block_page, write_redirect,
 };
-use crate::net::{Close, ConnectError, Net, Received, SendError, Sent, SocketId, TunnelPacket};
+use crate::fuzz_sockets::{Sockets, application, connect_outcome};
+use crate::net::{
+    Close, ConnectError, Net, Received, SendError, Sent, SocketId, SocketKind, TunnelPacket,
+};
 use crate::{Engine, Output, UpstreamFailed, UpstreamId, limits};
 
 /// Plays a scenario and returns all that the engine put out. Its resolvers should be 192.0.2.53 and
@@ -31,6 +34,7 @@ pub fn fuzz_engine(engine: &mut Engine, octets: &[u8], start: Instant) -> Vec<Ou
         now: start,
         asked: Vec::new(),
         acknowledges: TcpSeqNumber(0),
+        sockets: Sockets::default(),
         outputs: Vec::new(),
     };
     let mut rest = octets;
@@ -99,10 +103,32 @@ enum Step {
     Pause,
     /// Policy changes, and perhaps the network.
     Policy,
+    /// A segment of one of a few connections, or a datagram, beside DNS.
+    Segment,
+    Datagram,
+    /// How it went to connect one of the sockets.
+    Connected,
+    /// One of the sockets can be read, written or both.
+    Ready,
+    /// What sockets do from now on.
+    Script,
 }
 
 impl Step {
     fn from_octet(octet: u8) -> Self {
+        match octet {
+            128.. => match octet % 8 {
+                0 | 1 | 2 => Self::Segment,
+                3 => Self::Datagram,
+                4 => Self::Connected,
+                5 | 6 => Self::Ready,
+                _ => Self::Script,
+            },
+            _ => Self::from_small_octet(octet),
+        }
+    }
+
+    fn from_small_octet(octet: u8) -> Self {
         match octet % 11 {
             0 => Self::Packet,
             1 => Self::Udp { v6: false },
@@ -127,6 +153,7 @@ struct World<'a> {
     asked: Vec<(UpstreamId, Vec<u8>)>,
     /// What a client that got everything acknowledges.
     acknowledges: TcpSeqNumber,
+    sockets: Sockets,
     outputs: Vec<Output>,
 }
 
@@ -173,15 +200,52 @@ impl World<'_> {
                     block_encrypted_dns: first & 32 == 32,
                     block_private_relay: first & 64 == 64,
                 };
-                let policy =
-                    Policy { web_protection, report_blocked_host, dns, ..Policy::default() };
+                let traffic = octets.get(1).is_some_and(|octet| octet & 1 == 1);
+                let policy = Policy {
+                    mode: if traffic { Mode::Tunnel } else { Mode::Dns },
+                    web_protection,
+                    report_blocked_host,
+                    dns,
+                    ..Policy::default()
+                };
                 self.engine.handle_policy(policy);
                 if first & 128 == 128 {
                     self.engine.handle_network_change();
                 }
             }
+            Step::Segment => {
+                let packet = self.sockets.segment(octets);
+                self.packet(&packet);
+            }
+            Step::Datagram => {
+                let (src, dst) = application(first.into());
+                let payload = octets.get(1..).unwrap_or_default();
+                if let Some(packet) = encode_udp(src, dst, payload) {
+                    self.packet(&packet);
+                }
+            }
+            Step::Connected => {
+                if let Some(id) = self.socket(first).filter(|id| id.kind == SocketKind::Tcp) {
+                    let outcome = connect_outcome(octets.get(1).copied().unwrap_or(0));
+                    self.engine.handle_connected(id, outcome, &mut self.sockets, wall, now);
+                }
+            }
+            Step::Ready => {
+                if let Some(id) = self.socket(first) {
+                    let which = octets.get(1).copied().unwrap_or(1);
+                    let (readable, writable) = (which & 1 == 1, which & 2 == 2);
+                    let net = &mut self.sockets;
+                    self.engine.handle_ready(id, readable, writable, net, wall, now);
+                }
+            }
+            Step::Script => self.sockets.follow(octets),
         }
         self.drain();
+    }
+
+    fn socket(&self, which: u8) -> Option<SocketId> {
+        let open = &self.sockets.open;
+        open.get(usize::from(which).checked_rem(open.len())?).copied()
     }
 
     fn datagram(&mut self, v6: bool, payload: &[u8]) {
@@ -198,13 +262,14 @@ impl World<'_> {
 
     fn packet(&mut self, octets: &[u8]) {
         let (wall, now) = (self.wall(), self.now);
-        self.engine.handle_packet(octets, Checksum::Verify, &mut NoNet, wall, now);
+        self.engine.handle_packet(octets, Checksum::Verify, &mut self.sockets, wall, now);
     }
 
     fn drain(&mut self) {
         for taken in 0.. {
             assert!(taken < 10_000, "the engine never waits");
-            let output = self.engine.poll_output(&mut NoNet, self.wall(), self.now);
+            let (wall, now) = (self.wall(), self.now);
+            let output = self.engine.poll_output(&mut self.sockets, wall, now);
             match &output {
                 Output::Ask { id, query, .. } => {
                     self.asked.retain(|(asked, _)| asked != id);
@@ -222,8 +287,9 @@ impl World<'_> {
                 Output::Alert(alert) => assert!(0 < alert.count),
                 Output::Mistake(host) => assert!(!host.as_str().is_empty()),
                 Output::Passes(passes) => assert!(passes.len() <= limits::PASSES),
-                Output::Wait { deadline, .. } => {
-                    assert!(deadline.is_none_or(|deadline| self.now < deadline), "would spin");
+                // A connection that has more to do lets others go first.
+                Output::Wait { deadline: Some(deadline), .. } if *deadline <= self.now => continue,
+                Output::Wait { .. } => {
                     self.outputs.push(output);
                     break;
                 }

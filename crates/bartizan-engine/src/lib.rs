@@ -44,6 +44,7 @@ mod cache;
 mod dns;
 mod filter;
 mod fuzz;
+mod fuzz_sockets;
 mod hellos;
 mod judging;
 pub mod limits;

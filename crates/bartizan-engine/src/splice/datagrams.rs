@@ -16,7 +16,7 @@ use bartizan_wire::split;
 use bartizan_wire::udp::{UdpDatagram, UdpHeader, encode_udp, udp_overhead};
 
 use super::flow::Endpoint;
-use super::table::{Millis, Table};
+use super::table::{Keyed, Millis, Table};
 use super::{Cx, Datagram};
 use crate::limits;
 use crate::net::{
@@ -36,6 +36,12 @@ struct Mapping {
     /// To whom it last sent, which was judged.
     to: Option<Endpoint>,
     active_at: Millis,
+}
+
+impl Keyed<Endpoint> for Mapping {
+    fn key(&self) -> Endpoint {
+        self.app.into()
+    }
 }
 
 impl Datagrams {
@@ -127,7 +133,7 @@ impl Datagrams {
             self.evict(cx);
         }
         let kind = self.kind;
-        let slot = self.maps.insert(src.into(), cx.now, |slot, generation| Mapping {
+        let slot = self.maps.insert(cx.now, |slot, generation| Mapping {
             id: SocketId { kind, slot, generation },
             app: src,
             to: None,
@@ -258,8 +264,9 @@ fn answer_echo(from: IpAddr, app: SocketAddr, message: &[u8], cx: &mut Cx<'_>) {
 
 /// Writes a packet that may be larger than the tunnel takes.
 fn write_split(packet: Option<Vec<u8>>, cx: &mut Cx<'_>) {
+    let Some(packet) = packet else { return cx.stats.dropped_protocol += 1 };
     let id = cx.prf.draw_sequence();
-    split(&packet.unwrap_or_default(), cx.mtu, id, |piece| {
+    split(&packet, cx.mtu, id, |piece| {
         cx.net.write_packet(&TunnelPacket { headers: piece, payload: &[], offload: None });
     });
 }

@@ -21,7 +21,7 @@ use bartizan_wire::tcp::{
 
 use super::Cx;
 use super::pool::{Pool, Queue};
-use super::table::{Millis, NEVER};
+use super::table::{Keyed, Millis, NEVER};
 use crate::net::{Close, ConnectError, Offload, SocketId, TunnelPacket};
 
 /// Address and port, smaller than a [`SocketAddr`].
@@ -171,6 +171,12 @@ pub(crate) struct Flow {
     pub(super) duplicates: u8,
     pub(super) resent: u8,
     probes: u8,
+}
+
+impl Keyed<(Endpoint, Endpoint)> for Flow {
+    fn key(&self) -> (Endpoint, Endpoint) {
+        (self.app, self.net)
+    }
 }
 
 impl Flow {

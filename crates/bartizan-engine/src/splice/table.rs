@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::hash::Hash;
+use std::marker::PhantomData;
 
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
@@ -13,20 +14,45 @@ use siphasher::sip::SipHasher13;
 /// Milliseconds since the engine began.
 pub(crate) type Millis = u64;
 
+/// What knows its own key: a table has no copy of it.
+pub(crate) trait Keyed<K> {
+    fn key(&self) -> K;
+}
+
 /// A table of at most `max` entries.
 pub(crate) struct Table<K, T> {
     max: usize,
     hasher: SipHasher13,
     index: HashTable<u16>,
-    slots: Vec<Slot<K, T>>,
+    slots: Vec<Slot<T>>,
     free: Vec<u16>,
-    due: BTreeSet<(Millis, u16)>,
+    due: BTreeSet<Due>,
     newest: u16,
     oldest: u16,
+    key: PhantomData<K>,
 }
 
-struct Slot<K, T> {
-    entry: Option<(K, T)>,
+/// When a slot is due: milliseconds in 48 bits, then the slot.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Due(u64);
+
+impl Due {
+    fn new(at: Millis, slot: u16) -> Self {
+        Self(at << 16 | u64::from(slot))
+    }
+
+    fn at(self) -> Millis {
+        self.0 >> 16
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the lower 16 bits are the slot")]
+    fn slot(self) -> u16 {
+        self.0 as u16
+    }
+}
+
+struct Slot<T> {
+    entry: Option<T>,
     generation: u16,
     older: u16,
     newer: u16,
@@ -36,7 +62,7 @@ struct Slot<K, T> {
     due_at: Millis,
 }
 
-impl<K: Copy + Eq + Hash, T> Table<K, T> {
+impl<K: Eq + Hash, T: Keyed<K>> Table<K, T> {
     /// The key keeps others from choosing what collides.
     pub(crate) fn new(max: usize, key: [u8; 16]) -> Self {
         Self {
@@ -48,6 +74,7 @@ impl<K: Copy + Eq + Hash, T> Table<K, T> {
             due: BTreeSet::new(),
             newest: NONE,
             oldest: NONE,
+            key: PhantomData,
         }
     }
 
@@ -61,15 +88,15 @@ impl<K: Copy + Eq + Hash, T> Table<K, T> {
 
     pub(crate) fn find(&self, key: &K) -> Option<u16> {
         let slots = &self.slots;
-        self.index.find(hash(&self.hasher, key), |slot| key_at(slots, *slot) == Some(key)).copied()
+        self.index.find(hash(&self.hasher, key), |slot| key_at(slots, *slot).as_ref() == Some(key)).copied()
     }
 
     pub(crate) fn get(&self, slot: u16) -> Option<&T> {
-        Some(&self.slots.get(usize::from(slot))?.entry.as_ref()?.1)
+        self.slots.get(usize::from(slot))?.entry.as_ref()
     }
 
     pub(crate) fn get_mut(&mut self, slot: u16) -> Option<&mut T> {
-        Some(&mut self.slots.get_mut(usize::from(slot))?.entry.as_mut()?.1)
+        self.slots.get_mut(usize::from(slot))?.entry.as_mut()
     }
 
     /// Returns the generation of what is or will be in a slot.
@@ -77,10 +104,9 @@ impl<K: Copy + Eq + Hash, T> Table<K, T> {
         self.slots.get(usize::from(slot)).map_or(0, |slot| slot.generation)
     }
 
-    /// Adds an entry that is made for its slot and generation; `None` where the table is full. The key must be new.
+    /// Adds an entry that is made for its slot and generation; `None` where the table is full. Its key must be new.
     pub(crate) fn insert(
         &mut self,
-        key: K,
         now: Millis,
         make: impl FnOnce(u16, u16) -> T,
     ) -> Option<u16> {
@@ -107,11 +133,12 @@ impl<K: Copy + Eq + Hash, T> Table<K, T> {
         };
         let value = make(slot, self.generation(slot));
         let place = self.slots.get_mut(usize::from(slot))?;
-        place.entry = Some((key, value));
+        let at = hash(&self.hasher, &value.key());
+        place.entry = Some(value);
         place.used_at = seconds(now);
         let (slots, hasher) = (&self.slots, &self.hasher);
-        self.index.insert_unique(hash(hasher, &key), slot, |slot| {
-            key_at(slots, *slot).map_or(0, |key| hash(hasher, key))
+        self.index.insert_unique(at, slot, |slot| {
+            key_at(slots, *slot).map_or(0, |key| hash(hasher, &key))
         });
         self.link_newest(slot);
         Some(slot)
@@ -119,13 +146,13 @@ impl<K: Copy + Eq + Hash, T> Table<K, T> {
 
     pub(crate) fn remove(&mut self, slot: u16) -> Option<T> {
         let place = self.slots.get_mut(usize::from(slot))?;
-        let (key, value) = place.entry.take()?;
+        let value = place.entry.take()?;
         place.generation = place.generation.wrapping_add(1);
         if place.due_at != NEVER {
-            self.due.remove(&(place.due_at, slot));
+            self.due.remove(&Due::new(place.due_at, slot));
             place.due_at = NEVER;
         }
-        let at = hash(&self.hasher, &key);
+        let at = hash(&self.hasher, &value.key());
         if let Ok(found) = self.index.find_entry(at, |other| *other == slot) {
             found.remove();
         }
@@ -156,19 +183,20 @@ impl<K: Copy + Eq + Hash, T> Table<K, T> {
             return;
         }
         if place.due_at != NEVER {
-            self.due.remove(&(place.due_at, slot));
+            self.due.remove(&Due::new(place.due_at, slot));
         }
         place.due_at = at;
-        self.due.insert((at, slot));
+        self.due.insert(Due::new(at, slot));
     }
 
     /// Returns an entry whose time has come, one at a time; it is to be scheduled again.
     pub(crate) fn take_due(&mut self, now: Millis) -> Option<u16> {
-        let &(at, slot) = self.due.first()?;
-        if now < at {
+        let due = *self.due.first()?;
+        if now < due.at() {
             return None;
         }
         self.due.pop_first();
+        let slot = due.slot();
         if let Some(place) = self.slots.get_mut(usize::from(slot)) {
             place.due_at = NEVER;
         }
@@ -177,7 +205,7 @@ impl<K: Copy + Eq + Hash, T> Table<K, T> {
 
     /// Returns when [`Table::take_due`] may have something.
     pub(crate) fn next_due(&self) -> Option<Millis> {
-        self.due.first().map(|(at, _)| *at)
+        self.due.first().map(|due| due.at())
     }
 
     fn link_newest(&mut self, slot: u16) {
@@ -211,8 +239,8 @@ fn hash<K: Hash>(hasher: &SipHasher13, key: &K) -> u64 {
     std::hash::Hasher::finish(&hasher)
 }
 
-fn key_at<K, T>(slots: &[Slot<K, T>], slot: u16) -> Option<&K> {
-    Some(&slots.get(usize::from(slot))?.entry.as_ref()?.0)
+fn key_at<K, T: Keyed<K>>(slots: &[Slot<T>], slot: u16) -> Option<K> {
+    Some(slots.get(usize::from(slot))?.entry.as_ref()?.key())
 }
 
 fn seconds(at: Millis) -> u32 {
@@ -230,13 +258,19 @@ const SLOTS_AT_ONCE: usize = 256;
 mod tests {
     use super::*;
 
+    impl Keyed<Self> for &str {
+        fn key(&self) -> Self {
+            self
+        }
+    }
+
     #[test]
     fn the_one_not_used_for_the_longest_time_is_the_oldest() {
         let mut table = Table::new(3, [7; 16]);
-        let a = table.insert("a", 0, |_, _| ()).unwrap();
-        let b = table.insert("b", 1_000, |_, _| ()).unwrap();
-        let c = table.insert("c", 2_000, |_, _| ()).unwrap();
-        assert_eq!(table.insert("d", 3_000, |_, _| ()), None);
+        let a = table.insert(0, |_, _| "a").unwrap();
+        let b = table.insert(1_000, |_, _| "b").unwrap();
+        let c = table.insert(2_000, |_, _| "c").unwrap();
+        assert_eq!(table.insert(3_000, |_, _| "d"), None);
         assert_eq!(table.oldest(), Some(a));
         table.touch(a, 4_000);
         assert_eq!(table.oldest(), Some(b));
@@ -248,10 +282,10 @@ mod tests {
     #[test]
     fn a_slot_that_is_used_again_has_another_generation() {
         let mut table = Table::new(3, [7; 16]);
-        let first = table.insert("a", 0, |_, _| ()).unwrap();
+        let first = table.insert(0, |_, _| "a").unwrap();
         let generation = table.generation(first);
         table.remove(first);
-        let second = table.insert("b", 0, |_, _| ()).unwrap();
+        let second = table.insert(0, |_, _| "b").unwrap();
         assert_eq!(first, second);
         assert_ne!(generation, table.generation(second));
     }
@@ -259,8 +293,8 @@ mod tests {
     #[test]
     fn entries_are_due_once_and_in_order() {
         let mut table = Table::new(3, [7; 16]);
-        let a = table.insert("a", 0, |_, _| ()).unwrap();
-        let b = table.insert("b", 0, |_, _| ()).unwrap();
+        let a = table.insert(0, |_, _| "a").unwrap();
+        let b = table.insert(0, |_, _| "b").unwrap();
         table.schedule(a, 100);
         table.schedule(b, 50);
         // Later than it is due already: it is given out at the earlier time, and says then when it wants to be.

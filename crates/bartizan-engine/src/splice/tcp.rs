@@ -76,9 +76,8 @@ impl Tcp {
             return cx.stats.dropped_syn += 1;
         }
         let iss = cx.prf.draw_sequence();
-        let key = (syn.src.into(), syn.dst.into());
         let made = &*cx;
-        let slot = self.flows.insert(key, cx.now, |slot, generation| {
+        let slot = self.flows.insert(cx.now, |slot, generation| {
             Flow::new(SocketId { kind: SocketKind::Tcp, slot, generation }, syn, iss, made)
         });
         let Some(slot) = slot else { return cx.stats.dropped_syn += 1 };

@@ -119,8 +119,8 @@ fn attempts_beyond_the_limit_are_not_answered_and_leave_connections_alone() {
     let stats = device.engine.tunnel_stats();
     assert_eq!(device.engine.tcp_flows(), limits::HALF_OPEN + 1);
     assert_eq!((stats.dropped_syn, stats.tcp_evicted), (u64::from(attempts), 0));
-    device.send(1, PSH, 100, iss + 1, b"hello");
-    assert_eq!(device.net.sent, b"hello");
+    device.send(1, PSH, 100, iss + 1, b"\0hello");
+    assert_eq!(device.net.sent, b"\0hello");
     // Those that nobody answered make room in the end.
     device.pass(Duration::from_secs(200));
     assert_eq!(device.engine.tcp_flows(), 1);

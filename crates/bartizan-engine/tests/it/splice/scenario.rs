@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use bartizan_engine::limits;
 use bartizan_engine::net::ConnectError;
 
 use super::Micros;
@@ -201,7 +202,11 @@ impl Plan {
         // The ports of the one before are free when its TIME-WAIT of ten seconds is over.
         let before = self.after.map_or(0, |_| 10_000_000);
         let begins = self.opens + before + connect;
-        paces.into_iter().chain([client, server, begins]).max().unwrap_or(0)
+        // First octets that a name may be read from are held, and the application may not send more.
+        let is_read =
+            self.up.first().is_some_and(|first| *first == 0x16 || first.is_ascii_graphic());
+        let held = if is_read { limits::HELD_FOR * 1_000 } else { 0 };
+        held + paces.into_iter().chain([client, server, begins]).max().unwrap_or(0)
     }
 
     fn draw(random: &mut Random, index: u16, flows: u16, segment: usize) -> Self {
