@@ -118,7 +118,7 @@ impl Step {
     fn from_octet(octet: u8) -> Self {
         match octet {
             128.. => match octet % 8 {
-                0 | 1 | 2 => Self::Segment,
+                0..=2 => Self::Segment,
                 3 => Self::Datagram,
                 4 => Self::Connected,
                 5 | 6 => Self::Ready,
