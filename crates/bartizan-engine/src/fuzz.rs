@@ -88,9 +88,13 @@ enum Step {
     /// A packet as it stands.
     Packet,
     /// A datagram to the resolver, over IPv4 or IPv6.
-    Udp { v6: bool },
+    Udp {
+        v6: bool,
+    },
     /// A TCP segment to the resolver whose checksum is put right, and on demand what it acknowledges.
-    Tcp { acks: bool },
+    Tcp {
+        acks: bool,
+    },
     /// A query for one of a few names: which, of which type, with which id.
     Query,
     /// The resolver answers the last question: how many records, and what they are.

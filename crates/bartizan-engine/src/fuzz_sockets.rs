@@ -142,13 +142,7 @@ impl Net for Sockets {
         self.add(id)
     }
 
-    fn send_to(
-        &mut self,
-        id: SocketId,
-        _: SocketAddr,
-        _: u8,
-        _: &[u8],
-    ) -> Result<(), SendError> {
+    fn send_to(&mut self, id: SocketId, _: SocketAddr, _: u8, _: &[u8]) -> Result<(), SendError> {
         self.check_open(id);
         match self.draw() % 8 {
             1 => Err(SendError::TooBig { mtu: u16::from(self.draw()) * 16 }),
@@ -172,8 +166,7 @@ impl Net for Sockets {
         let ip = IpPacket::parse(&whole);
         assert!(matches!(ip, Ok(_) | Err(ParseError::Fragment)), "{ip:?}");
         let Some(ip) = ip.ok().filter(|ip| ip.protocol() == Protocol::Tcp) else { return };
-        let checksum =
-            if packet.offload.is_some() { Checksum::Trust } else { Checksum::Verify };
+        let checksum = if packet.offload.is_some() { Checksum::Trust } else { Checksum::Verify };
         let segment = TcpSegment::parse(&ip, checksum);
         assert!(segment.is_ok(), "{segment:?}");
         let Ok(segment) = segment else { return };

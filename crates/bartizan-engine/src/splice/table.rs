@@ -88,7 +88,9 @@ impl<K: Eq + Hash, T: Keyed<K>> Table<K, T> {
 
     pub(crate) fn find(&self, key: &K) -> Option<u16> {
         let slots = &self.slots;
-        self.index.find(hash(&self.hasher, key), |slot| key_at(slots, *slot).as_ref() == Some(key)).copied()
+        self.index
+            .find(hash(&self.hasher, key), |slot| key_at(slots, *slot).as_ref() == Some(key))
+            .copied()
     }
 
     pub(crate) fn get(&self, slot: u16) -> Option<&T> {
@@ -105,11 +107,7 @@ impl<K: Eq + Hash, T: Keyed<K>> Table<K, T> {
     }
 
     /// Adds an entry that is made for its slot and generation; `None` where the table is full. Its key must be new.
-    pub(crate) fn insert(
-        &mut self,
-        now: Millis,
-        make: impl FnOnce(u16, u16) -> T,
-    ) -> Option<u16> {
+    pub(crate) fn insert(&mut self, now: Millis, make: impl FnOnce(u16, u16) -> T) -> Option<u16> {
         if self.is_full() {
             return None;
         }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use bartizan_engine::{Output, fuzz_engine};
+use bartizan_engine::{Output, TunnelStats, fuzz_engine};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -44,6 +44,7 @@ fn a_load_beyond_the_table_forgets_the_oldest_questions() {
 fn the_committed_corpus_is_replayed() {
     let (mut blocked, mut answered, mut over_tcp, mut timed_out) = (0, 0, 0, 0);
     let (mut kept, mut stale, mut fell_back, mut stripped) = (0, 0, 0, 0);
+    let mut tunnel = [0; 5];
     for scenario in corpus("engine") {
         let start = t0();
         let mut engine = engine(start);
@@ -54,11 +55,19 @@ fn the_committed_corpus_is_replayed() {
         answered += stats.answered;
         over_tcp += stats.queries_tcp;
         timed_out += stats.upstream_timeout;
+        let TunnelStats { octets_up, octets_down, held, tcp_refused, tcp_resent, .. } =
+            engine.tunnel_stats();
+        for (sum, count) in
+            tunnel.iter_mut().zip([octets_up, octets_down, held, tcp_refused, tcp_resent])
+        {
+            *sum += count;
+        }
         kept += stats.answered_from_cache;
         stale += stats.answered_stale;
         fell_back += stats.upstream_fallback;
         stripped += stats.ech_stripped;
     }
+    assert!(tunnel.iter().all(|count| 1 <= *count), "{tunnel:?}");
     // Or the scenarios have stopped saying what they said when they were written.
     let reached = [blocked, answered, over_tcp, timed_out, kept, stale, fell_back, stripped];
     assert!(reached.iter().all(|count| 2 <= *count), "{reached:?}");
