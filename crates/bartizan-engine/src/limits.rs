@@ -96,8 +96,8 @@ pub const SYN_BURST: u32 = 8_192;
 pub const SYNS_A_SECOND: u32 = 20_000;
 /// Octets of a chunk of what is in flight.
 pub const CHUNK_OCTETS: usize = 16_384;
-/// Chunks that all connections share: 2.5 MiB.
-pub const CHUNKS: usize = 160;
+/// Chunks that all connections share: 2.2 MiB.
+pub const CHUNKS: usize = 140;
 /// Octets that an application may send beyond what its socket took.
 pub const UP_WINDOW: u32 = 1 << 20;
 /// First octets of a connection that are held to be judged: the largest ClientHello that servers take.
@@ -105,7 +105,7 @@ pub const HELD_OCTETS: usize = CHUNK_OCTETS;
 /// How long, in milliseconds.
 pub const HELD_FOR: u64 = 3_000;
 /// State of a connection: the entry, its place in the index and among the deadlines.
-pub const TCP_FLOW_OCTETS: usize = 224;
+pub const TCP_FLOW_OCTETS: usize = 256;
 
 /// QUIC connections whose hello is being gathered. The oldest passes unjudged when one more comes.
 pub const HELLOS: usize = 16;
