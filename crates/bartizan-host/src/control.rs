@@ -311,7 +311,7 @@ impl Control {
         }
         let now = self.clock.now();
         let left_at = *self.left_at.get_or_insert(now);
-        let lasts = 0 < self.tunnel.snapshot().tunnel.tcp_flows;
+        let lasts = 0 < self.tunnel.snapshot().tcp_flows();
         if wanted || !lasts || left_at + LINGER <= now {
             self.all = wanted;
             (self.route_all)(wanted);
@@ -446,7 +446,7 @@ impl Control {
             tenant: self.identity.as_ref().map(|identity| identity.tenant_name.clone()),
             policy_version: self.policy.version,
             mode: self.policy.mode.word().into(),
-            tunnel: engine.tunnel.clone(),
+            tunnel: engine.tunnel(),
             indicator_epoch: self.held.base,
             indicator_entries: self.indicator_entries,
             tenant_epoch: self.held.tenant,

@@ -54,7 +54,7 @@ impl Forwarder {
     /// Returns a function that tells what happened so far, from any thread.
     pub fn status(&self) -> impl Fn() -> TunnelStatus + Send + 'static {
         let snapshot = self.tunnel.snapshots();
-        move || snapshot().tunnel
+        move || snapshot().tunnel()
     }
 
     /// Waits for its end.

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bartizan_engine::net::SocketId;
 use bartizan_engine::passes::{Pass, Passes};
-use bartizan_engine::{Engine, EngineConfig, Output, Stats, UpstreamFailed};
+use bartizan_engine::{Engine, EngineConfig, Output, Stats, TunnelStats, UpstreamFailed};
 use bartizan_indicators::{IndicatorFile, TenantFile};
 use bartizan_model::{Alert, DomainName, Policy, ProtectionState};
 use mio::unix::SourceFd;
@@ -53,7 +53,22 @@ pub(crate) enum Command {
 pub(crate) struct Snapshot {
     pub(crate) protection: ProtectionState,
     pub(crate) stats: Stats,
-    pub(crate) tunnel: TunnelStatus,
+    /// As [`TunnelStatus`] tells it to people.
+    tunnel: TunnelStats,
+    tcp_flows: usize,
+    udp_mappings: usize,
+}
+
+impl Snapshot {
+    /// Returns what happens in the tunnel.
+    pub(crate) fn tunnel(&self) -> TunnelStatus {
+        TunnelStatus::of(&self.stats, &self.tunnel, self.tcp_flows, self.udp_mappings)
+    }
+
+    /// Returns how many TCP connections there are.
+    pub(crate) fn tcp_flows(&self) -> usize {
+        self.tcp_flows
+    }
 }
 
 /// What comes out of the tunnel thread.
@@ -335,12 +350,9 @@ fn snapshot_of(engine: &Engine) -> Snapshot {
     Snapshot {
         protection: engine.protection(),
         stats: engine.stats().clone(),
-        tunnel: TunnelStatus::of(
-            engine.stats(),
-            &engine.tunnel_stats(),
-            engine.tcp_flows(),
-            engine.udp_mappings(),
-        ),
+        tunnel: engine.tunnel_stats(),
+        tcp_flows: engine.tcp_flows(),
+        udp_mappings: engine.udp_mappings(),
     }
 }
 

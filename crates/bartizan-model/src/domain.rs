@@ -79,9 +79,13 @@ impl DomainName {
     /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        let name = self.octets.get(..usize::from(self.len)).unwrap_or_default();
         // ASCII, as `parse` has seen to.
-        std::str::from_utf8(name).unwrap_or_default()
+        std::str::from_utf8(self.octets()).unwrap_or_default()
+    }
+
+    /// Tables compare names by the hundred: without asking each time whether they are text.
+    fn octets(&self) -> &[u8] {
+        self.octets.get(..usize::from(self.len)).unwrap_or_default()
     }
 
     /// Yields the name itself, then each parent, down to the top-level label:
@@ -116,7 +120,7 @@ impl Borrow<str> for DomainName {
 
 impl PartialEq for DomainName {
     fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
+        self.octets() == other.octets()
     }
 }
 
@@ -136,7 +140,7 @@ impl PartialOrd for DomainName {
 
 impl Ord for DomainName {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.as_str().cmp(other.as_str())
+        self.octets().cmp(other.octets())
     }
 }
 
