@@ -1,4 +1,4 @@
-//! The TUN interface, and the routes that bring questions into it.
+//! The TUN interface, and the routes that bring questions, or all traffic, into it.
 //!
 //! # Invariants
 //! - Unless all traffic is wanted, only packets to port 53 of the given resolvers come in; the resolvers stay reachable

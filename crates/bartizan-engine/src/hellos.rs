@@ -18,6 +18,8 @@ use crate::limits;
 #[derive(Default)]
 pub(crate) struct Hellos {
     open: VecDeque<Box<Gathering>>,
+    /// One that is done, so that hellos of one datagram take nothing of the heap.
+    spare: Option<Box<Gathering>>,
     stopped: VecDeque<(Ends, Instant)>,
 }
 
@@ -45,7 +47,7 @@ impl Hellos {
         self.stopped.push_back((ends, now + limits::STOPPED_FOR));
     }
 
-    /// Reads a datagram between these ends, with those before it.
+    /// Reads a datagram with an Initial between these ends, with those before it.
     pub(crate) fn read(
         &mut self,
         ends: Ends,
@@ -56,16 +58,18 @@ impl Hellos {
         let mut gathering = match known {
             Some(at) => self.open.remove(at),
             None if limits::HELLOS <= self.open.len() => self.open.pop_front(),
-            None => None,
+            None => self.spare.take(),
         }
         .unwrap_or_else(|| Box::new(Gathering { ends, since: now, reader: HelloReader::new() }));
-        if gathering.ends != ends || gathering.since + limits::STOPPED_FOR <= now {
+        if known.is_none() || gathering.since + limits::STOPPED_FOR <= now {
             (gathering.ends, gathering.since) = (ends, now);
             gathering.reader.restart();
         }
         let reading = gathering.reader.push(datagram);
         if matches!(reading, Reading::More) {
             self.open.push_back(gathering);
+        } else {
+            self.spare = Some(gathering);
         }
         reading
     }

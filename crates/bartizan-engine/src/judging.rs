@@ -15,7 +15,7 @@ use bartizan_indicators::normal::CanonicalUrl;
 use bartizan_model::{DomainName, IndicatorAction, IndicatorSource, Mode, UnixMillis};
 use bartizan_wire::Reading;
 use bartizan_wire::http::{HttpRequest, read_request};
-use bartizan_wire::quic::{CloseReason, write_close};
+use bartizan_wire::quic::{CloseReason, QuicInitial, write_close};
 use bartizan_wire::tls::{ClientHello, read_client_hello};
 
 use crate::block_page::{
@@ -71,7 +71,7 @@ impl Judge for Judging<'_> {
     }
 
     fn datagram(&mut self, from: SocketAddr, to: SocketAddr, octets: &[u8]) -> Datagram {
-        // RFC 9000 §17.2: a long header, of which only Initials can be read.
+        // RFC 9000 §17.2: a long header, as a handshake has it.
         let is_long = octets.first().is_some_and(|first| 0xc0 <= *first);
         if !is_long || !self.engine.judges_traffic() {
             return Datagram::Pass;
@@ -79,6 +79,10 @@ impl Judge for Judging<'_> {
         let ends = (from, to);
         if self.engine.hellos.is_stopped(ends, self.now) {
             return Datagram::Drop;
+        }
+        // Nothing else says a name.
+        if QuicInitial::parse(octets).is_none() {
+            return Datagram::Pass;
         }
         match self.engine.hellos.read(ends, octets, self.now) {
             Reading::Done(hello) if !self.passes_hello(&hello) => {

@@ -153,7 +153,7 @@ pub const ENGINE_OCTETS: usize = QUESTIONS * (QUERY_OCTETS + BOOKKEEPING)
     + TCP_CONNECTIONS * (TCP_RX_OCTETS + TCP_TX_OCTETS + LARGEST_MESSAGE + BOOKKEEPING)
     + TCP_FLOWS * TCP_FLOW_OCTETS
     + CHUNKS * CHUNK_OCTETS
-    + HELLOS * HELLO_OCTETS
+    + (HELLOS + 1) * HELLO_OCTETS
     + DATAGRAM_OCTETS
     // The packet in hand may be put together of fragments, and one more of them is read before the oldest goes.
     + bartizan_wire::fragment::MAX_OCTETS + 2 * DATAGRAM_OCTETS

@@ -8,7 +8,7 @@
 //! - **courier** ([`courier`]) does one blocking conversation with the portal at a time ([`portal`]);
 //! - **asks** waits for what a person at the device asks ([`pass()`]).
 //!
-//! Where policy names a resolver that is asked over TLS, what speaks TLS ([`secure`]) has a fourth.
+//! Where policy names a resolver that is asked over TLS, what speaks TLS ([`secure`]) has a fifth.
 //!
 //! Beside them, [`report()`] sends what a person says about a site, whether or not a device runs.
 //!

@@ -1,7 +1,8 @@
-//! The tunnel thread: packets in, packets and questions out. The only loop that drives the engine.
+//! The tunnel thread: packets in, packets, questions and octets for sockets out. The only loop that drives the engine.
 //!
 //! # Invariants
-//! - After every input all outputs are drained before the next (the engine's contract).
+//! - Where an input leaves outputs, all are drained before the next (the engine's contract); what is owed to connections
+//!   waits for the end of a batch of packets, at most [`PACKETS_A_TURN`].
 //! - One bad packet, a full queue or a failing socket never ends the loop; only [`Command::Stop`] or a
 //!   tunnel that is gone does, and then the system routes around it.
 
