@@ -169,7 +169,7 @@ const ENGLISH: Texts = Texts {
     risk: "If you are sure that the site is what it says, you can go on. Your organization is told that you did.",
     go_on: "Continue anyway (for {} hours)",
     go_on_for_an_hour: "Continue anyway (for 1 hour)",
-    mistake: "If this is a mistake, tell your organization. Nothing but the name of the site is sent.",
+    mistake: "If this is a mistake, tell your organization. Only the name of the site and the entry that lists it are sent.",
     report: "Report a mistake",
     thanks: "Thank you",
     thanks_more: "Your organization is told that this site may be listed by mistake. Until somebody has looked at it, it stays \
@@ -195,7 +195,7 @@ const GERMAN: Texts = Texts {
     risk: "Wenn Sie sicher sind, dass die Seite ist, was sie vorgibt, können Sie fortfahren. Ihre Organisation erfährt davon.",
     go_on: "Trotzdem fortfahren (für {} Stunden)",
     go_on_for_an_hour: "Trotzdem fortfahren (für 1 Stunde)",
-    mistake: "Wenn das ein Irrtum ist, sagen Sie es Ihrer Organisation. Nur der Name der Seite wird gesendet.",
+    mistake: "Wenn das ein Irrtum ist, sagen Sie es Ihrer Organisation. Nur der Name der Seite und der Eintrag, der sie nennt, werden gesendet.",
     report: "Irrtum melden",
     thanks: "Vielen Dank",
     thanks_more: "Ihre Organisation erfährt, dass diese Seite vielleicht irrtümlich eingetragen ist. Bis jemand nachgesehen hat, \
