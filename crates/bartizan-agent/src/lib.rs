@@ -23,8 +23,8 @@ use anyhow::Context;
 use bartizan_contract::enroll::{EnrollmentToken, Platform};
 use bartizan_contract::report::kind;
 use bartizan_host::portal::portal_url;
-use bartizan_host::tunnel::Route;
-use bartizan_host::{Device, Passed, Sent, Setup, Status};
+use bartizan_host::tunnel::{Network, Route};
+use bartizan_host::{Device, Passed, Probe, Sent, Setup, Status};
 pub use forward::{ForwardArgs, forward};
 pub use http::UreqHttp;
 pub use iproute::ip;
@@ -54,6 +54,10 @@ pub struct RunArgs {
     /// Interface by which resolvers are reached; that of the route to them where none is given
     #[arg(long, value_name = "NAME")]
     pub uplink: Option<String>,
+    /// Tell by this URL whether the network wants one to sign in first: it starts with http://, and answers 204. Without,
+    /// the portal's host is asked; `none` asks nobody
+    #[arg(long, value_name = "URL")]
+    pub captive_probe: Option<String>,
     /// Stop when the standard input ends: for a parent that must not leave the agent behind
     #[arg(long, hide = true)]
     pub stop_at_end_of_input: bool,
@@ -98,13 +102,13 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
     let portal_url = portal_url(&args.portal)?;
     let enrollment_token = args.token_file.as_deref().map(read_token).transpose()?;
     let http = Box::new(UreqHttp::new(&args.ca)?);
-    let resolvers =
-        if args.resolver.is_empty() { resolvers::of_the_system()? } else { args.resolver };
-    let uplink = match (args.uplink, resolvers.first()) {
-        (Some(uplink), _) => Some(uplink),
-        (None, Some(resolver)) => Some(resolvers::uplink(*resolver)?),
-        (None, None) => None,
+    let probe = match args.captive_probe.as_deref() {
+        None => Probe::of_portal(&portal_url),
+        Some("none") => None,
+        Some(url) => Some(Probe::at(url)?),
     };
+    let given = Given { resolvers: args.resolver, uplink: args.uplink };
+    let Network { resolvers, uplink } = given.look()?;
     let secure_dns = Box::new(SecureDns::new(&args.ca, uplink.clone())?);
     let signals = signal_hook::iterator::Signals::new([
         signal_hook::consts::SIGINT,
@@ -115,6 +119,18 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
     forward::raise_limits();
     forward::allow_echoes();
     let (packets, _routes) = tun::open(&args.tun, &resolvers)?;
+    let mut routed = resolvers.clone();
+    let look = move || {
+        let looked = given.look().and_then(|network| {
+            tun::follow(&mut routed, &network.resolvers)?;
+            Ok(network)
+        });
+        looked
+            .inspect_err(|error| {
+                tracing::warn!(error = %format_args!("{error:#}"), "cannot tell how this machine is connected");
+            })
+            .ok()
+    };
     let device = Device::start(Setup {
         state_dir: args.state,
         portal_url,
@@ -123,6 +139,8 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
         packets,
         resolvers,
         route: Route { resolvers: BTreeMap::new(), uplink, mark: Some(tun::MARK) },
+        look: Box::new(look),
+        probe,
         route_all: Box::new(|all| {
             if let Err(error) = tun::route_all(all) {
                 tracing::error!(error = %format_args!("{error:#}"), "cannot change what comes into the tunnel");
@@ -146,6 +164,28 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
         })?;
     }
     device.wait()
+}
+
+/// What a person has said of how the machine is connected; the rest is looked up.
+struct Given {
+    resolvers: Vec<IpAddr>,
+    uplink: Option<String>,
+}
+
+impl Given {
+    fn look(&self) -> anyhow::Result<Network> {
+        let resolvers = if self.resolvers.is_empty() {
+            resolvers::of_the_system()?
+        } else {
+            self.resolvers.clone()
+        };
+        let uplink = match (&self.uplink, resolvers.first()) {
+            (Some(uplink), _) => Some(uplink.clone()),
+            (None, Some(resolver)) => Some(resolvers::uplink(*resolver)?),
+            (None, None) => None,
+        };
+        Ok(Network { resolvers, uplink })
+    }
 }
 
 /// Reads how a device is, from its folder.

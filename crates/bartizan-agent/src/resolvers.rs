@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use anyhow::{Context, bail};
 
 use crate::iproute::ip;
+use crate::tun::MARK_TEXT;
 
 /// Reads the system's resolvers.
 ///
@@ -29,12 +30,12 @@ pub(crate) fn of_the_system() -> anyhow::Result<Vec<IpAddr>> {
     Ok(found)
 }
 
-/// Asks the kernel by which interface an address is reached.
+/// Asks the kernel by which interface an address is reached, past the tunnel.
 ///
 /// # Errors
 /// There is no route to it.
 pub(crate) fn uplink(to: IpAddr) -> anyhow::Result<String> {
-    let printed = ip(&["-json", "route", "get", &to.to_string()])?;
+    let printed = ip(&["-json", "route", "get", &to.to_string(), "mark", MARK_TEXT])?;
     let routes: serde_json::Value = serde_json::from_slice(&printed).unwrap_or_default();
     match routes.pointer("/0/dev").and_then(serde_json::Value::as_str) {
         Some(interface) => Ok(interface.to_owned()),

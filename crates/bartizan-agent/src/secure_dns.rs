@@ -106,6 +106,7 @@ struct Asker {
 
 enum Command {
     TurnTo(DnsUpstream),
+    LeaveBy(Option<String>),
     Ask(UpstreamId, Vec<u8>),
 }
 
@@ -113,6 +114,12 @@ impl SecureUpstream for Asker {
     fn turn_to(&mut self, upstream: &DnsUpstream) {
         // The thread never waits for anything but commands and sockets, so there is room soon.
         if self.commands.send(Command::TurnTo(upstream.clone())).is_ok() {
+            let _ = self.waker.wake();
+        }
+    }
+
+    fn leave_by(&mut self, uplink: Option<&str>) {
+        if self.commands.send(Command::LeaveBy(uplink.map(str::to_owned))).is_ok() {
             let _ = self.waker.wake();
         }
     }
@@ -171,6 +178,10 @@ impl Worker {
             loop {
                 match commands.try_recv() {
                     Ok(Command::TurnTo(upstream)) => self.turn_to(&upstream),
+                    Ok(Command::LeaveBy(uplink)) => {
+                        self.uplink = uplink;
+                        self.give_up();
+                    }
                     Ok(Command::Ask(id, query)) => {
                         self.waiting.push_back(Pending::new(id, query, now));
                     }
@@ -193,7 +204,13 @@ impl Worker {
             let name = ServerName::try_from(resolver.host.to_string()).ok()?;
             Some(Target { resolver: resolver.clone(), name, path, address: 0 })
         });
-        (self.target, self.fails) = (target, false);
+        self.target = target;
+        self.give_up();
+    }
+
+    /// Closes the connection; what was to go over it has failed.
+    fn give_up(&mut self) {
+        self.fails = false;
         if let Some(connection) = self.connection.take() {
             self.waiting.extend(connection.into_pending());
         }

@@ -56,18 +56,40 @@ pub(crate) fn open(name: &str, resolvers: &[IpAddr]) -> anyhow::Result<(Packets,
         }
     }
     for resolver in resolvers {
-        let (family, to) = match resolver {
-            IpAddr::V4(address) => ("-4", format!("{address}/32")),
-            IpAddr::V6(address) => ("-6", format!("{address}/128")),
-        };
-        for protocol in ["udp", "tcp"] {
-            ip(&[
-                family, "rule", "add", "pref", PREFERENCE, "to", &to, "ipproto", protocol, "dport",
-                "53", "lookup", TABLE,
-            ])?;
-        }
+        lead("add", resolver)?;
     }
     Ok((Packets::Vnet(packets), routes))
+}
+
+/// Has questions to other resolvers come in, in place of those to the ones before.
+///
+/// # Errors
+/// A rule cannot be made; the ones that there are stay.
+pub(crate) fn follow(routed: &mut Vec<IpAddr>, resolvers: &[IpAddr]) -> anyhow::Result<()> {
+    for resolver in resolvers {
+        if !routed.contains(resolver) {
+            lead("add", resolver)?;
+            routed.push(*resolver);
+        }
+    }
+    // One that is gone already is gone.
+    routed.retain(|resolver| resolvers.contains(resolver) || lead("del", resolver).is_err());
+    Ok(())
+}
+
+/// Adds or deletes the rules that lead questions to a resolver into the tunnel.
+fn lead(how: &str, resolver: &IpAddr) -> anyhow::Result<()> {
+    let (family, to) = match resolver {
+        IpAddr::V4(address) => ("-4", format!("{address}/32")),
+        IpAddr::V6(address) => ("-6", format!("{address}/128")),
+    };
+    for protocol in ["udp", "tcp"] {
+        ip(&[
+            family, "rule", how, "pref", PREFERENCE, "to", &to, "ipproto", protocol, "dport", "53",
+            "lookup", TABLE,
+        ])?;
+    }
+    Ok(())
 }
 
 /// Has all traffic come into the tunnel, or lookups only.
@@ -156,6 +178,6 @@ const NEAR_PREFERENCE: &str = "5354";
 const ALL_PREFERENCE: &str = "5355";
 /// By which our own packets are known: "BT".
 pub(crate) const MARK: u32 = 0x4254;
-const MARK_TEXT: &str = "0x4254";
+pub(crate) const MARK_TEXT: &str = "0x4254";
 /// The kernel's 500 packets are less than a burst of eight connections.
 pub(crate) const TX_QUEUE: &str = "5000";

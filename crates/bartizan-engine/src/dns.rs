@@ -114,7 +114,7 @@ impl Engine {
         if self.questions.has(&client, query) {
             return self.stats.repeats_ignored += 1;
         }
-        let way = self.upstreams.choose(&self.policy.dns, client.way(), None, now);
+        let way = self.choose(client.way(), None, now);
         let question = Question {
             client,
             query: octets.into(),
@@ -168,6 +168,9 @@ impl Engine {
     ) {
         self.stats.upstream_failed += 1;
         self.upstreams.failed(question.way, now);
+        if question.way.transport == Transport::Secure && self.upstreams.secure_rests(now) {
+            self.captivity.suspect(now);
+        }
         if question.asked < limits::QUESTION_ASKED {
             self.ask_again(id, question, now);
         } else {
@@ -177,7 +180,7 @@ impl Engine {
 
     fn ask_again(&mut self, id: UpstreamId, question: Question, now: Instant) {
         let chosen = question.client.way();
-        let way = self.upstreams.choose(&self.policy.dns, chosen, Some(question.way), now);
+        let way = self.choose(chosen, Some(question.way), now);
         let asked = question.asked.saturating_add(1);
         let ask_again_at = ask_again_at(way, asked, now);
         let question = Question { way, asked, ask_again_at, ..question };
@@ -185,6 +188,11 @@ impl Engine {
         self.count_fallback(way);
         self.outputs.push_back(question.ask(id));
         self.questions.put_back(id, question);
+    }
+
+    fn choose(&self, chosen: Way, last: Option<Way>, now: Instant) -> Way {
+        let is_captive = self.captivity.lets_plain(now);
+        self.upstreams.choose(&self.policy.dns, is_captive, chosen, last, now)
     }
 
     fn count_fallback(&mut self, way: Way) {
@@ -218,6 +226,14 @@ impl Engine {
             }
         }
         self.upstreams.answered(question.way);
+        if question.way.transport == Transport::Secure {
+            if self.captivity.lets_plain(now) {
+                // It could not be reached: somebody may have signed in.
+                self.captivity.suspect(now);
+            }
+        } else if self.captivity.is_doubtful() {
+            dns::limit_ttls(&mut reply, limits::DOUBTFUL_TTL_S);
+        }
         self.keep(&question.client, &query, &answer, &reply, now);
         self.hand_out(&question.client, &query, &reply, wall, now);
         true

@@ -22,7 +22,7 @@ use crate::fuzz_sockets::{Sockets, application, connect_outcome};
 use crate::net::{
     Close, ConnectError, Net, Received, SendError, Sent, SocketId, SocketKind, TunnelPacket,
 };
-use crate::{Engine, Output, UpstreamFailed, UpstreamId, limits};
+use crate::{Engine, Output, Probed, UpstreamFailed, UpstreamId, limits};
 
 /// Plays a scenario and returns all that the engine put out. Its resolvers should be 192.0.2.53 and
 /// 2001:db8::53.
@@ -214,7 +214,15 @@ impl World<'_> {
                 };
                 self.engine.handle_policy(policy);
                 if first & 128 == 128 {
-                    self.engine.handle_network_change();
+                    self.engine.handle_can_probe(now);
+                    self.engine.handle_network_change(now);
+                    let outcome = match first & 3 {
+                        0 => Probed::Open,
+                        1 => Probed::Unanswered,
+                        _ => Probed::Captive,
+                    };
+                    self.drain();
+                    self.engine.handle_probe(outcome, wall, now);
                 }
             }
             Step::Segment => {
@@ -289,6 +297,8 @@ impl World<'_> {
                     self.acknowledge(packet);
                 }
                 Output::Alert(alert) => assert!(0 < alert.count),
+                // The host answers when it likes, or not at all.
+                Output::Probe => {}
                 Output::Mistake(host) => assert!(!host.as_str().is_empty()),
                 Output::Passes(passes) => assert!(passes.len() <= limits::PASSES),
                 // A connection that has more to do lets others go first.

@@ -22,6 +22,9 @@
 //! handle_packet ── TCP, UDP, ICMP ── splice/ ──┬─ judging.rs ── verdict.rs ──► a page, a reset, a close
 //!                                              └─ Net ──► sockets, tunnel
 //! handle_connected, handle_ready ── splice/ ─────────────► tunnel
+//!
+//! handle_network_change ── captive.rs ─────────────────► Probe
+//! handle_probe ─────────── captive.rs ── upstreams.rs: may lookups go out in plain
 //! ```
 //!
 //! Beside it stands [`sync::Sync`], which decides when to talk to the portal and keeps the alerts that wait
@@ -41,6 +44,7 @@ mod alert_queue;
 mod bindings;
 pub mod block_page;
 mod cache;
+mod captive;
 mod dns;
 mod filter;
 mod fuzz;
@@ -78,6 +82,7 @@ use bartizan_wire::udp::UdpDatagram;
 use crate::alert_budget::AlertBudget;
 use crate::bindings::Bindings;
 use crate::cache::Cache;
+use crate::captive::{Captivity, Change};
 use crate::hellos::Hellos;
 use crate::net::Net;
 use crate::passes::{Offers, Pass, Passes};
@@ -88,6 +93,7 @@ use crate::splice::Splice;
 use crate::tcp::TcpServer;
 use crate::upstreams::Upstreams;
 
+pub use captive::{NetworkState, Probed};
 pub use filter::{FilteredFlow, FlowVerdict};
 pub use fuzz::{NoNet, fuzz_block_page, fuzz_engine};
 pub use questions::UpstreamId;
@@ -114,6 +120,7 @@ pub struct Engine {
     cache: Cache,
     questions: Questions,
     upstreams: Upstreams,
+    captivity: Captivity,
     bindings: Bindings,
     tcp: TcpServer,
     /// Away while it works, since it asks the engine to judge.
@@ -148,6 +155,7 @@ impl Engine {
             cache: Cache::default(),
             questions: Questions::default(),
             upstreams,
+            captivity: Captivity::default(),
             bindings: Bindings::default(),
             tcp: TcpServer::new(mtu, prf.draw(), now),
             splice: Some(Box::new(Splice::new(&mut prf))),
@@ -269,7 +277,46 @@ impl Engine {
     }
 
     /// Takes note that the device is on another network: what names and addresses mean may differ there.
-    pub fn handle_network_change(&mut self) {
+    pub fn handle_network_change(&mut self, now: Instant) {
+        self.forget_network();
+        self.captivity.handle_network_change(now);
+    }
+
+    /// Takes note that the system asks these resolvers from now on.
+    pub fn handle_resolvers(&mut self, resolvers: Vec<IpAddr>) {
+        self.upstreams = Upstreams::new(&resolvers);
+        self.resolvers = resolvers;
+    }
+
+    /// Takes note that the host can tell whether the network is captive, and wants it to ([`Output::Probe`]).
+    pub fn handle_can_probe(&mut self, now: Instant) {
+        self.captivity.allow(now);
+    }
+
+    /// Takes in what a probe of the network came to.
+    pub fn handle_probe(&mut self, outcome: Probed, wall: UnixMillis, now: Instant) {
+        match self.captivity.handle(outcome, &mut self.prf, now) {
+            Change::Nothing => {}
+            Change::Began => {
+                self.stats.captive_portals += 1;
+                self.upstreams.rest_secure(now);
+                // What waits for the resolver of the policy waits in vain.
+                while let Some((id, question)) = self.questions.take_secure() {
+                    self.put_elsewhere(id, question, wall, now);
+                }
+            }
+            Change::Ended => self.forget_network(),
+        }
+    }
+
+    /// Returns what is known of the network.
+    #[must_use]
+    pub fn network(&self) -> NetworkState {
+        self.captivity.state()
+    }
+
+    /// What names and addresses mean may be different from now on.
+    fn forget_network(&mut self) {
         self.cache.clear();
         self.bindings.clear();
         self.upstreams.forgive();
@@ -292,6 +339,10 @@ impl Engine {
                 self.tend(id, question, wall, now);
             } else if let Some(sighting) = self.sightings.take_ended(now) {
                 self.raise(sighting, wall, now);
+            } else if self.captivity.take_due(now) {
+                return Output::Probe;
+            } else if self.captivity.is_overdue(now) {
+                self.handle_probe(Probed::Unanswered, wall, now);
             } else if self.tcp.deadline().is_some_and(|due_at| due_at <= now) {
                 self.tcp.poll(now);
                 self.serve_tcp(wall, now);
@@ -310,8 +361,12 @@ impl Engine {
     /// Returns whether the device is protected at this moment.
     #[must_use]
     pub fn protection(&self) -> ProtectionState {
+        // Lookups go out in plain that should not.
+        let is_lax = self.captivity.state() == NetworkState::Captive
+            && self.policy.dns.upstream.secure().is_some();
         match &self.indicators.base {
             _ if !verdict::is_blocking(&self.policy) => ProtectionState::Off,
+            Some(_) if is_lax => ProtectionState::Degraded,
             Some(_) => ProtectionState::On,
             None => ProtectionState::Degraded,
         }
@@ -372,6 +427,7 @@ impl Engine {
         let reasons = [
             (self.questions.deadline(), "question is due"),
             (self.sightings.deadline(), "further blocks are due"),
+            (self.captivity.deadline(), "network is probed"),
             (self.tcp.deadline(), "tcp timer"),
             (self.splice_deadline(now), "connections"),
         ];
@@ -423,6 +479,8 @@ pub enum Output {
     Passes(Vec<Pass>),
     /// Tell the organization that a person thinks this host is stopped by mistake.
     Mistake(DomainName),
+    /// Find out whether the network is captive and call [`Engine::handle_probe`].
+    Probe,
     /// Nothing before this time, or before the next input.
     Wait {
         /// When to poll again.

@@ -21,6 +21,21 @@ pub const UPSTREAM_FAILURES: u8 = 2;
 /// How long somebody else is asked, until it is tried again.
 pub const UPSTREAM_REST: Duration = Duration::from_secs(30);
 
+/// How long a probe of the network may take: a lookup and a page of a server far away.
+pub const PROBE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long after a probe the next one goes out; up to twice as long, by chance.
+pub const PROBE_PAUSE: Duration = Duration::from_secs(5);
+/// How often this doubles as time goes by: probes come each 40 to 80 s in the end.
+pub const PROBE_DOUBLINGS: u32 = 3;
+/// Probes in a row without an answer after which nothing is known of the network.
+pub const PROBES_UNANSWERED: u32 = 4;
+/// How long a network may pretend to be captive and have lookups in plain for it: a long time to sign in.
+pub const CAPTIVE_LASTS: Duration = Duration::from_secs(3_600);
+/// How long the resolver of the policy is left alone on a captive network; the probe tells sooner when it is open.
+pub const CAPTIVE_REST: Duration = Duration::from_secs(120);
+/// Seconds that a client may keep an answer that may be the network's invention.
+pub const DOUBTFUL_TTL_S: u32 = 10;
+
 /// Answers that are kept. Those that were not asked for longest go when one more comes.
 pub const CACHE_ENTRIES: usize = 1_024;
 /// Octets of these with their keys and [`CACHE_BOOKKEEPING`] each: room for a thousand usual ones of 300.

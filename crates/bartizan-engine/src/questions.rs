@@ -130,6 +130,13 @@ impl Questions {
         }
     }
 
+    /// Takes a question out that was put to the resolver of the policy, one at a time.
+    pub(crate) fn take_secure(&mut self) -> Option<(UpstreamId, Question)> {
+        let mut open = self.open.iter();
+        let id = *open.find(|(_, question)| question.way.transport == Transport::Secure)?.0;
+        self.open.remove_entry(&id)
+    }
+
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.quiet_until.filter(|_| !self.open.is_empty())
     }

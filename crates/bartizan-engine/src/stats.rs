@@ -27,6 +27,8 @@ pub struct Stats {
     pub forwarded_again: u64,
     /// Times that a query went to the system's resolver although policy names another, which cannot be reached.
     pub upstream_fallback: u64,
+    /// Times that the network was found to hold traffic back until a person signs in.
+    pub captive_portals: u64,
     /// Repeated queries that were held back, the first one being under way.
     pub repeats_ignored: u64,
     /// Resolver's answers handed to the client.

@@ -2,11 +2,11 @@
 //!
 //! An application chooses one of the system's resolvers. While that one does not answer, another of them is asked
 //! in its place: to the system they are equals. Where policy names a resolver that proves who it is, that one is
-//! asked; the system's own only while it fails, and only where policy says so.
+//! asked; the system's own only while it fails, and only where policy says so or the network is captive.
 //!
 //! # Invariants
-//! - Without the policy's leave no question goes out in plain that should not.
-//! - Nobody is given up for longer than [`limits::UPSTREAM_REST`].
+//! - Without the policy's leave no question goes out in plain that should not, but on a captive network.
+//! - Nobody is given up for longer than [`limits::UPSTREAM_REST`], on a captive network [`limits::CAPTIVE_REST`].
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -34,16 +34,19 @@ impl Upstreams {
         Self { resolvers, secure: Health::default() }
     }
 
-    /// Chooses for a question that an application put to a resolver, and that went by another way last.
+    /// Chooses for a question that an application put to a resolver, and that went by another way last. A captive
+    /// network has the leave to be asked in plain where the policy's resolver cannot be reached.
     pub(crate) fn choose(
         &self,
         policy: &DnsPolicy,
+        is_captive: bool,
         chosen: Way,
         last: Option<Way>,
         now: Instant,
     ) -> Way {
-        let is_secure = policy.upstream.secure().is_some()
-            && !(policy.upstream_fallback && self.secure.rests(now));
+        let may_be_plain = policy.upstream_fallback || is_captive;
+        let is_secure =
+            policy.upstream.secure().is_some() && !(may_be_plain && self.secure.rests(now));
         if is_secure {
             return Way { transport: Transport::Secure, ..chosen };
         }
@@ -76,6 +79,17 @@ impl Upstreams {
                 health.rests_until = Some(now + limits::UPSTREAM_REST);
             }
         }
+    }
+
+    /// Has the resolver of the policy rest at once: it cannot be reached.
+    pub(crate) fn rest_secure(&mut self, now: Instant) {
+        self.secure.rests_until = Some(now + limits::CAPTIVE_REST);
+        self.secure.failures = limits::UPSTREAM_FAILURES;
+    }
+
+    /// Tells whether the resolver of the policy rests.
+    pub(crate) fn secure_rests(&self, now: Instant) -> bool {
+        self.secure.rests(now)
     }
 
     /// Forgets what is known: the network or the policy is another.
@@ -197,7 +211,13 @@ mod tests {
     ) -> Way {
         let upstream = upstream.parse().unwrap();
         let policy = DnsPolicy { upstream, upstream_fallback, ..DnsPolicy::default() };
-        upstreams.choose(&policy, plain(chosen), last, now)
+        // Captivity gives the leave that the policy does not.
+        let way = upstreams.choose(&policy, false, plain(chosen), last, now);
+        let strict = DnsPolicy { upstream_fallback: false, ..policy };
+        if upstream_fallback {
+            assert_eq!(upstreams.choose(&strict, true, plain(chosen), last, now), way);
+        }
+        way
     }
 
     fn plain(resolver: IpAddr) -> Way {

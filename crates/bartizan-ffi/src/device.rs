@@ -54,6 +54,8 @@ impl Running {
             route: Route::default(),
             secure_dns: None,
             // Its tunnel gets what it is given.
+            look: Box::new(|| None),
+            probe: bartizan_host::Probe::of_portal(&start.portal_url),
             route_all: Box::new(|_| {}),
             http,
         })?;

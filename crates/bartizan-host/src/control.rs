@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use bartizan_contract::checkin::{CheckinRequest, Counters};
 use bartizan_contract::enroll::{EnrollmentToken, Platform};
+use bartizan_engine::NetworkState;
 use bartizan_engine::sync::{Done, Failure, Held, Output, Sync, Task};
 use bartizan_indicators::{IndicatorFile, TenantFile};
 use bartizan_model::{Alert, Mode, Policy};
@@ -23,11 +24,12 @@ use crate::courier::Courier;
 use crate::indicators::HeldFiles;
 use crate::packets::Packets;
 use crate::portal::{Enrollment, Http, Job, News, Outcome, PortalClient};
+use crate::probe::Probe;
 use crate::random;
 use crate::secure::StartSecureUpstream;
 use crate::spool::Spool;
 use crate::state::{Identity, StateDir};
-use crate::tunnel::{self, Command, Route, Tunnel};
+use crate::tunnel::{self, Command, Network, Route, Tunnel};
 use crate::tunnel_status::TunnelStatus;
 
 /// What a device is started with.
@@ -46,6 +48,10 @@ pub struct Setup {
     pub resolvers: Vec<IpAddr>,
     /// Where the resolvers really are.
     pub route: Route,
+    /// Looks how the device is connected, after that may have changed; `None` where there is nothing to look at.
+    pub look: Box<dyn FnMut() -> Option<Network> + Send>,
+    /// What tells whether the network wants a person to sign in.
+    pub probe: Option<Probe>,
     /// Lets all traffic come into the tunnel, or lookups only.
     pub route_all: Box<dyn FnMut(bool) + Send>,
     /// Speaks HTTP.
@@ -100,6 +106,7 @@ enum Event {
     Tunnel(tunnel::Event),
     Courier(Outcome),
     Asked(PassAsk),
+    NetworkChanged,
     Stop,
 }
 
@@ -119,6 +126,7 @@ impl Device {
             setup.resolvers,
             setup.route,
             setup.secure_dns,
+            setup.probe,
             clock.clone(),
             move |event| {
                 // Nobody listens any more only while everything ends.
@@ -187,6 +195,9 @@ impl Device {
             identity,
             policy: policy.clone(),
             route_all: setup.route_all,
+            look: setup.look,
+            network: None,
+            looks: 0,
             all: false,
             left_at: None,
             held: HeldFiles::default(),
@@ -208,6 +219,11 @@ impl Device {
             .name("control".into())
             .spawn(move || control.run(&events))?;
         Ok(Self { events: sender, control })
+    }
+
+    /// Tells the device that it is on another network, where the system does not tell it.
+    pub fn handle_network_change(&self) {
+        let _ = self.events.send(Event::NetworkChanged);
     }
 
     /// Asks the device to stop; [`Device::wait`] returns once it has.
@@ -244,6 +260,10 @@ struct Control {
     identity: Option<Identity>,
     policy: Policy,
     route_all: Box<dyn FnMut(bool) + Send>,
+    look: Box<dyn FnMut() -> Option<Network> + Send>,
+    /// As it was when last looked, and how often it is looked again.
+    network: Option<Network>,
+    looks: u8,
     /// Whether all traffic comes in, and since when policy does not want that any more.
     all: bool,
     left_at: Option<Instant>,
@@ -281,6 +301,12 @@ impl Control {
                 Ok(Event::Tunnel(tunnel::Event::Alert(alert))) => self.alert(alert),
                 Ok(Event::Tunnel(tunnel::Event::Mistake(host))) => self.courier.send_mistake(host),
                 Ok(Event::Tunnel(tunnel::Event::Protection)) => self.look(),
+                Ok(Event::Tunnel(tunnel::Event::NetworkChanged) | Event::NetworkChanged) => {
+                    tracing::info!("the network is another");
+                    self.network = (self.look)();
+                    self.tunnel.tell(Command::Network(self.network.clone()));
+                    self.looks = LOOKS;
+                }
                 Ok(Event::Tunnel(tunnel::Event::Ended(ended))) => {
                     self.show();
                     return ended.context("the tunnel has ended");
@@ -293,9 +319,22 @@ impl Control {
                 Ok(Event::Courier(outcome)) => self.told(outcome),
                 Ok(Event::Asked(ask)) => self.tunnel.tell(Command::Pass(ask)),
                 Ok(Event::Stop) => self.tunnel.tell(Command::Stop),
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => self.look_again(),
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
+        }
+    }
+
+    /// Looks whether a resolver came late: what sets it may take a while after the network is there.
+    fn look_again(&mut self) {
+        if self.looks == 0 {
+            return;
+        }
+        self.looks -= 1;
+        let network = (self.look)();
+        if network != self.network {
+            self.network = network;
+            self.tunnel.tell(Command::Network(self.network.clone()));
         }
     }
 
@@ -453,7 +492,11 @@ impl Control {
             tenant_entries: self.tenant_entries,
             alerts_waiting: self.sync.alerts_waiting(),
             last_contact_ms: self.last_contact_ms,
-            problem: self.problem.clone(),
+            problem: match engine.network() {
+                // Whatever else fails fails for this.
+                NetworkState::Captive => Some(SIGN_IN.to_owned()),
+                NetworkState::Unknown | NetworkState::Open => self.problem.clone(),
+            },
             counters: Counters {
                 queries: engine.stats.queries(),
                 blocked: engine.stats.blocked,
@@ -477,5 +520,9 @@ impl Control {
 
 /// How long connections may keep all traffic in the tunnel once policy does not want it there.
 const LINGER: Duration = Duration::from_secs(900);
+/// Shown to a person.
+const SIGN_IN: &str = "captive portal: this network wants you to sign in, in a browser";
+/// How often it is looked again after the network has changed.
+const LOOKS: u8 = 2;
 /// Long enough to cost nothing, short enough for a person who looks.
 const SHOW_EVERY: Duration = Duration::from_secs(10);

@@ -35,10 +35,11 @@ impl Forwarder {
     pub fn start(setup: Forward) -> io::Result<Self> {
         let (sender, events) = channel();
         let Forward { packets, route, indicators } = setup;
-        let tunnel = Tunnel::start(packets, Vec::new(), route, None, Clock::new(), move |event| {
-            // Nobody listens any more only while everything ends.
-            let _ = sender.send(event);
-        })?;
+        let tunnel =
+            Tunnel::start(packets, Vec::new(), route, None, None, Clock::new(), move |event| {
+                // Nobody listens any more only while everything ends.
+                let _ = sender.send(event);
+            })?;
         tunnel.tell(Command::Policy(Policy { mode: Mode::Tunnel, ..Policy::default() }));
         if let Some(file) = indicators {
             tunnel.tell(Command::Indicators(Box::new(file)));
@@ -65,6 +66,8 @@ impl Forwarder {
         for event in &self.events {
             match event {
                 Event::Ended(ended) => return ended,
+                // Others lead packets out: there is nothing to look at.
+                Event::NetworkChanged => self.tunnel.tell(Command::Network(None)),
                 Event::Alert(_) | Event::Mistake(_) | Event::Passes(_) | Event::Protection => {}
             }
         }

@@ -8,7 +8,8 @@
 //! - **courier** ([`courier`]) does one blocking conversation with the portal at a time ([`portal`]);
 //! - **asks** waits for what a person at the device asks ([`pass()`]).
 //!
-//! Where policy names a resolver that is asked over TLS, what speaks TLS ([`secure`]) has a fifth.
+//! Where policy names a resolver that is asked over TLS, what speaks TLS ([`secure`]) has a fifth; a probe of the network
+//! ([`Probe`]) has one while it lasts.
 //!
 //! Beside them, [`report()`] sends what a person says about a site, whether or not a device runs.
 //!
@@ -23,9 +24,15 @@ pub mod control;
 mod courier;
 mod forward;
 mod indicators;
+#[cfg(target_os = "linux")]
+mod links;
+#[cfg(target_vendor = "apple")]
+#[path = "links_apple.rs"]
+mod links;
 mod net;
 mod packets;
 pub mod portal;
+mod probe;
 mod random;
 mod report;
 pub mod secure;
@@ -42,5 +49,6 @@ pub use ask::{Passed, pass};
 pub use control::{Device, Setup, Status};
 pub use forward::{Forward, Forwarder};
 pub use packets::Packets;
+pub use probe::Probe;
 pub use report::{Sent, report};
 pub use tunnel_status::TunnelStatus;

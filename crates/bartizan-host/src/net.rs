@@ -5,6 +5,7 @@
 //! - A socket's slot here is the one the engine gave; its generation stands in the token, so that a late event
 //!   of an earlier socket reaches nobody.
 
+use std::collections::BTreeMap;
 use std::io::{self, IoSliceMut, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -66,6 +67,8 @@ struct Connection {
     stream: TcpStream,
     id: SocketId,
     is_connecting: bool,
+    /// Its address is gone, and it is treated as failed.
+    is_stranded: bool,
 }
 
 /// What an event means to the engine.
@@ -79,6 +82,32 @@ pub(crate) enum Happened {
 impl Sockets {
     pub(crate) fn new(packets: Arc<Packets>, registry: Registry, exit: Exit) -> Self {
         Self { packets, registry, exit, tcp: Vec::new(), udp: Vec::new(), echo: Vec::new() }
+    }
+
+    /// Has sockets leave by this interface from now on.
+    pub(crate) fn leave_by(&mut self, uplink: Option<String>) {
+        self.exit.uplink = uplink;
+    }
+
+    /// Gives up the connections from addresses that the device does not have any more: nothing comes back to them. They
+    /// are to be told of as ready, or as not connected.
+    pub(crate) fn strand(&mut self) -> Vec<Happened> {
+        let mut ours: BTreeMap<IpAddr, bool> = BTreeMap::new();
+        let mut stranded = Vec::new();
+        for connection in self.tcp.iter_mut().flatten() {
+            let Ok(local) = connection.stream.local_addr() else { continue };
+            if *ours.entry(local.ip()).or_insert_with_key(is_ours) {
+                continue;
+            }
+            let id = connection.id;
+            connection.is_stranded = true;
+            stranded.push(if std::mem::take(&mut connection.is_connecting) {
+                Happened::Connected(id, Err(ConnectError::Unreachable))
+            } else {
+                Happened::Ready { id, readable: true, writable: true, failed: false }
+            });
+        }
+        stranded
     }
 
     /// Reads an event of one of these sockets.
@@ -157,7 +186,11 @@ impl Sockets {
         let mut stream = TcpStream::from_std(socket.into());
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.registry.register(&mut stream, token_of(id), interest)?;
-        place(&mut self.tcp, id.slot, Connection { stream, id, is_connecting: true });
+        place(
+            &mut self.tcp,
+            id.slot,
+            Connection { stream, id, is_connecting: true, is_stranded: false },
+        );
         Ok(())
     }
 }
@@ -182,6 +215,9 @@ impl Net for Sockets {
 
     fn send(&mut self, id: SocketId, octets: &[u8]) -> Sent {
         let Some(connection) = self.connection(id) else { return Sent::Failed };
+        if connection.is_stranded {
+            return Sent::Failed;
+        }
         let mut sent = 0;
         while let Some(rest) = octets.get(sent..).filter(|rest| !rest.is_empty()) {
             match connection.stream.write(rest) {
@@ -196,6 +232,9 @@ impl Net for Sockets {
 
     fn receive(&mut self, id: SocketId, into: &mut [&mut [u8]]) -> Received {
         let Some(connection) = self.connection(id) else { return Received::Failed };
+        if connection.is_stranded {
+            return Received::Failed;
+        }
         let mut places = [const { None }; MAX_PLACES];
         let mut used = 0;
         for (place, octets) in
@@ -305,6 +344,12 @@ pub(crate) struct Complaint {
     pub(crate) why: Unreachable,
     /// The beginning of what was sent.
     pub(crate) sent: Vec<u8>,
+}
+
+/// Tells whether the device has an address: the kernel lets nobody bind another.
+fn is_ours(address: &IpAddr) -> bool {
+    let bound = std::net::UdpSocket::bind(SocketAddr::new(*address, 0));
+    !matches!(bound, Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable)
 }
 
 fn place<T>(all: &mut Vec<Option<T>>, slot: u16, value: T) {

@@ -16,6 +16,9 @@ pub trait SecureUpstream: Send {
     /// Takes a resolver into use in place of the one before; for [`DnsUpstream::System`] none is.
     fn turn_to(&mut self, upstream: &DnsUpstream);
 
+    /// Has connections leave by this interface from now on; those of before are gone.
+    fn leave_by(&mut self, uplink: Option<&str>);
+
     /// Puts a question, a message without length; its answer comes through [`Answers`], or that there is none. The
     /// same id may come again once it has failed.
     ///

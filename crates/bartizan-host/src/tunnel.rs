@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use bartizan_engine::net::SocketId;
 use bartizan_engine::passes::{Pass, Passes};
-use bartizan_engine::{Engine, EngineConfig, Output, Stats, TunnelStats, UpstreamFailed};
+use bartizan_engine::{
+    Engine, EngineConfig, NetworkState, Output, Probed, Stats, TunnelStats, UpstreamFailed,
+};
 use bartizan_indicators::{IndicatorFile, TenantFile};
 use bartizan_model::{Alert, DomainName, Policy, ProtectionState};
 use mio::unix::SourceFd;
@@ -24,8 +26,10 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::ask::PassAsk;
 use crate::clock::Clock;
+use crate::links::Links;
 use crate::net::{Exit, Happened, Sockets, is_spliced};
 use crate::packets::Packets;
+use crate::probe::Probe;
 use crate::random;
 use crate::secure::StartSecureUpstream;
 use crate::tunnel_status::TunnelStatus;
@@ -43,10 +47,23 @@ pub(crate) enum Command {
     Policy(Policy),
     /// Let these go on, who were let go on before.
     Passes(Passes),
+    /// The device is on another network, or its resolvers are others.
+    Network(Option<Network>),
+    /// A probe of the network came to this.
+    Probed(Probed),
     /// Decide whether a person may go on.
     Pass(PassAsk),
     /// End.
     Stop,
+}
+
+/// How the device is connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// The resolvers that the system asks.
+    pub resolvers: Vec<IpAddr>,
+    /// The interface by which they are reached.
+    pub uplink: Option<String>,
 }
 
 /// How the engine is, as of its last turn.
@@ -58,12 +75,21 @@ pub(crate) struct Snapshot {
     tunnel: TunnelStats,
     tcp_flows: usize,
     udp_mappings: usize,
+    network: NetworkState,
 }
 
 impl Snapshot {
     /// Returns what happens in the tunnel.
     pub(crate) fn tunnel(&self) -> TunnelStatus {
-        TunnelStatus::of(&self.stats, &self.tunnel, self.tcp_flows, self.udp_mappings)
+        TunnelStatus {
+            network: self.network.word().to_owned(),
+            ..TunnelStatus::of(&self.stats, &self.tunnel, self.tcp_flows, self.udp_mappings)
+        }
+    }
+
+    /// Returns what is known of the network.
+    pub(crate) fn network(&self) -> NetworkState {
+        self.network
     }
 
     /// Returns how many TCP connections there are.
@@ -81,6 +107,8 @@ pub(crate) enum Event {
     Mistake(DomainName),
     /// To be put on disk in place of the ones before.
     Passes(Vec<Pass>),
+    /// The device is on another network: somebody has to look, and tell by [`Command::Network`].
+    NetworkChanged,
     /// The protection state is another than it was, or a file turned out to be damaged; see the snapshot.
     Protection,
     /// The tunnel has ended: stopped, or its interface is gone.
@@ -101,6 +129,7 @@ impl Tunnel {
         resolvers: Vec<IpAddr>,
         route: Route,
         secure: Option<Box<dyn StartSecureUpstream>>,
+        probe: Option<Probe>,
         clock: Clock,
         events: impl Fn(Event) + Send + 'static,
     ) -> io::Result<Self> {
@@ -111,7 +140,19 @@ impl Tunnel {
         let (sender, commands) = channel();
         let secure = secure.map(|secure| Secure::start(secure, Arc::clone(&waker))).transpose()?;
         let config = EngineConfig { resolvers, mtu: MTU, offload: packets.offloads() };
-        let engine = Engine::new(config, random::octets(), clock.now());
+        let probed = config.resolvers.clone();
+        let mut engine = Engine::new(config, random::octets(), clock.now());
+        if probe.is_some() {
+            engine.handle_can_probe(clock.now());
+        }
+        let links = Links::listen().and_then(|links| {
+            let fd = links.as_raw_fd();
+            poll.registry().register(&mut SourceFd(&fd), LINKS, Interest::READABLE)?;
+            Ok(links)
+        });
+        let links = links
+            .inspect_err(|error| tracing::debug!(error = %error, "nobody tells of the network"))
+            .ok();
         // A mark lets routing choose among several uplinks.
         let uplink = route.uplink.clone().filter(|_| route.mark.is_none());
         let exit = Exit { uplink, mark: route.mark };
@@ -127,6 +168,11 @@ impl Tunnel {
             clock,
             snapshot: Arc::clone(&snapshot),
             poll,
+            links,
+            probe,
+            resolvers: probed,
+            commands: sender.clone(),
+            waker: Arc::clone(&waker),
         };
         std::thread::Builder::new().name("tunnel".into()).spawn(move || {
             let run = AssertUnwindSafe(|| turning.run(&commands, &events));
@@ -180,6 +226,14 @@ struct Turning {
     clock: Clock,
     snapshot: Arc<Mutex<Snapshot>>,
     poll: Poll,
+    /// What tells of other networks, where the system does.
+    links: Option<Links>,
+    probe: Option<Probe>,
+    /// Whom a probe asks for an address.
+    resolvers: Vec<IpAddr>,
+    /// For what comes of a probe.
+    commands: Sender<Command>,
+    waker: Arc<Waker>,
 }
 
 impl Turning {
@@ -191,6 +245,7 @@ impl Turning {
             self.show(events);
             // Packets left over from the last turn wait in the kernel: look, but do not sleep.
             let timeout = if more_packets { Some(Duration::ZERO) } else { timeout };
+            let timeout = self.settle_network(timeout, events);
             match self.poll.poll(&mut ready, timeout) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -200,8 +255,9 @@ impl Turning {
             for event in &ready {
                 match event.token() {
                     TUN => readable = true,
+                    LINKS => self.hear_of_links(),
                     WAKER => {
-                        if self.obey(commands) {
+                        if self.obey(commands, events) {
                             return Ok(());
                         }
                         self.answered_securely(events);
@@ -230,6 +286,7 @@ impl Turning {
                 }
                 Output::Forget(id) => self.upstream.forget(id),
                 Output::Alert(alert) => events(Event::Alert(alert)),
+                Output::Probe => self.probe(),
                 Output::Mistake(host) => events(Event::Mistake(host)),
                 Output::Passes(passes) => events(Event::Passes(passes)),
                 Output::Wait { deadline, .. } => {
@@ -313,7 +370,7 @@ impl Turning {
     }
 
     /// Returns whether to stop.
-    fn obey(&mut self, commands: &Receiver<Command>) -> bool {
+    fn obey(&mut self, commands: &Receiver<Command>, events: &impl Fn(Event)) -> bool {
         loop {
             match commands.try_recv() {
                 Ok(Command::Indicators(file)) => self.engine.handle_indicators(*file),
@@ -323,6 +380,11 @@ impl Turning {
                     self.engine.handle_policy(policy);
                 }
                 Ok(Command::Passes(passes)) => self.engine.restore_passes(passes),
+                Ok(Command::Network(network)) => self.move_to(network, events),
+                Ok(Command::Probed(outcome)) => {
+                    let (wall, now) = (self.clock.wall(), self.clock.now());
+                    self.engine.handle_probe(outcome, wall, now);
+                }
                 Ok(Command::Pass(PassAsk { name, reply })) => {
                     let (wall, now) = (self.clock.wall(), self.clock.now());
                     // Whoever asked may have gone; the pass is granted all the same.
@@ -334,10 +396,79 @@ impl Turning {
         }
     }
 
+    fn hear_of_links(&mut self) {
+        let now = self.clock.now();
+        if let Some(links) = &mut self.links {
+            links.hear(now);
+        }
+    }
+
+    /// Tells of another network once it has settled; returns how long there is nothing to do.
+    fn settle_network(
+        &mut self,
+        timeout: Option<Duration>,
+        events: &impl Fn(Event),
+    ) -> Option<Duration> {
+        let Some(links) = self.links.as_mut() else { return timeout };
+        let Some(deadline) = links.deadline() else { return timeout };
+        let now = self.clock.now();
+        if links.take_change(now) {
+            events(Event::NetworkChanged);
+            return timeout;
+        }
+        // Counted in milliseconds by the kernel: rather late than in vain.
+        let left = deadline.saturating_duration_since(now) + Duration::from_millis(1);
+        Some(timeout.map_or(left, |timeout| timeout.min(left)))
+    }
+
+    /// Takes note of another network: what was learned on the one before is forgotten, and connections end that
+    /// began at an address which is gone.
+    fn move_to(&mut self, network: Option<Network>, events: &impl Fn(Event)) {
+        if let Some(Network { resolvers, uplink }) = network {
+            // As at the start: a mark goes before.
+            let has_mark = self.upstream.exit().mark.is_some();
+            self.sockets.leave_by(uplink.clone().filter(|_| !has_mark));
+            self.upstream.leave_by(uplink);
+            self.resolvers.clone_from(&resolvers);
+            self.engine.handle_resolvers(resolvers);
+        }
+        let (wall, now) = (self.clock.wall(), self.clock.now());
+        self.engine.handle_network_change(now);
+        let _ = self.drain(events);
+        for happened in self.sockets.strand() {
+            match happened {
+                Happened::Connected(id, outcome) => {
+                    self.engine.handle_connected(id, outcome, &mut self.sockets, wall, now);
+                }
+                Happened::Ready { id, readable, writable, failed: _ } => {
+                    self.engine.handle_ready(id, readable, writable, &mut self.sockets, wall, now);
+                }
+            }
+            let _ = self.drain(events);
+        }
+    }
+
+    /// Has the network probed; without a thread to do so, the engine takes it for unanswered.
+    fn probe(&self) {
+        let Some(probe) = &self.probe else { return };
+        let places = self.resolvers.iter().map(|resolver| self.upstream.place_of(*resolver));
+        let (commands, waker) = (self.commands.clone(), Arc::clone(&self.waker));
+        let started = probe.start(places.collect(), self.upstream.exit(), move |outcome| {
+            // Nobody listens any more only while everything ends.
+            if commands.send(Command::Probed(outcome)).is_ok() {
+                let _ = waker.wake();
+            }
+        });
+        if let Err(error) = started {
+            tracing::debug!(error = %error, "cannot probe the network");
+        }
+    }
+
     fn show(&self, events: &impl Fn(Event)) {
         let current = snapshot_of(&self.engine);
         let mut shown = self.snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let changed = shown.protection != current.protection
+            || shown.network != current.network
             || shown.stats.indicators_damaged != current.stats.indicators_damaged;
         *shown = current;
         drop(shown);
@@ -354,6 +485,7 @@ fn snapshot_of(engine: &Engine) -> Snapshot {
         tunnel: engine.tunnel_stats(),
         tcp_flows: engine.tcp_flows(),
         udp_mappings: engine.udp_mappings(),
+        network: engine.network(),
     }
 }
 
@@ -363,7 +495,8 @@ pub const MTU: u16 = 1_500;
 const LARGEST_READ: usize = 65_535 + crate::vnet::VNET_LEN;
 const TUN: Token = Token(0);
 const WAKER: Token = Token(1);
-const FIRST_UPSTREAM: usize = 2;
+const LINKS: Token = Token(2);
+const FIRST_UPSTREAM: usize = 3;
 /// So that answers and commands are not kept waiting by a flood.
 const PACKETS_A_TURN: usize = 256;
 const ANSWERS_A_TURN: usize = 16;

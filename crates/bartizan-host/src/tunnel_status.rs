@@ -11,6 +11,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TunnelStatus {
+    /// What is known of the network: `open`, `captive portal` or `unknown`.
+    pub network: String,
+    /// Times that the network was found to want a person to sign in first.
+    pub captive_portals: u64,
+    /// Lookups that went out in plain since the resolver of the policy could not be reached.
+    pub plain_lookups: u64,
     /// TCP connections at this moment.
     pub tcp_flows: usize,
     /// Sockets of applications for datagrams at this moment.
@@ -49,6 +55,9 @@ impl TunnelStatus {
             happened.map(|(what, count)| ((*what).to_owned(), *count)).collect()
         };
         Self {
+            network: String::new(),
+            captive_portals: lookups.captive_portals,
+            plain_lookups: lookups.upstream_fallback,
             tcp_flows,
             udp_mappings,
             tcp_opened: tunnel.tcp_opened,

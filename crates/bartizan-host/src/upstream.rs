@@ -22,8 +22,8 @@ use mio::net::{TcpStream, UdpSocket};
 use mio::{Interest, Registry, Token, Waker};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::net::Exit;
 use crate::secure::{Answers, SecureUpstream, StartSecureUpstream};
-use crate::uplink;
 
 /// Where the resolvers really are, and by which way to reach them.
 #[derive(Clone, Debug, Default)]
@@ -81,6 +81,25 @@ impl Upstream {
         }
     }
 
+    /// Leaves by this interface from now on.
+    pub(crate) fn leave_by(&mut self, uplink: Option<String>) {
+        if let Some(secure) = &mut self.secure {
+            secure.upstream.leave_by(uplink.as_deref());
+        }
+        self.route.uplink = uplink;
+    }
+
+    /// Returns where a resolver really is.
+    pub(crate) fn place_of(&self, resolver: IpAddr) -> SocketAddr {
+        let place = self.route.resolvers.get(&resolver).copied();
+        place.unwrap_or_else(|| SocketAddr::new(resolver, DNS_PORT))
+    }
+
+    /// Returns how sockets leave.
+    pub(crate) fn exit(&self) -> Exit {
+        Exit { uplink: self.route.uplink.clone(), mark: self.route.mark }
+    }
+
     /// Returns an answer of the resolver that policy names, one at a time.
     pub(crate) fn take_secure(&mut self) -> Option<Answer> {
         let secure = self.secure.as_mut()?;
@@ -102,12 +121,11 @@ impl Upstream {
             Transport::Tcp => Kind::Tcp,
             Transport::Secure => return self.ask_secure(id, query),
         };
-        let at = self
-            .route
-            .resolvers
-            .get(&resolver)
-            .copied()
-            .unwrap_or_else(|| SocketAddr::new(resolver, DNS_PORT));
+        // Whoever was asked over TLS before is not waited for.
+        if let Some(secure) = &mut self.secure {
+            secure.open.remove(&id);
+        }
+        let at = self.place_of(resolver);
         let token = Token(self.next);
         self.next += 1;
         let socket = self.socket(at, kind)?;
@@ -180,12 +198,7 @@ impl Upstream {
         };
         let socket = Socket::new(Domain::for_address(at), kind, Some(protocol))?;
         socket.set_nonblocking(true)?;
-        if let Some(uplink) = &self.route.uplink {
-            uplink::bind(&socket, uplink)?;
-        }
-        if let Some(mark) = self.route.mark {
-            uplink::mark(&socket, mark)?;
-        }
+        self.exit().apply(&socket)?;
         Ok(socket)
     }
 }

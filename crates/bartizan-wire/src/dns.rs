@@ -30,8 +30,8 @@ use bartizan_model::DomainName;
 use crate::ParseError;
 use crate::dns::records::{A, AAAA, CNAME, HTTPS, Record, SVCB, Section};
 
-pub use compose::{Explanation, Refusal};
-pub use keeping::{count_down, remove_opt, set_ttls};
+pub use compose::{Explanation, Refusal, write_question};
+pub use keeping::{count_down, limit_ttls, remove_opt, set_ttls};
 
 /// A query with one question.
 #[derive(Clone, Debug)]

@@ -85,9 +85,16 @@ pub fn fuzz_hello(octets: &[u8]) {
     }
 }
 
-/// Reads the head of a request; no prefix of it may say another thing, or that it is none.
+/// Reads the head of a request or of a response; no prefix of it may say another thing, or that it is none.
 #[doc(hidden)]
 pub fn fuzz_request(octets: &[u8]) {
+    if let Reading::Done(response) = http::read_response(octets) {
+        let _ = response.location();
+        for len in prefixes(octets.len()) {
+            let earlier = http::read_response(octets.get(..len).unwrap_or_default());
+            assert!(earlier == Reading::More || earlier == Reading::Done(response));
+        }
+    }
     let Reading::Done(request) = http::read_request(octets) else { return };
     assert!(request.head_len() <= octets.len());
     let _ = (request.host_name(), request.host_address(), request.path());

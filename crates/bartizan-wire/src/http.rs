@@ -1,4 +1,4 @@
-//! The head of an HTTP/1 request: which host and which path a client wants.
+//! The head of an HTTP/1 request: which host and which path a client wants; `response.rs` reads that of a response.
 //!
 //! Reads RFC 9112 §3: the request line, and of the header fields the first `Host` only. An absolute target
 //! wins over the field (§3.2.2). Lines may end without CR (§2.2), and a blank line or two may come first.
@@ -13,11 +13,15 @@
 //! # Invariants
 //! - Nothing is allocated; what is returned borrows. Work is linear in the input.
 
+mod response;
+
 use std::net::IpAddr;
 
 use bartizan_model::DomainName;
 
 use crate::reading::{MAX_HELLO_LEN, Reading};
+
+pub use response::{ResponseHead, read_response};
 
 /// The head of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -92,6 +92,13 @@ fn status(state: &Path, json: bool) -> anyhow::Result<()> {
         ),
         ("Mode", status.mode),
         (
+            "Network",
+            match status.tunnel.captive_portals {
+                0 => status.tunnel.network,
+                times => format!("{}; captive {times} times so far", status.tunnel.network),
+            },
+        ),
+        (
             "Connections",
             format!(
                 "{} open of {} so far, {} B up, {} B down",

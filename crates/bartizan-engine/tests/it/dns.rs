@@ -113,7 +113,7 @@ fn another_network_or_policy_knows_nothing_of_what_was_kept() {
     let mut world = World::new();
     let asked = query(1, "good.test", Rtype::A, None);
     look_up(&mut world, &asked, &[("192.0.2.7", 60)]);
-    world.engine.handle_network_change();
+    world.engine.handle_network_change(world.now);
     assert_eq!(names_of(&world, "192.0.2.7"), Vec::<String>::new());
     look_up(&mut world, &asked, &[("192.0.2.7", 60)]);
     let policy = Policy { version: 7, ..Policy::default() };

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod alerts;
 #[cfg(test)]
+mod captive;
+#[cfg(test)]
 mod chaos;
 #[cfg(test)]
 mod dns;

@@ -68,7 +68,8 @@ fn check_one_allocation(world: &mut World, asked: &[u8]) {
                     | Output::Ask { .. }
                     | Output::Forget(_)
                     | Output::Passes(_)
-                    | Output::Mistake(_) => {}
+                    | Output::Mistake(_)
+                    | Output::Probe => {}
                     Output::Wait { .. } => break,
                 }
             }

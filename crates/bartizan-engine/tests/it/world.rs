@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use bartizan_engine::net::Net;
 use bartizan_engine::passes::Pass;
-use bartizan_engine::{Engine, EngineConfig, NoNet, Output, Transport, UpstreamFailed, UpstreamId};
+use bartizan_engine::{
+    Engine, EngineConfig, NoNet, Output, Probed, Transport, UpstreamFailed, UpstreamId,
+};
 use bartizan_indicators::IndicatorFile;
 use bartizan_indicators::build::{Stamp, build};
 use bartizan_indicators::compile::Compiled;
@@ -40,6 +42,8 @@ pub(crate) struct World {
     pub(crate) mistakes: Vec<DomainName>,
     /// What the engine wanted to be kept last.
     pub(crate) passes: Vec<Pass>,
+    /// How often the engine wanted to know whether the network is captive.
+    pub(crate) probes: usize,
     pub(crate) deadline: Option<Instant>,
 }
 
@@ -71,6 +75,7 @@ impl World {
             alerts: Vec::new(),
             mistakes: Vec::new(),
             passes: Vec::new(),
+            probes: 0,
             deadline: None,
         }
     }
@@ -116,6 +121,12 @@ impl World {
         self.drain();
     }
 
+    /// The host tells what a probe of the network came to.
+    pub(crate) fn probed(&mut self, outcome: Probed) {
+        self.engine.handle_probe(outcome, self.wall(), self.now);
+        self.drain();
+    }
+
     /// Lets time pass, waking the engine when it asked to be.
     pub(crate) fn pass(&mut self, time: Duration) {
         let end = self.now + time;
@@ -141,6 +152,7 @@ impl World {
                 Output::Forget(id) => self.forgotten.push(id),
                 Output::Alert(alert) => self.alerts.push(alert),
                 Output::Passes(passes) => self.passes = passes,
+                Output::Probe => self.probes += 1,
                 Output::Mistake(host) => self.mistakes.push(host),
                 Output::Wait { deadline, .. } => {
                     assert!(deadline.is_none_or(|deadline| self.now < deadline), "would spin");

@@ -3,6 +3,8 @@
 //!
 //! They go into a buffer of the caller, so that refusing takes nothing of the heap.
 
+use bartizan_model::DomainName;
+
 use super::records::{self, A, AAAA, IN, SOA, u16_at};
 use super::{DnsAnswer, DnsQuery, HEADER_LEN};
 
@@ -36,6 +38,22 @@ impl Explanation<'_> {
     pub const BLOCKED: u16 = 15;
     /// The answer that there is no such name is older than it should be.
     pub const STALE_NXDOMAIN: u16 = 19;
+}
+
+/// Writes a plain question with recursion for a name.
+#[must_use]
+pub fn write_question(name: &DomainName, rtype: u16, id: u16) -> Vec<u8> {
+    let [high, low] = id.to_be_bytes();
+    let mut octets = vec![high, low, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.as_str().split('.') {
+        // A name has no label beyond 63 octets.
+        octets.push(u8::try_from(label.len()).unwrap_or(0));
+        octets.extend_from_slice(label.as_bytes());
+    }
+    octets.push(0);
+    octets.extend_from_slice(&rtype.to_be_bytes());
+    octets.extend_from_slice(&IN.to_be_bytes());
+    octets
 }
 
 impl DnsQuery<'_> {

@@ -74,6 +74,11 @@ pub fn count_down(answer: &mut [u8], by_s: u32) {
     each_ttl(answer, |ttl| ttl.saturating_sub(by_s));
 }
 
+/// Lets no record of an answer live for longer than this.
+pub fn limit_ttls(answer: &mut [u8], most_s: u32) {
+    each_ttl(answer, |ttl| ttl.min(most_s));
+}
+
 /// Gives every record of an answer the same time to live.
 pub fn set_ttls(answer: &mut [u8], ttl_s: u32) {
     each_ttl(answer, |_| ttl_s);

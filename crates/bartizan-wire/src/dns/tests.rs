@@ -11,6 +11,16 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
+fn a_question_of_our_own_is_read_as_one() {
+    let name = DomainName::parse(b"a.long-name.test").unwrap();
+    let octets = write_question(&name, 28, 7);
+    let parsed = DnsQuery::parse(&octets).unwrap();
+    assert_eq!((parsed.id(), parsed.qtype(), parsed.qclass()), (7, 28, 1));
+    assert_eq!(parsed.judged_name(), Some(&name));
+    assert!(parsed.is_shareable());
+}
+
+#[test]
 fn a_query_says_what_is_asked() {
     check_name(&query("Login.Evil.TEST", 1, None), Some("login.evil.test"));
     check_name(&query("_dns.resolver.arpa", 64, None), Some("_dns.resolver.arpa"));
@@ -215,6 +225,7 @@ fn a_kept_answer_becomes_one_to_whoever_asks_again() {
 fn an_answer_is_kept_until_the_first_of_its_records_ends() {
     check_lifetime(|_| {}, Some(60));
     check_lifetime(|octets| set_ttls(octets, 0), None);
+    check_lifetime(|octets| limit_ttls(octets, 7), Some(7));
     check_lifetime(|octets| set_ttls(octets, 90_000), Some(90_000));
     // RFC 2181 §8.
     check_lifetime(|octets| set_ttls(octets, 0x8000_0001), None);

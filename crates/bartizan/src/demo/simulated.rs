@@ -69,6 +69,8 @@ impl Simulated {
             http: Box::new(UreqHttp::new(ca)?),
             secure_dns: None,
             // Its tunnel gets what it is given.
+            look: Box::new(|| None),
+            probe: None,
             route_all: Box::new(|_| {}),
         })?;
         self.device = Some(device);

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod captive;
+#[cfg(test)]
 mod console;
 #[cfg(test)]
 mod feed;

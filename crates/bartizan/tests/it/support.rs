@@ -206,9 +206,19 @@ impl TestDevice {
         token: Option<&str>,
         http: Box<dyn Http>,
     ) -> Self {
+        Self::start_changed(state, portal, token, |setup| setup.http = http)
+    }
+
+    /// Starts a device that differs from the usual one.
+    pub(crate) fn start_changed(
+        state: &Path,
+        portal: &str,
+        token: Option<&str>,
+        change: impl FnOnce(&mut Setup),
+    ) -> Self {
         let (tunnel, application) = UnixDatagram::pair().unwrap();
         application.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        let device = Device::start(Setup {
+        let mut setup = Setup {
             state_dir: state.to_owned(),
             portal_url: portal.to_owned(),
             enrollment_token: token.map(|token| token.parse().unwrap()),
@@ -220,12 +230,15 @@ impl TestDevice {
                 uplink: None,
                 mark: None,
             },
-            http,
+            http: Box::new(http()),
             secure_dns: None,
             // Its tunnel gets what it is given.
+            look: Box::new(|| None),
+            probe: None,
             route_all: Box::new(|_| {}),
-        })
-        .unwrap();
+        };
+        change(&mut setup);
+        let device = Device::start(setup).unwrap();
         Self { state: state.to_owned(), application, device: Some(device) }
     }
 
@@ -236,6 +249,11 @@ impl TestDevice {
     #[track_caller]
     pub(crate) fn wait_until(&self, what: &str, holds: impl Fn(&Status) -> bool) -> Status {
         wait_for(what, || self.status().filter(&holds))
+    }
+
+    /// The device itself.
+    pub(crate) fn device(&self) -> &Device {
+        self.device.as_ref().unwrap()
     }
 
     /// Asks for a name's address through the tunnel.
@@ -293,5 +311,6 @@ fn question(name: &str) -> Vec<u8> {
 
 /// Where every name is that is not blocked.
 pub(crate) const SITE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 80);
-const RESOLVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 18, 0, 53)), 53);
+pub(crate) const RESOLVER: SocketAddr =
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 18, 0, 53)), 53);
 const CLIENT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 18, 0, 2)), 40_000);

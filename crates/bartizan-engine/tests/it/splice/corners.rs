@@ -278,7 +278,8 @@ impl Device {
                 | Output::Forget(_)
                 | Output::Alert(_)
                 | Output::Passes(_)
-                | Output::Mistake(_)) => panic!("{other:?}"),
+                | Output::Mistake(_)
+                | Output::Probe) => panic!("{other:?}"),
             }
         }
         panic!("it never waits")

@@ -116,6 +116,40 @@ fn a_half_closed_connection_downloads_to_its_end() {
 }
 
 #[test]
+fn connections_of_an_address_that_is_gone_end_and_others_begin() {
+    let stage = Stage::build();
+    let listener = stage.listen(0);
+    let port = listener.local_addr().unwrap().port();
+    let echo = |stream: &mut TcpStream, peer: &mut TcpStream| {
+        stream.write_all(REQUEST).unwrap();
+        let mut came = vec![0; REQUEST.len()];
+        peer.read_exact(&mut came).unwrap();
+        assert_eq!(came, REQUEST);
+    };
+    let mut stream = stage.open(SERVERS[0], port);
+    let (mut peer, _) = listener.accept().unwrap();
+    echo(&mut stream, &mut peer);
+
+    // The same address on the same network: the connection was only interrupted.
+    let ip = |words: &[&str]| stage.says(Place::Engine, &[&["ip"], words].concat());
+    ip(&["link", "set", "outer", "down"]);
+    ip(&["link", "set", "outer", "up"]);
+    ip(&["route", "replace", "default", "via", "192.0.2.1"]);
+    pause(1_000);
+    echo(&mut stream, &mut peer);
+
+    ip(&["address", "del", "192.0.2.2/24", "dev", "outer"]);
+    ip(&["address", "add", "192.0.2.3/24", "dev", "outer"]);
+    ip(&["route", "replace", "default", "via", "192.0.2.1"]);
+    let ended = stream.read(&mut [0; 1]).unwrap_err();
+    assert_eq!(ended.kind(), ErrorKind::ConnectionReset);
+    let mut stream = stage.open(SERVERS[0], port);
+    let (mut peer, from) = listener.accept().unwrap();
+    echo(&mut stream, &mut peer);
+    assert_eq!(from.ip().to_canonical().to_string(), "192.0.2.3");
+}
+
+#[test]
 fn a_client_that_stops_reading_stops_the_server() {
     let stage = Stage::build();
     let listener = stage.listen(0);
