@@ -36,6 +36,7 @@ mod probe;
 mod random;
 mod report;
 pub mod secure;
+mod spin;
 pub mod spool;
 pub mod state;
 pub mod tunnel;

@@ -54,6 +54,8 @@ pub(crate) struct Sockets {
     tcp: Vec<Option<Connection>>,
     udp: Vec<Option<Datagrams>>,
     echo: Vec<Option<Datagrams>>,
+    /// Octets of TCP, up and down, since it was last asked.
+    moved: usize,
 }
 
 /// A socket for datagrams, or for echoes.
@@ -81,7 +83,20 @@ pub(crate) enum Happened {
 
 impl Sockets {
     pub(crate) fn new(packets: Arc<Packets>, registry: Registry, exit: Exit) -> Self {
-        Self { packets, registry, exit, tcp: Vec::new(), udp: Vec::new(), echo: Vec::new() }
+        Self {
+            packets,
+            registry,
+            exit,
+            tcp: Vec::new(),
+            udp: Vec::new(),
+            echo: Vec::new(),
+            moved: 0,
+        }
+    }
+
+    /// Returns how many octets of TCP were moved since it was last asked.
+    pub(crate) fn take_moved(&mut self) -> usize {
+        std::mem::take(&mut self.moved)
     }
 
     /// Has sockets leave by this interface from now on.
@@ -227,6 +242,7 @@ impl Net for Sockets {
                 Err(_) => return Sent::Failed,
             }
         }
+        self.moved += sent;
         Sent::Took(sent)
     }
 
@@ -248,7 +264,10 @@ impl Net for Sockets {
             return match connection.stream.read_vectored(places.get_mut(..used).unwrap_or_default())
             {
                 Ok(0) => Received::End,
-                Ok(count) => Received::Took(count),
+                Ok(count) => {
+                    self.moved += count;
+                    Received::Took(count)
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Received::Nothing,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => Received::Failed,

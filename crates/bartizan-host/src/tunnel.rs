@@ -32,6 +32,7 @@ use crate::packets::Packets;
 use crate::probe::Probe;
 use crate::random;
 use crate::secure::StartSecureUpstream;
+use crate::spin::Spin;
 use crate::tunnel_status::TunnelStatus;
 pub use crate::upstream::Route;
 use crate::upstream::{Secure, Upstream};
@@ -168,6 +169,7 @@ impl Tunnel {
             clock,
             snapshot: Arc::clone(&snapshot),
             poll,
+            spin: Spin::default(),
             links,
             probe,
             resolvers: probed,
@@ -226,6 +228,7 @@ struct Turning {
     clock: Clock,
     snapshot: Arc<Mutex<Snapshot>>,
     poll: Poll,
+    spin: Spin,
     /// What tells of other networks, where the system does.
     links: Option<Links>,
     probe: Option<Probe>,
@@ -246,7 +249,7 @@ impl Turning {
             // Packets left over from the last turn wait in the kernel: look, but do not sleep.
             let timeout = if more_packets { Some(Duration::ZERO) } else { timeout };
             let timeout = self.settle_network(timeout, events);
-            match self.poll.poll(&mut ready, timeout) {
+            match self.wait(&mut ready, timeout) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
@@ -268,6 +271,28 @@ impl Turning {
             }
             more_packets = readable && self.read_packets(events)?;
         }
+    }
+
+    /// Waits for something to happen; looks for a while before it sleeps, where that pays.
+    fn wait(&mut self, ready: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        let moved = self.sockets.take_moved();
+        if timeout == Some(Duration::ZERO) {
+            return self.poll.poll(ready, timeout);
+        }
+        let began = self.clock.now();
+        let look_until = began + self.spin.look_for(moved).min(timeout.unwrap_or(Duration::MAX));
+        let mut now = began;
+        while now < look_until {
+            self.poll.poll(ready, Some(Duration::ZERO))?;
+            now = self.clock.now();
+            if !ready.is_empty() {
+                self.spin.waited(began, now);
+                return Ok(());
+            }
+        }
+        self.poll.poll(ready, timeout)?;
+        self.spin.waited(began, self.clock.now());
+        Ok(())
     }
 
     /// Does what the engine wants; returns how long it can wait.
