@@ -27,6 +27,7 @@ mod indicator_rule;
 mod live;
 mod pages;
 mod password;
+pub mod policy;
 mod publish;
 mod replay;
 mod request;
@@ -363,6 +364,12 @@ impl fmt::Debug for OneTimePassword {
 #[doc(hidden)]
 pub fn fuzz_csv(octets: &[u8]) {
     indicator_csv::fuzz(octets);
+}
+
+/// Reads a policy document, for the fuzzer.
+#[doc(hidden)]
+pub fn fuzz_policy(octets: &[u8]) {
+    policy::settings::fuzz(octets);
 }
 
 /// Draws secret octets from the operating system.
