@@ -8,6 +8,7 @@ mod bench;
 mod bench_forward;
 mod ios;
 mod packages;
+mod postgres;
 mod test;
 mod tidy;
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use crate::postgres::Server;
 use crate::{Done, cargo, ios, packages, root, say, shown, target, tidy};
 
 pub(crate) fn run(arguments: &[String]) -> Done {
@@ -37,9 +38,13 @@ pub(crate) fn run(arguments: &[String]) -> Done {
             Err(reason) => say(&format!("skipped: the library for iPhones, because {reason}")),
         }
     }
-    let skipped =
-        if fast { vec![("slow", "--fast leaves them out".to_owned())] } else { real_things()? };
-    step("test", || tests(&skipped, full))
+    if fast {
+        let skipped = [("slow", "--fast leaves them out".to_owned())];
+        return step("test", || tests(&skipped, full, None));
+    }
+    let skipped = real_things()?;
+    let postgres = Server::start()?;
+    step("test", || tests(&skipped, full, Some(&postgres)))
 }
 
 /// Installs what the slow tests drive, and names those that cannot run here.
@@ -56,6 +61,7 @@ fn real_things() -> Result<Vec<(&'static str, String)>, String> {
         ("ping", "iputils-ping"),
         ("sysctl", "procps"),
         ("traceroute", "traceroute"),
+        ("psql", "postgresql"),
     ])?;
     let mut skipped = Vec::new();
     if let Err(reason) = packages::namespaces() {
@@ -71,7 +77,7 @@ fn real_things() -> Result<Vec<(&'static str, String)>, String> {
     Ok(skipped)
 }
 
-fn tests(skipped: &[(&str, String)], full: bool) -> Done {
+fn tests(skipped: &[(&str, String)], full: bool, postgres: Option<&Server>) -> Done {
     for (group, reason) in skipped {
         say(&format!("skipped: tests in `{group}`, because {reason}"));
     }
@@ -84,6 +90,7 @@ fn tests(skipped: &[(&str, String)], full: bool) -> Done {
     }
     data(&mut nextest);
     size(&mut nextest, full);
+    server(&mut nextest, postgres);
     if installed("nextest") {
         return crate::run(&mut nextest);
     }
@@ -103,6 +110,7 @@ fn tests(skipped: &[(&str, String)], full: bool) -> Done {
     }
     data(&mut plain);
     size(&mut plain, full);
+    server(&mut plain, postgres);
     summed(&mut plain)
 }
 
@@ -125,6 +133,13 @@ pub(crate) fn data(command: &mut Command) {
 fn size(command: &mut Command, full: bool) {
     if full {
         command.env("BARTIZAN_TEST_FULL", "1");
+    }
+}
+
+/// Tells tests where PostgreSQL is.
+fn server(command: &mut Command, postgres: Option<&Server>) {
+    if let Some(postgres) = postgres {
+        command.env("BARTIZAN_TEST_POSTGRES", postgres.address());
     }
 }
 

@@ -91,7 +91,7 @@ impl Portal {
         let now = clock.now();
         let opened = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
             let files = Files::open(&config.data_dir)?;
-            let store = Store::open(&config.data_dir.join("portal.db"), now)
+            let store = Store::open(config.data_dir.join("portal.db").as_path(), now)
                 .context("cannot open the database")?;
             Ok((files, store, config.secure_cookies))
         });

@@ -279,7 +279,7 @@ mod tests {
         async fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let files = Files::open(dir.path()).unwrap();
-            let store = Store::open(&dir.path().join("portal.db"), NOW).unwrap();
+            let store = Store::open(dir.path().join("portal.db").as_path(), NOW).unwrap();
             let tenant = store.create_tenant("ACME", [1; 32], NOW).await.unwrap();
             let scope = store.tenant(tenant).await.unwrap();
             let member = NewMember {

@@ -10,12 +10,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::db::{Connection, Optional, Row, Value, params};
 use bartizan_model::{
     Alert, AlertId, AlertStatus, Detector, DeviceId, DomainName, IndicatorAction, IndicatorSource,
     Severity, UnixMillis, UnresolvedAlerts,
 };
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use crate::column::{count, found, fresh_id, int, ms, time, word};
@@ -161,8 +160,8 @@ impl Store {
         alerts: Vec<Alert>,
         received_at: UnixMillis,
     ) -> Result<Ingested, StoreError> {
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 let ingest = Ingest { db, scope, device: device.0.to_be_bytes(), received_at };
                 ingest.all(&alerts)
             })
@@ -180,7 +179,7 @@ impl Store {
         after: Option<AlertCursor>,
         limit: u32,
     ) -> Result<Vec<AlertRow>, StoreError> {
-        self.sqlite.read(move |db| list(db, scope, filter, after, limit)).await
+        self.db.read(scope, move |db| list(db, scope, filter, after, limit)).await
     }
 
     /// Returns an alert with its device.
@@ -192,15 +191,16 @@ impl Store {
         scope: TenantScope,
         key: AlertKey,
     ) -> Result<AlertDetail, StoreError> {
-        self.sqlite
-            .read(move |db| {
-                let mut statement = db.prepare_cached(concat!(
+        self.db
+            .read(scope, move |db| {
+                let statement = db.prepare_cached(concat!(
                     alert_columns!(),
                     "WHERE a.tenant_id = ?1 AND a.alert_id = ?2"
                 ))?;
                 let mut rows = statement.query(params![scope.id(), key.0.to_be_bytes()])?;
-                let alert =
-                    rows.next()?.map_or(Err(StoreError::NotFound { what: "alert" }), read)?;
+                let alert = rows
+                    .next()?
+                    .map_or(Err(StoreError::NotFound { what: "alert" }), |row| read(&row))?;
                 let device = device::one(db, scope, alert.device)?;
                 Ok(AlertDetail { alert, device })
             })
@@ -219,8 +219,8 @@ impl Store {
         by: MemberId,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 let changed = db
                     .prepare_cached(
                         "UPDATE alert SET status = ?3, status_by = ?4, status_at_ms = ?5
@@ -246,9 +246,9 @@ impl Store {
         &self,
         scope: TenantScope,
     ) -> Result<UnresolvedAlerts, StoreError> {
-        self.sqlite
-            .read(move |db| {
-                let mut statement = db.prepare_cached(
+        self.db
+            .read(scope, move |db| {
+                let statement = db.prepare_cached(
                     "SELECT severity, count(*) FROM alert
                      WHERE tenant_id = ?1 AND status <> 'Resolved' GROUP BY severity",
                 )?;
@@ -345,7 +345,9 @@ impl Ingest<'_> {
             .prepare_cached(
                 "INSERT INTO indicator_hit (tenant_id, source, pattern, hits, last_hit_at_ms)
                  VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT DO UPDATE SET hits = hits + ?4, last_hit_at_ms = max(last_hit_at_ms, ?5)",
+                 ON CONFLICT (tenant_id, source, pattern) DO UPDATE SET
+                     hits = indicator_hit.hits + ?4,
+                     last_hit_at_ms = greatest(indicator_hit.last_hit_at_ms, ?5)",
             )?
             .execute(params![self.scope.id(), source, &*matched.entry, alert.count, int(last)])?;
         Ok(())
@@ -361,7 +363,7 @@ impl Ingest<'_> {
             .db
             .prepare_cached(
                 "SELECT alert_id FROM alert
-                 WHERE tenant_id = ?1 AND device_id = ?2 AND detector = ?3 AND host IS ?4
+                 WHERE tenant_id = ?1 AND device_id = ?2 AND detector = ?3 AND host IS NOT DISTINCT FROM ?4
                      AND status <> 'Resolved' AND ?5 <= last_seen_at_ms AND first_seen_at_ms <= ?6
                  ORDER BY last_seen_at_ms DESC LIMIT 1",
             )?
@@ -384,9 +386,9 @@ impl Ingest<'_> {
         self.db
             .prepare_cached(
                 "UPDATE alert SET count = count + ?3,
-                     first_seen_at_ms = min(first_seen_at_ms, ?4),
-                     last_seen_at_ms = max(last_seen_at_ms, ?5),
-                     indicator_epoch = max(indicator_epoch, ?6)
+                     first_seen_at_ms = least(first_seen_at_ms, ?4),
+                     last_seen_at_ms = greatest(last_seen_at_ms, ?5),
+                     indicator_epoch = greatest(indicator_epoch, ?6)
                  WHERE tenant_id = ?1 AND alert_id = ?2",
             )?
             .execute(params![
@@ -422,7 +424,7 @@ impl Ingest<'_> {
                 alert.detector.id(),
                 severity,
                 alert.detector.category().word(),
-                title,
+                &*title,
                 alert.host.as_ref().map(DomainName::as_str),
                 alert.matched.as_ref().map(|matched| &*matched.entry),
                 int(first),
@@ -430,7 +432,7 @@ impl Ingest<'_> {
                 ms(self.received_at),
                 alert.count,
                 int(alert.indicator_epoch),
-                source,
+                source.map(|name| &**name),
                 own,
                 alert.action.word(),
             ])?;
@@ -493,11 +495,11 @@ fn list(
         " ORDER BY a.last_seen_at_ms DESC, a.alert_id DESC LIMIT ?",
         Value::from(i64::from(limit)),
     );
-    let mut statement = db.prepare_cached(&sql)?;
-    let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+    let statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query(values)?;
     let mut alerts = Vec::new();
     while let Some(row) = rows.next()? {
-        alerts.push(read(row)?);
+        alerts.push(read(&row)?);
     }
     Ok(alerts)
 }
@@ -527,11 +529,11 @@ fn read(row: &Row<'_>) -> Result<AlertRow, StoreError> {
         count: count(row.get(12)?),
         indicator_epoch: count(row.get(13)?),
         status: word("status", &status, AlertStatus::from_word)?,
-        status_at: row.get::<_, Option<i64>>(15)?.map(time),
+        status_at: row.get::<Option<i64>>(15)?.map(time),
         status_by: row.get(16)?,
         source: row.get(17)?,
-        indicator: row.get::<_, Option<i64>>(18)?.map(count),
-        action: word("action", &row.get::<_, String>(19)?, IndicatorAction::from_word)?,
+        indicator: row.get::<Option<i64>>(18)?.map(count),
+        action: word("action", &row.get::<String>(19)?, IndicatorAction::from_word)?,
     })
 }
 

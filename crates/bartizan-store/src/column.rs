@@ -3,7 +3,7 @@
 use bartizan_model::UnixMillis;
 use uuid::Builder;
 
-use crate::StoreError;
+use crate::{StoreError, db};
 
 pub(crate) fn ms(time: UnixMillis) -> i64 {
     int(time.0)
@@ -38,29 +38,18 @@ pub(crate) fn word<T>(
 }
 
 /// The one row of a query that may find nothing.
-pub(crate) fn found<T>(row: rusqlite::Result<T>, what: &'static str) -> Result<T, StoreError> {
-    row.map_err(|error| {
-        if matches!(error, rusqlite::Error::QueryReturnedNoRows) {
-            StoreError::NotFound { what }
-        } else {
-            error.into()
-        }
+pub(crate) fn found<T>(row: db::Result<T>, what: &'static str) -> Result<T, StoreError> {
+    row.map_err(|error| match error {
+        db::Error::NoRow => StoreError::NotFound { what },
+        error => error.into(),
     })
 }
 
 /// A row that could not be stored because it is there already.
-pub(crate) fn stored(
-    result: rusqlite::Result<usize>,
-    what: &'static str,
-) -> Result<(), StoreError> {
+pub(crate) fn stored(result: db::Result<usize>, what: &'static str) -> Result<(), StoreError> {
     match result {
         Ok(_) => Ok(()),
-        Err(rusqlite::Error::SqliteFailure(failure, _))
-            if failure.code == rusqlite::ErrorCode::ConstraintViolation
-                && failure.extended_code != rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY =>
-        {
-            Err(StoreError::Conflict { what })
-        }
+        Err(error) if error.is_conflict() => Err(StoreError::Conflict { what }),
         Err(error) => Err(error.into()),
     }
 }

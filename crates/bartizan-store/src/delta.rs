@@ -1,6 +1,6 @@
 //! Deltas between indicator files: which there are. The octets lie beside the database, named by their hash.
 
-use rusqlite::params;
+use crate::db::params;
 
 use crate::column::{count, int};
 use crate::{Store, StoreError, TenantScope};
@@ -28,9 +28,9 @@ impl Store {
         scope: TenantScope,
         deltas: Vec<DeltaRow>,
     ) -> Result<(), StoreError> {
-        self.sqlite
-            .write(move |db| {
-                let mut statement = db.prepare_cached(
+        self.db
+            .write(scope, move |db| {
+                let statement = db.prepare_cached(
                     "INSERT INTO indicator_delta (tenant_id, to_epoch, from_epoch, sha256, size_bytes)
                      VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
                 )?;
@@ -57,9 +57,9 @@ impl Store {
         scope: TenantScope,
         limit: u32,
     ) -> Result<Vec<DeltaRow>, StoreError> {
-        self.sqlite
-            .read(move |db| {
-                let mut statement = db.prepare_cached(
+        self.db
+            .read(scope, move |db| {
+                let statement = db.prepare_cached(
                     "SELECT from_epoch, to_epoch, sha256, size_bytes FROM indicator_delta
                      WHERE tenant_id = ?1 ORDER BY to_epoch DESC, from_epoch DESC LIMIT ?2",
                 )?;

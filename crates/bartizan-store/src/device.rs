@@ -1,10 +1,9 @@
 //! Devices: what they are, how they are, and who may speak for one.
 
+use crate::db::{Connection, Reach, Row, Value, params};
 use bartizan_model::{
     DeviceId, Mode, ProtectionState, Severity, TenantId, UnixMillis, UnresolvedAlerts,
 };
-use rusqlite::types::Value;
-use rusqlite::{Connection, Row, params};
 
 use crate::column::{count, found, int, ms, time, word};
 use crate::{Store, StoreError, TenantScope, tenant};
@@ -158,8 +157,8 @@ impl Store {
     /// # Errors
     /// There is no such device.
     pub async fn device_by_id(&self, device: DeviceId) -> Result<DeviceCredential, StoreError> {
-        self.sqlite
-            .read(move |db| {
+        self.db
+            .read(Reach::All, move |db| {
                 let row = db
                     .prepare_cached(
                         "SELECT d.tenant_id, d.jwk, d.key_thumbprint
@@ -182,8 +181,8 @@ impl Store {
         tenant: TenantId,
         device: DeviceId,
     ) -> Result<DeviceCredential, StoreError> {
-        self.sqlite
-            .read(move |db| {
+        self.db
+            .read(Reach::All, move |db| {
                 let row = db
                     .prepare_cached(
                         "SELECT tenant_id, jwk, key_thumbprint FROM device
@@ -208,7 +207,7 @@ impl Store {
         report: DeviceReport,
         now: UnixMillis,
     ) -> Result<CheckinState, StoreError> {
-        self.sqlite.write(move |db| check_in(db, scope, device, &report, now)).await
+        self.db.write(scope, move |db| check_in(db, scope, device, &report, now)).await
     }
 
     /// Lists devices, last heard of first, from after the cursor on.
@@ -222,7 +221,7 @@ impl Store {
         after: Option<DeviceCursor>,
         limit: u32,
     ) -> Result<Vec<DeviceRow>, StoreError> {
-        self.sqlite.read(move |db| list(db, scope, filter, after, limit)).await
+        self.db.read(scope, move |db| list(db, scope, filter, after, limit)).await
     }
 
     /// Returns one device.
@@ -234,7 +233,7 @@ impl Store {
         scope: TenantScope,
         device: DeviceId,
     ) -> Result<DeviceRow, StoreError> {
-        self.sqlite.read(move |db| one(db, scope, device)).await
+        self.db.read(scope, move |db| one(db, scope, device)).await
     }
 
     /// Counts the tenant's devices.
@@ -246,8 +245,8 @@ impl Store {
         scope: TenantScope,
         active_since: UnixMillis,
     ) -> Result<DeviceCounts, StoreError> {
-        self.sqlite
-            .read(move |db| {
+        self.db
+            .read(scope, move |db| {
                 let counts = db
                     .prepare_cached(
                         "SELECT count(*), count(*) FILTER (WHERE ?2 <= last_seen_at_ms),
@@ -275,15 +274,15 @@ impl Store {
         &self,
         scope: TenantScope,
     ) -> Result<Vec<(u64, u64)>, StoreError> {
-        self.sqlite
-            .read(move |db| {
-                let mut statement = db.prepare_cached(
+        self.db
+            .read(scope, move |db| {
+                let statement = db.prepare_cached(
                     "SELECT policy_version, count(*) FROM device_status WHERE tenant_id = ?1
                      GROUP BY policy_version ORDER BY policy_version DESC",
                 )?;
                 let rows = statement
                     .query_map([scope.id()], |row| Ok((count(row.get(0)?), count(row.get(1)?))))?;
-                Ok(rows.collect::<rusqlite::Result<_>>()?)
+                Ok(rows.collect::<crate::db::Result<_>>()?)
             })
             .await
     }
@@ -303,7 +302,7 @@ fn check_in(
         .query_row(params![scope.id(), device.0.to_be_bytes()], |row| row.get(0));
     let before: Option<String> = found(before, "device")?;
     db.prepare_cached(
-            "UPDATE device_status SET last_seen_at_ms = max(last_seen_at_ms, ?3), mode = ?4,
+            "UPDATE device_status SET last_seen_at_ms = greatest(last_seen_at_ms, ?3), mode = ?4,
                  protection = ?5, os_version = ?6, app_version = ?7, policy_version = ?8,
                  indicator_epoch = ?9, queries = ?10, blocked = ?11, dropped = ?12, alerts_lost = ?13,
                  tenant_epoch = ?14
@@ -355,7 +354,7 @@ fn list(
     };
     if !filter.name_contains.is_empty() {
         let part = filter.name_contains.to_ascii_lowercase();
-        narrow(" AND instr(lower(d.device_name), ?)", Some(part.into()));
+        narrow(" AND 0 < strpos(lower(d.device_name), ?)", Some(part.into()));
     }
     match filter.state {
         None => {}
@@ -378,11 +377,11 @@ fn list(
         " ORDER BY s.last_seen_at_ms DESC, s.device_id DESC LIMIT ?",
         Some(i64::from(limit).into()),
     );
-    let mut statement = db.prepare_cached(&sql)?;
-    let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+    let statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query(values)?;
     let mut devices = Vec::new();
     while let Some(row) = rows.next()? {
-        devices.push(read(row)?);
+        devices.push(read(&row)?);
     }
     Ok(devices)
 }
@@ -392,15 +391,15 @@ pub(crate) fn one(
     scope: TenantScope,
     device: DeviceId,
 ) -> Result<DeviceRow, StoreError> {
-    let mut statement = db.prepare_cached(concat!(
+    let statement = db.prepare_cached(concat!(
         device_columns!(),
         "WHERE s.tenant_id = ?1 AND s.device_id = ?2"
     ))?;
     let mut rows = statement.query(params![scope.id(), device.0.to_be_bytes()])?;
-    rows.next()?.map_or(Err(StoreError::NotFound { what: "device" }), read)
+    rows.next()?.map_or(Err(StoreError::NotFound { what: "device" }), |row| read(&row))
 }
 
-fn credential(row: &Row<'_>, id: DeviceId) -> rusqlite::Result<DeviceCredential> {
+fn credential(row: &Row<'_>, id: DeviceId) -> crate::db::Result<DeviceCredential> {
     Ok(DeviceCredential {
         scope: TenantScope::new(row.get(0)?),
         id,
@@ -415,7 +414,7 @@ fn read(row: &Row<'_>) -> Result<DeviceRow, StoreError> {
     let protection: Option<String> = row.get(9)?;
     let mut unresolved = UnresolvedAlerts::default();
     for (severity, column) in Severity::ALL.into_iter().zip(17..) {
-        unresolved.add(severity, count(row.get::<usize, i64>(column)?));
+        unresolved.add(severity, count(row.get::<i64>(column)?));
     }
     Ok(DeviceRow {
         id: DeviceId(u128::from_be_bytes(row.get(0)?)),
@@ -431,8 +430,8 @@ fn read(row: &Row<'_>) -> Result<DeviceRow, StoreError> {
             .map(|text| word("protection", &text, ProtectionState::from_word))
             .transpose()?,
         policy_version: count(row.get(10)?),
-        indicator_epoch: row.get::<_, Option<i64>>(11)?.map(count),
-        tenant_epoch: row.get::<_, Option<i64>>(16)?.map(count),
+        indicator_epoch: row.get::<Option<i64>>(11)?.map(count),
+        tenant_epoch: row.get::<Option<i64>>(16)?.map(count),
         counters: Counters {
             queries: count(row.get(12)?),
             blocked: count(row.get(13)?),

@@ -1,7 +1,7 @@
 //! Enrollment: a token lets one device in, once.
 
+use crate::db::{Connection, Optional, Reach, params};
 use bartizan_model::{DeviceId, Private, UnixMillis};
-use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::column::{ms, time};
 use crate::{Store, StoreError, TenantScope, tenant};
@@ -69,8 +69,8 @@ impl Store {
         expires_at: UnixMillis,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 db.prepare_cached(
                     "INSERT INTO enrollment_token (tenant_id, token_hash, created_at_ms, expires_at_ms)
                      VALUES (?1, ?2, ?3, ?4)",
@@ -97,8 +97,8 @@ impl Store {
         now: UnixMillis,
     ) -> Result<Enrolled, EnrollError> {
         // A refusal is an answer and not a failure of the job, hence the nested result.
-        self.sqlite
-            .write(move |db| match enroll(db, token_hash, &device, now) {
+        self.db
+            .write(Reach::All, move |db| match enroll(db, token_hash, &device, now) {
                 Err(EnrollError::Store(error)) => Err(error),
                 answer => Ok(answer),
             })
@@ -112,6 +112,14 @@ fn enroll(
     device: &NewDevice,
     now: UnixMillis,
 ) -> Result<Enrolled, EnrollError> {
+    // Locks the token where others write at the same time, so that it lets one of them in.
+    db.prepare_cached(
+        "UPDATE enrollment_token SET expires_at_ms = expires_at_ms
+         WHERE token_hash = ?1
+             AND tenant_id IN (SELECT tenant_id FROM locator WHERE kind = 'enrollment' AND key = ?1)",
+    )
+    .and_then(|statement| statement.execute([token_hash]))
+    .map_err(StoreError::from)?;
     let token = db
         .prepare_cached(
             "SELECT e.tenant_id, e.expires_at_ms, e.used_by, d.key_thumbprint
@@ -120,7 +128,7 @@ fn enroll(
              LEFT JOIN device AS d ON d.tenant_id = e.tenant_id AND d.device_id = e.used_by
              WHERE l.kind = 'enrollment' AND l.key = ?1",
         )
-        .and_then(|mut statement| {
+        .and_then(|statement| {
             statement
                 .query_row([token_hash], |row| {
                     let used_by: Option<[u8; 16]> = row.get(2)?;
@@ -151,7 +159,7 @@ fn insert(
     token_hash: [u8; 32],
     device: &NewDevice,
     now: UnixMillis,
-) -> rusqlite::Result<()> {
+) -> crate::db::Result<()> {
     let id = device.id.0.to_be_bytes();
     db.prepare_cached(
         "INSERT INTO device (tenant_id, device_id, jwk, key_thumbprint, os, model, device_name,

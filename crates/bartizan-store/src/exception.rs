@@ -1,8 +1,8 @@
 //! Exceptions from what feeds list: the organization's own names, entries that the guard held back, and
 //! those that somebody released from it.
 
+use crate::db::params;
 use bartizan_model::UnixMillis;
-use rusqlite::params;
 
 use crate::column::{count, ms, time};
 use crate::{Store, StoreError, TenantScope};
@@ -41,8 +41,8 @@ impl Store {
         now: UnixMillis,
     ) -> Result<bool, StoreError> {
         let name = name.to_owned();
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 let known: i64 = db
                     .prepare_cached("SELECT count(*) FROM own_domain WHERE tenant_id = ?1")?
                     .query_row([scope.id()], |row| row.get(0))?;
@@ -70,8 +70,8 @@ impl Store {
         name: &str,
     ) -> Result<(), StoreError> {
         let name = name.to_owned();
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 let removed = db
                     .prepare_cached("DELETE FROM own_domain WHERE tenant_id = ?1 AND name = ?2")?
                     .execute(params![scope.id(), name])?;
@@ -85,13 +85,13 @@ impl Store {
     /// # Errors
     /// The store is unavailable.
     pub async fn own_domains(&self, scope: TenantScope) -> Result<Vec<String>, StoreError> {
-        self.sqlite
-            .read(move |db| {
-                let mut statement = db.prepare_cached(
+        self.db
+            .read(scope, move |db| {
+                let statement = db.prepare_cached(
                     "SELECT name FROM own_domain WHERE tenant_id = ?1 ORDER BY name",
                 )?;
                 let rows = statement.query_map([scope.id()], |row| row.get(0))?;
-                Ok(rows.collect::<rusqlite::Result<_>>()?)
+                Ok(rows.collect::<crate::db::Result<_>>()?)
             })
             .await
     }
@@ -108,8 +108,8 @@ impl Store {
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         let (pattern, by) = (pattern.to_owned(), by.to_owned());
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 db.prepare_cached(
                     "INSERT INTO released_entry (tenant_id, pattern, released_by, released_at_ms)
                      VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
@@ -130,8 +130,8 @@ impl Store {
         pattern: &str,
     ) -> Result<(), StoreError> {
         let pattern = pattern.to_owned();
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 let removed = db
                     .prepare_cached(
                         "DELETE FROM released_entry WHERE tenant_id = ?1 AND pattern = ?2",
@@ -150,9 +150,9 @@ impl Store {
         &self,
         scope: TenantScope,
     ) -> Result<Vec<ReleasedRow>, StoreError> {
-        self.sqlite
-            .read(move |db| {
-                let mut statement = db.prepare_cached(
+        self.db
+            .read(scope, move |db| {
+                let statement = db.prepare_cached(
                     "SELECT pattern, released_by, released_at_ms FROM released_entry
                      WHERE tenant_id = ?1 ORDER BY pattern",
                 )?;
@@ -163,7 +163,7 @@ impl Store {
                         released_at: time(row.get(2)?),
                     })
                 })?;
-                Ok(rows.collect::<rusqlite::Result<_>>()?)
+                Ok(rows.collect::<crate::db::Result<_>>()?)
             })
             .await
     }
@@ -177,11 +177,11 @@ impl Store {
         scope: TenantScope,
         entries: Vec<HeldBackRow>,
     ) -> Result<(), StoreError> {
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 db.prepare_cached("DELETE FROM held_back_entry WHERE tenant_id = ?1")?
                     .execute([scope.id()])?;
-                let mut insert = db.prepare_cached(
+                let insert = db.prepare_cached(
                     "INSERT INTO held_back_entry (tenant_id, pattern, reason, source)
                      VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
                 )?;
@@ -203,12 +203,12 @@ impl Store {
         scope: TenantScope,
         limit: u32,
     ) -> Result<(Vec<HeldBackRow>, u64), StoreError> {
-        self.sqlite
-            .read(move |db| {
+        self.db
+            .read(scope, move |db| {
                 let all: i64 = db
                     .prepare_cached("SELECT count(*) FROM held_back_entry WHERE tenant_id = ?1")?
                     .query_row([scope.id()], |row| row.get(0))?;
-                let mut statement = db.prepare_cached(
+                let statement = db.prepare_cached(
                     "SELECT pattern, reason, source FROM held_back_entry
                      WHERE tenant_id = ?1 ORDER BY pattern LIMIT ?2",
                 )?;
@@ -219,7 +219,7 @@ impl Store {
                         source: row.get(2)?,
                     })
                 })?;
-                Ok((rows.collect::<rusqlite::Result<_>>()?, count(all)))
+                Ok((rows.collect::<crate::db::Result<_>>()?, count(all)))
             })
             .await
     }

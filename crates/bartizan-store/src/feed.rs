@@ -6,8 +6,8 @@
 //! - A feed's name is unique in its tenant, and is what alerts, hits and reports call it.
 //! - Credentials are [`Private`]: no log and no list shows them.
 
+use crate::db::{Connection, Reach, Row, params};
 use bartizan_model::{IndicatorAction, IndicatorCategory, Private, UnixMillis};
-use rusqlite::{Connection, Row, params};
 
 use crate::column::{count, found, fresh_id, int, ms, stored, time, word};
 use crate::feed_version::{self, MostOctets};
@@ -246,8 +246,8 @@ impl Store {
         settings: FeedSettings,
         now: UnixMillis,
     ) -> Result<FeedId, StoreError> {
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 let id = FeedId::of(fresh_id(now)?);
                 insert(db, scope, id, &settings, now).map(|()| id)
             })
@@ -264,7 +264,7 @@ impl Store {
         feed: FeedId,
         settings: FeedSettings,
     ) -> Result<(), StoreError> {
-        self.sqlite.write(move |db| update(db, scope, feed, &settings)).await
+        self.db.write(scope, move |db| update(db, scope, feed, &settings)).await
     }
 
     /// Removes a feed with its versions and notices; returns the hashes that no version has any more.
@@ -276,8 +276,8 @@ impl Store {
         scope: TenantScope,
         feed: FeedId,
     ) -> Result<Vec<String>, StoreError> {
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 let key = params![scope.id(), feed.octets()];
                 let orphans = feed_version::drop_octets(db, scope, feed, MostOctets::NONE)?;
                 for statement in [
@@ -302,16 +302,16 @@ impl Store {
     /// # Errors
     /// The store is unavailable.
     pub async fn feeds(&self, scope: TenantScope) -> Result<Vec<FeedRow>, StoreError> {
-        self.sqlite
-            .read(move |db| {
-                let mut statement = db.prepare_cached(concat!(
+        self.db
+            .read(scope, move |db| {
+                let statement = db.prepare_cached(concat!(
                     feed_columns!(),
                     "WHERE f.tenant_id = ?1 ORDER BY f.role DESC, f.name"
                 ))?;
                 let mut rows = statement.query([scope.id()])?;
                 let mut feeds = Vec::new();
                 while let Some(row) = rows.next()? {
-                    feeds.push(read(row)?);
+                    feeds.push(read(&row)?);
                 }
                 Ok(feeds)
             })
@@ -323,14 +323,14 @@ impl Store {
     /// # Errors
     /// The tenant has no such feed.
     pub async fn feed(&self, scope: TenantScope, feed: FeedId) -> Result<FeedRow, StoreError> {
-        self.sqlite
-            .read(move |db| {
-                let mut statement = db.prepare_cached(concat!(
+        self.db
+            .read(scope, move |db| {
+                let statement = db.prepare_cached(concat!(
                     feed_columns!(),
                     "WHERE f.tenant_id = ?1 AND f.feed_id = ?2"
                 ))?;
                 let mut rows = statement.query(params![scope.id(), feed.octets()])?;
-                rows.next()?.map_or(Err(StoreError::NotFound { what: "feed" }), read)
+                rows.next()?.map_or(Err(StoreError::NotFound { what: "feed" }), |row| read(&row))
             })
             .await
     }
@@ -345,9 +345,9 @@ impl Store {
         now: UnixMillis,
         limit: u32,
     ) -> Result<Vec<(TenantScope, FeedId)>, StoreError> {
-        self.sqlite
-            .read(move |db| {
-                let mut statement = db.prepare_cached(
+        self.db
+            .read(Reach::All, move |db| {
+                let statement = db.prepare_cached(
                     "SELECT tenant_id, feed_id FROM feed
                      WHERE enabled = 1 AND origin <> 'upload' AND due_at_ms <= ?1
                      ORDER BY due_at_ms LIMIT ?2",
@@ -355,7 +355,7 @@ impl Store {
                 let rows = statement.query_map(params![ms(now), limit], |row| {
                     Ok((TenantScope::new(row.get(0)?), FeedId::of(row.get(1)?)))
                 })?;
-                Ok(rows.collect::<rusqlite::Result<_>>()?)
+                Ok(rows.collect::<crate::db::Result<_>>()?)
             })
             .await
     }
@@ -370,8 +370,8 @@ impl Store {
         feed: FeedId,
         due_at: UnixMillis,
     ) -> Result<(), StoreError> {
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 let changed = db
                     .prepare_cached(
                         "UPDATE feed SET due_at_ms = ?3 WHERE tenant_id = ?1 AND feed_id = ?2",
@@ -392,7 +392,7 @@ impl Store {
         feed: FeedId,
         check: FeedCheck,
     ) -> Result<(), StoreError> {
-        self.sqlite.write(move |db| note_check(db, scope, feed, &check)).await
+        self.db.write(scope, move |db| note_check(db, scope, feed, &check)).await
     }
 }
 
@@ -455,13 +455,13 @@ fn update(
                  column_name = ?8, category = ?9, action = ?10, urls = ?11, trust = ?12,
                  license = ?13, interval_s = ?14, enabled = ?15, allow_http = ?16,
                  allow_private = ?17, change_limit = ?18, credentials = ?19,
-                 etag = CASE WHEN url IS ?6 AND origin = ?5 THEN etag END,
-                 last_modified = CASE WHEN url IS ?6 AND origin = ?5 THEN last_modified END,
+                 etag = CASE WHEN url IS NOT DISTINCT FROM ?6 AND origin = ?5 THEN etag END,
+                 last_modified = CASE WHEN url IS NOT DISTINCT FROM ?6 AND origin = ?5 THEN last_modified END,
                  due_at_ms = CASE
                      WHEN ?14 = 0 THEN NULL
-                     WHEN url IS ?6 AND origin = ?5 AND interval_s = ?14 AND due_at_ms IS NOT NULL
+                     WHEN url IS NOT DISTINCT FROM ?6 AND origin = ?5 AND interval_s = ?14 AND due_at_ms IS NOT NULL
                          THEN due_at_ms
-                     WHEN checked_at_ms IS NULL OR url IS NOT ?6 OR origin <> ?5 THEN 0
+                     WHEN checked_at_ms IS NULL OR url IS DISTINCT FROM ?6 OR origin <> ?5 THEN 0
                      ELSE checked_at_ms + ?14 * 1000 END
              WHERE tenant_id = ?1 AND feed_id = ?2",
         )?
@@ -500,8 +500,8 @@ fn note_check(
         .prepare_cached(
             "UPDATE feed SET checked_at_ms = ?3, outcome = ?4, outcome_detail = ?5, due_at_ms = ?6,
                  failures = CASE ?4 WHEN 'failed' THEN failures + 1 ELSE 0 END,
-                 etag = CASE WHEN ?7 THEN ?8 ELSE etag END,
-                 last_modified = CASE WHEN ?7 THEN ?9 ELSE last_modified END
+                 etag = CASE WHEN ?7 = 1 THEN ?8 ELSE etag END,
+                 last_modified = CASE WHEN ?7 = 1 THEN ?9 ELSE last_modified END
              WHERE tenant_id = ?1 AND feed_id = ?2",
         )?
         .execute(params![
@@ -547,7 +547,7 @@ fn read(row: &Row<'_>) -> Result<FeedRow, StoreError> {
             allow_http: row.get(14)?,
             allow_private: row.get(15)?,
             change_limit: row.get(16)?,
-            credentials: row.get::<_, Option<String>>(17)?.map(Private),
+            credentials: row.get::<Option<String>>(17)?.map(Private),
         },
         validators: Validators { etag: row.get(18)?, last_modified: row.get(19)? },
         due_at: moment(row.get(20)?),
@@ -555,7 +555,7 @@ fn read(row: &Row<'_>) -> Result<FeedRow, StoreError> {
         failures: count(row.get(22)?),
         outcome: outcome.map(|text| word("outcome", &text, FeedOutcome::from_word)).transpose()?,
         outcome_detail: row.get(24)?,
-        version: row.get::<_, Option<i64>>(25)?.map(count),
+        version: row.get::<Option<i64>>(25)?.map(count),
         entries: count(row.get(26)?),
         changed_at: moment(row.get(27)?),
         hits: count(row.get(28)?),
@@ -571,7 +571,7 @@ macro_rules! feed_columns {
                 f.allow_private, f.change_limit, f.credentials, f.etag, f.last_modified,
                 f.due_at_ms, f.checked_at_ms, f.failures, f.outcome, f.outcome_detail, f.version,
                 coalesce(v.entries, 0), v.fetched_at_ms,
-                (SELECT coalesce(sum(h.hits), 0) FROM indicator_hit AS h
+                (SELECT CAST(coalesce(sum(h.hits), 0) AS BIGINT) FROM indicator_hit AS h
                      WHERE h.tenant_id = f.tenant_id AND h.source = f.name),
                 (SELECT count(*) FROM site_report AS r WHERE r.tenant_id = f.tenant_id
                      AND r.source = f.name AND r.status = 'new' AND r.kind = 'false-positive')

@@ -5,8 +5,8 @@
 //! - What was rolled back or refused is remembered by its hash, so that the same octets are not taken again.
 //! - Octets are kept of [`KEPT_GOOD`] good versions and of the newest refused one; rows of [`KEPT_ROWS`].
 
+use crate::db::{Connection, Row, params};
 use bartizan_model::UnixMillis;
-use rusqlite::{Connection, Row, params};
 
 use crate::column::{count, found, int, ms, time, word};
 use crate::feed::changed_one;
@@ -115,7 +115,7 @@ impl Store {
         feed: FeedId,
         new: NewFeedVersion,
     ) -> Result<AddedVersion, StoreError> {
-        self.sqlite.write(move |db| add(db, scope, feed, &new)).await
+        self.db.write(scope, move |db| add(db, scope, feed, &new)).await
     }
 
     /// Makes a version current, whatever became of it. Newer ones that were in use are rolled back.
@@ -128,7 +128,7 @@ impl Store {
         feed: FeedId,
         version: u64,
     ) -> Result<(), StoreError> {
-        self.sqlite.write(move |db| make_current(db, scope, feed, version)).await
+        self.db.write(scope, move |db| make_current(db, scope, feed, version)).await
     }
 
     /// Returns a feed's versions, the newest first.
@@ -140,9 +140,9 @@ impl Store {
         scope: TenantScope,
         feed: FeedId,
     ) -> Result<Vec<FeedVersionRow>, StoreError> {
-        self.sqlite
-            .read(move |db| {
-                let mut statement = db.prepare_cached(
+        self.db
+            .read(scope, move |db| {
+                let statement = db.prepare_cached(
                     "SELECT version, sha256, size_bytes, fetched_at_ms, entries, lines, bad_lines,
                             format, state, reason, has_octets
                      FROM feed_version WHERE tenant_id = ?1 AND feed_id = ?2 ORDER BY version DESC",
@@ -150,7 +150,7 @@ impl Store {
                 let mut rows = statement.query(params![scope.id(), feed.octets()])?;
                 let mut versions = Vec::new();
                 while let Some(row) = rows.next()? {
-                    versions.push(read(row)?);
+                    versions.push(read(&row)?);
                 }
                 Ok(versions)
             })
@@ -276,16 +276,16 @@ pub(crate) fn drop_octets(
                  SELECT version FROM (
                      SELECT version FROM feed_version
                      WHERE tenant_id = ?1 AND feed_id = ?2 AND has_octets = 1 AND state <> 'refused'
-                     ORDER BY state = 'current' DESC, version DESC LIMIT ?3)
+                     ORDER BY state = 'current' DESC, version DESC LIMIT ?3) AS good
                  UNION ALL
                  SELECT version FROM (
                      SELECT version FROM feed_version
                      WHERE tenant_id = ?1 AND feed_id = ?2 AND has_octets = 1 AND state = 'refused'
-                     ORDER BY version DESC LIMIT ?4))
+                     ORDER BY version DESC LIMIT ?4) AS refused)
              RETURNING sha256",
         )?
         .query_map(params![scope.id(), feed.octets(), most.good, most.refused], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<crate::db::Result<_>>()?;
     dropped.sort();
     dropped.dedup();
     let mut orphans = Vec::new();

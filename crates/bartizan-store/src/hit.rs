@@ -1,7 +1,7 @@
 //! How often entries stopped something, by who listed them.
 
+use crate::db::params;
 use bartizan_model::UnixMillis;
-use rusqlite::params;
 
 use crate::column::{count, time};
 use crate::{Store, StoreError, TenantScope};
@@ -30,9 +30,9 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<HitRow>, StoreError> {
         let source = source.to_owned();
-        self.sqlite
-            .read(move |db| {
-                let mut statement = db.prepare_cached(
+        self.db
+            .read(scope, move |db| {
+                let statement = db.prepare_cached(
                     "SELECT pattern, hits, last_hit_at_ms FROM indicator_hit
                      WHERE tenant_id = ?1 AND source = ?2 ORDER BY hits DESC, pattern LIMIT ?3",
                 )?;
@@ -43,7 +43,7 @@ impl Store {
                         last_hit_at: time(row.get(2)?),
                     })
                 })?;
-                Ok(rows.collect::<rusqlite::Result<_>>()?)
+                Ok(rows.collect::<crate::db::Result<_>>()?)
             })
             .await
     }
@@ -59,9 +59,9 @@ impl Store {
         patterns: Vec<String>,
     ) -> Result<Vec<HitRow>, StoreError> {
         let source = source.to_owned();
-        self.sqlite
-            .read(move |db| {
-                let mut statement = db.prepare_cached(
+        self.db
+            .read(scope, move |db| {
+                let statement = db.prepare_cached(
                     "SELECT hits, last_hit_at_ms FROM indicator_hit
                      WHERE tenant_id = ?1 AND source = ?2 AND pattern = ?3",
                 )?;

@@ -1,7 +1,7 @@
 //! Indicator files: which there are. The octets lie beside the database, named by their hash.
 
+use crate::db::{Optional, Reach, Row, params};
 use bartizan_model::UnixMillis;
-use rusqlite::{OptionalExtension, Row, params};
 
 use crate::column::{count, found, int, ms, stored, time};
 use crate::{Store, StoreError, TenantScope};
@@ -53,8 +53,8 @@ impl Store {
         scope: TenantScope,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 db.prepare_cached(
                     "INSERT INTO compile_wanted (tenant_id, times, wanted_at_ms) VALUES (?1, 1, ?2)
                      ON CONFLICT (tenant_id)
@@ -71,19 +71,19 @@ impl Store {
     /// # Errors
     /// The store is unavailable.
     pub async fn wanted_compiles(&self) -> Result<Vec<WantedCompile>, StoreError> {
-        self.sqlite
-            .read(move |db| {
-                let mut statement = db.prepare_cached(
+        self.db
+            .read(Reach::All, move |db| {
+                let statement = db.prepare_cached(
                     "SELECT tenant_id, times, wanted_at_ms FROM compile_wanted ORDER BY wanted_at_ms",
                 )?;
-                let rows = statement.query_map([], |row| {
+                let rows = statement.query_map(params![], |row| {
                     Ok(WantedCompile {
                         scope: TenantScope::new(row.get(0)?),
                         times: count(row.get(1)?),
                         wanted_at: time(row.get(2)?),
                     })
                 })?;
-                Ok(rows.collect::<rusqlite::Result<_>>()?)
+                Ok(rows.collect::<crate::db::Result<_>>()?)
             })
             .await
     }
@@ -93,8 +93,8 @@ impl Store {
     /// # Errors
     /// The store is unavailable.
     pub async fn note_compiled(&self, done: WantedCompile) -> Result<(), StoreError> {
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(Reach::All, move |db| {
                 db.prepare_cached(
                     "DELETE FROM compile_wanted WHERE tenant_id = ?1 AND times = ?2",
                 )?
@@ -113,8 +113,8 @@ impl Store {
         scope: TenantScope,
         file: IndicatorFileRow,
     ) -> Result<(), StoreError> {
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 let newest: i64 = db
                     .prepare_cached(
                         "SELECT coalesce(max(epoch), 0) FROM indicator_file WHERE tenant_id = ?1",
@@ -151,8 +151,8 @@ impl Store {
         &self,
         scope: TenantScope,
     ) -> Result<Option<IndicatorFileRow>, StoreError> {
-        self.sqlite
-            .read(move |db| {
+        self.db
+            .read(scope, move |db| {
                 let row = db
                     .prepare_cached(
                         "SELECT epoch, sha256, size_bytes, entries, built_at_ms, report
@@ -174,9 +174,9 @@ impl Store {
         scope: TenantScope,
         limit: u32,
     ) -> Result<Vec<IndicatorFileRow>, StoreError> {
-        self.sqlite
-            .read(move |db| {
-                let mut statement = db.prepare_cached(
+        self.db
+            .read(scope, move |db| {
+                let statement = db.prepare_cached(
                     "SELECT epoch, sha256, size_bytes, entries, built_at_ms, report
                      FROM indicator_file WHERE tenant_id = ?1 ORDER BY epoch DESC LIMIT ?2",
                 )?;
@@ -196,8 +196,8 @@ impl Store {
         sha256: &str,
     ) -> Result<DeviceFile, StoreError> {
         let sha256 = sha256.to_owned();
-        self.sqlite
-            .read(move |db| {
+        self.db
+            .read(scope, move |db| {
                 let row = db
                     .prepare_cached(
                         "SELECT sha256, size_bytes FROM indicator_file WHERE tenant_id = ?1 AND sha256 = ?2
@@ -216,7 +216,7 @@ impl Store {
     }
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<IndicatorFileRow> {
+fn read(row: &Row<'_>) -> crate::db::Result<IndicatorFileRow> {
     Ok(IndicatorFileRow {
         epoch: count(row.get(0)?),
         sha256: row.get(1)?,

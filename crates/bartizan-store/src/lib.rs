@@ -4,8 +4,8 @@
 //! crate can make: from a verified session, device or enrollment token, by [`Store::tenant`] for the
 //! command line, or by [`Store::due_feeds`] and [`Store::wanted_compiles`] for the portal's own work. Every statement on such rows names `tenant_id` (test `every_statement_names_the_tenant`).
 //!
-//! Embedded SQLite: one writer thread with group commit, a few reader threads (`sqlite`). A function
-//! that writes returns when its change is on disk.
+//! SQLite in a file, or PostgreSQL (`db`): writer threads with group commit, a few reader threads. A function that
+//! writes returns when its change is on disk.
 //!
 //! # What it does not do
 //! - Read clocks: `now` is an argument.
@@ -16,6 +16,7 @@
 
 mod alert;
 mod column;
+mod db;
 mod delta;
 mod device;
 mod enrollment;
@@ -26,18 +27,15 @@ mod hit;
 mod indicator;
 mod key;
 mod member;
-mod migrate;
 mod notice;
 mod scope;
 mod session;
 mod site_report;
-mod sqlite;
 mod tenant;
 mod tenant_file;
 mod tenant_indicator;
 mod tenant_indicator_change;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use bartizan_model::{Private, UnixMillis};
@@ -74,12 +72,13 @@ pub use tenant_indicator::{
 };
 pub use tenant_indicator_change::{Imported, MAX_INDICATORS};
 
-use sqlite::Sqlite;
+use db::{Database, Reach, params};
+pub use db::{DatabaseError, DatabaseUrl};
 
 /// The portal's database. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Store {
-    sqlite: Arc<Sqlite>,
+    db: Arc<Database>,
 }
 
 impl Store {
@@ -88,14 +87,16 @@ impl Store {
     /// Blocks while it does; call it before serving.
     ///
     /// # Errors
-    /// The file cannot be opened, or was written by a later version.
-    pub fn open(path: &Path, now: UnixMillis) -> Result<Self, StoreError> {
-        Ok(Self { sqlite: Arc::new(Sqlite::open(path, now)?) })
+    /// The database cannot be opened, was written by a later version, or is a file on a network file system.
+    pub fn open(url: impl Into<DatabaseUrl>, now: UnixMillis) -> Result<Self, StoreError> {
+        let url = url.into();
+        url.check_place().map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+        Ok(Self { db: Arc::new(Database::open(&url, now)?) })
     }
 
     /// Finishes what is under way and closes the writer. Later writes are [`StoreError::Closed`].
     pub async fn close(&self) {
-        self.sqlite.close().await;
+        self.db.close().await;
     }
 
     /// Writes to the disk and reads back; what a readiness check asks.
@@ -104,18 +105,18 @@ impl Store {
     /// Why it is not ready.
     pub async fn check(&self, now: UnixMillis) -> Result<(), StoreError> {
         let at = column::ms(now);
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(Reach::All, move |db| {
                 db.prepare_cached("UPDATE installation SET checked_at_ms = ?1 WHERE id = 1")?
                     .execute([at])?;
                 Ok(())
             })
             .await?;
-        self.sqlite
-            .read(move |db| {
+        self.db
+            .read(Reach::All, move |db| {
                 let read: i64 = db
                     .prepare_cached("SELECT checked_at_ms FROM installation WHERE id = 1")?
-                    .query_row([], |row| row.get(0))?;
+                    .query_row(params![], |row| row.get(0))?;
                 // Another check may have come between, with a later time.
                 if read < at {
                     Err(StoreError::Damaged { column: "checked_at_ms" })
@@ -131,11 +132,11 @@ impl Store {
     /// # Errors
     /// The store is unavailable.
     pub async fn access_token_key(&self) -> Result<Private<[u8; 32]>, StoreError> {
-        self.sqlite
-            .read(|db| {
+        self.db
+            .read(Reach::All, |db| {
                 let key = db
                     .prepare_cached("SELECT access_token_key FROM installation WHERE id = 1")?
-                    .query_row([], |row| row.get(0))?;
+                    .query_row(params![], |row| row.get(0))?;
                 Ok(Private(key))
             })
             .await
@@ -182,8 +183,8 @@ pub enum StoreError {
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
+impl From<db::Error> for StoreError {
+    fn from(error: db::Error) -> Self {
         Self::Unavailable(Box::new(error))
     }
 }

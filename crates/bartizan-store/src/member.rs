@@ -1,7 +1,7 @@
 //! Members of an organization: who may look at the console.
 
+use crate::db::{Connection, Reach, params};
 use bartizan_model::{Private, UnixMillis};
-use rusqlite::{Connection, params};
 
 use crate::column::{found, fresh_id, ms, time};
 use crate::session::end_sessions;
@@ -72,8 +72,8 @@ impl Store {
         member: NewMember,
         now: UnixMillis,
     ) -> Result<MemberId, StoreError> {
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 let email = folded(&member.email);
                 // Until they say otherwise, people are known by what stands before the @.
                 let name = email.split('@').next().unwrap_or_default().to_owned();
@@ -117,9 +117,9 @@ impl Store {
     /// The store is unavailable.
     pub async fn members_by_email(&self, email: &str) -> Result<Vec<MemberCredential>, StoreError> {
         let email = folded(email);
-        self.sqlite
-            .read(move |db| {
-                let mut statement = db.prepare_cached(
+        self.db
+            .read(Reach::All, move |db| {
+                let statement = db.prepare_cached(
                     "SELECT m.tenant_id, m.member_id, m.password_hash, m.one_time_expires_at_ms
                      FROM locator AS l JOIN member AS m
                          ON m.tenant_id = l.tenant_id AND m.email = ?2
@@ -130,10 +130,10 @@ impl Store {
                         scope: TenantScope::new(row.get(0)?),
                         id: MemberId::of_column(row.get(1)?),
                         password_hash: Private(row.get(2)?),
-                        one_time_expires_at: row.get::<_, Option<i64>>(3)?.map(time),
+                        one_time_expires_at: row.get::<Option<i64>>(3)?.map(time),
                     })
                 })?;
-                Ok(rows.collect::<rusqlite::Result<_>>()?)
+                Ok(rows.collect::<crate::db::Result<_>>()?)
             })
             .await
     }
@@ -143,9 +143,9 @@ impl Store {
     /// # Errors
     /// The store is unavailable.
     pub async fn members(&self, scope: TenantScope) -> Result<Vec<MemberRow>, StoreError> {
-        self.sqlite
-            .read(move |db| {
-                let mut statement = db.prepare_cached(
+        self.db
+            .read(scope, move |db| {
+                let statement = db.prepare_cached(
                     "SELECT member_id, email, name, one_time_expires_at_ms, created_at_ms
                      FROM member WHERE tenant_id = ?1 ORDER BY email",
                 )?;
@@ -154,11 +154,11 @@ impl Store {
                         id: MemberId::of_column(row.get(0)?),
                         email: row.get(1)?,
                         name: row.get(2)?,
-                        one_time_expires_at: row.get::<_, Option<i64>>(3)?.map(time),
+                        one_time_expires_at: row.get::<Option<i64>>(3)?.map(time),
                         created_at: time(row.get(4)?),
                     })
                 })?;
-                Ok(rows.collect::<rusqlite::Result<_>>()?)
+                Ok(rows.collect::<crate::db::Result<_>>()?)
             })
             .await
     }
@@ -172,8 +172,8 @@ impl Store {
         scope: TenantScope,
         member: MemberId,
     ) -> Result<Private<String>, StoreError> {
-        self.sqlite
-            .read(move |db| {
+        self.db
+            .read(scope, move |db| {
                 let row = db
                     .prepare_cached(
                         "SELECT password_hash FROM member WHERE tenant_id = ?1 AND member_id = ?2",
@@ -194,7 +194,7 @@ impl Store {
         member: MemberId,
         password_hash: Private<String>,
     ) -> Result<(), StoreError> {
-        self.sqlite.write(move |db| set_password(db, scope, member, &password_hash)).await
+        self.db.write(scope, move |db| set_password(db, scope, member, &password_hash)).await
     }
 }
 

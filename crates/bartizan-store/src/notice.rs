@@ -4,8 +4,8 @@
 //! - Of a kind there is at most one open notice about a feed: a newer one takes its place.
 //! - The newest [`KEPT`] are kept.
 
+use crate::db::{Row, params};
 use bartizan_model::UnixMillis;
-use rusqlite::{Row, params};
 
 use crate::column::{fresh_id, ms, time, word};
 use crate::{FeedId, NoticeId, Store, StoreError, TenantScope};
@@ -77,11 +77,11 @@ impl Store {
         text: String,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 let feed = feed.map(FeedId::octets);
                 db.prepare_cached(
-                    "DELETE FROM notice WHERE tenant_id = ?1 AND kind = ?2 AND feed_id IS ?3
+                    "DELETE FROM notice WHERE tenant_id = ?1 AND kind = ?2 AND feed_id IS NOT DISTINCT FROM ?3
                          AND dismissed_at_ms IS NULL",
                 )?
                 .execute(params![scope.id(), kind.word(), feed])?;
@@ -113,16 +113,16 @@ impl Store {
     /// # Errors
     /// The store is unavailable.
     pub async fn notices(&self, scope: TenantScope) -> Result<Vec<NoticeRow>, StoreError> {
-        self.sqlite
-            .read(move |db| {
-                let mut statement = db.prepare_cached(
+        self.db
+            .read(scope, move |db| {
+                let statement = db.prepare_cached(
                     "SELECT notice_id, at_ms, kind, feed_id, text FROM notice
                      WHERE tenant_id = ?1 AND dismissed_at_ms IS NULL ORDER BY notice_id DESC",
                 )?;
                 let mut rows = statement.query([scope.id()])?;
                 let mut notices = Vec::new();
                 while let Some(row) = rows.next()? {
-                    notices.push(read(row)?);
+                    notices.push(read(&row)?);
                 }
                 Ok(notices)
             })
@@ -139,8 +139,8 @@ impl Store {
         notice: NoticeId,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 let changed = db
                     .prepare_cached(
                         "UPDATE notice SET dismissed_at_ms = coalesce(dismissed_at_ms, ?3)
@@ -164,11 +164,11 @@ impl Store {
         kind: Option<NoticeKind>,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 db.prepare_cached(
                     "UPDATE notice SET dismissed_at_ms = ?4
-                     WHERE tenant_id = ?1 AND feed_id IS ?2 AND kind = coalesce(?3, kind)
+                     WHERE tenant_id = ?1 AND feed_id IS NOT DISTINCT FROM ?2 AND kind = coalesce(?3, kind)
                          AND dismissed_at_ms IS NULL",
                 )?
                 .execute(params![
@@ -189,7 +189,7 @@ fn read(row: &Row<'_>) -> Result<NoticeRow, StoreError> {
         id: NoticeId::of(row.get(0)?),
         at: time(row.get(1)?),
         kind: word("kind", &kind, NoticeKind::from_word)?,
-        feed: row.get::<_, Option<[u8; 16]>>(3)?.map(FeedId::of),
+        feed: row.get::<Option<[u8; 16]>>(3)?.map(FeedId::of),
         text: row.get(4)?,
     })
 }

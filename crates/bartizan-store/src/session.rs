@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::db::{Connection, Optional, Reach, params};
 use bartizan_model::UnixMillis;
-use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::column::{ms, time};
 use crate::{MemberId, Store, StoreError, TenantScope};
@@ -51,8 +51,8 @@ impl Store {
         session: NewSession,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 sweep(db, scope, now)?;
                 db.prepare_cached(
                     "INSERT INTO session (tenant_id, token_hash, member_id, created_at_ms,
@@ -87,8 +87,8 @@ impl Store {
     ) -> Result<Option<SessionRow>, StoreError> {
         let idle_limit_ms = i64::try_from(idle_limit.as_millis()).unwrap_or(i64::MAX);
         let idle_since = ms(now).saturating_sub(idle_limit_ms);
-        self.sqlite
-            .read(move |db| {
+        self.db
+            .read(Reach::All, move |db| {
                 let row = db
                     .prepare_cached(
                         "SELECT s.tenant_id, t.name, s.member_id, m.email, m.name,
@@ -128,10 +128,10 @@ impl Store {
         token_hash: [u8; 32],
         now: UnixMillis,
     ) -> Result<(), StoreError> {
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 db.prepare_cached(
-                    "UPDATE session SET last_seen_at_ms = max(last_seen_at_ms, ?3)
+                    "UPDATE session SET last_seen_at_ms = greatest(last_seen_at_ms, ?3)
                      WHERE tenant_id = ?1 AND token_hash = ?2",
                 )?
                 .execute(params![scope.id(), token_hash, ms(now)])?;
@@ -149,8 +149,8 @@ impl Store {
         scope: TenantScope,
         token_hash: [u8; 32],
     ) -> Result<(), StoreError> {
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 db.prepare_cached("DELETE FROM session WHERE tenant_id = ?1 AND token_hash = ?2")?
                     .execute(params![scope.id(), token_hash])?;
                 db.prepare_cached(

@@ -4,8 +4,8 @@
 //! - A report's id counts once, however often it comes.
 //! - A device has at most [`MAX_PER_DEVICE`] reports that nobody has decided on.
 
+use crate::db::{Connection, Row, params};
 use bartizan_model::{AlertId, DeviceId, UnixMillis};
-use rusqlite::{Connection, Row, params};
 
 use crate::column::{count, found, int, ms, time, word};
 use crate::{Store, StoreError, TenantScope};
@@ -129,7 +129,7 @@ impl Store {
         report: NewSiteReport,
         now: UnixMillis,
     ) -> Result<bool, StoreError> {
-        self.sqlite.write(move |db| add(db, scope, device, &report, now)).await
+        self.db.write(scope, move |db| add(db, scope, device, &report, now)).await
     }
 
     /// Returns reports, the newest first: of one source, or all.
@@ -142,9 +142,9 @@ impl Store {
         source: Option<String>,
         limit: u32,
     ) -> Result<Vec<SiteReportRow>, StoreError> {
-        self.sqlite
-            .read(move |db| {
-                let mut statement = db.prepare_cached(
+        self.db
+            .read(scope, move |db| {
+                let statement = db.prepare_cached(
                     "SELECT r.report_id, r.kind, r.host, r.pattern, r.source, r.comment,
                             r.indicator_epoch, r.device_id, d.device_name, r.app_version,
                             r.reported_at_ms, r.status, r.status_by
@@ -156,7 +156,7 @@ impl Store {
                 let mut rows = statement.query(params![scope.id(), source, limit])?;
                 let mut reports = Vec::new();
                 while let Some(row) = rows.next()? {
-                    reports.push(read(row)?);
+                    reports.push(read(&row)?);
                 }
                 Ok(reports)
             })
@@ -176,8 +176,8 @@ impl Store {
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         let by = by.to_owned();
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 let changed = db
                     .prepare_cached(
                         "UPDATE site_report SET status = ?3, status_by = ?4, status_at_ms = ?5
@@ -252,7 +252,7 @@ fn read(row: &Row<'_>) -> Result<SiteReportRow, StoreError> {
             pattern: row.get(3)?,
             source: row.get(4)?,
             comment: row.get(5)?,
-            indicator_epoch: row.get::<_, Option<i64>>(6)?.map(count),
+            indicator_epoch: row.get::<Option<i64>>(6)?.map(count),
         },
         device: DeviceId(u128::from_be_bytes(row.get(7)?)),
         device_name: row.get(8)?,

@@ -1,9 +1,9 @@
 //! Tenants and their policies.
 
+use crate::db::{Connection, Reach, params};
 use bartizan_model::{
     DnsPolicy, DnsUpstream, Mode, Policy, Private, TenantId, UnixMillis, WebProtection,
 };
-use rusqlite::{Connection, named_params, params};
 
 use crate::column::{count, found, int, ms, time, word};
 use crate::{Store, StoreError, TenantScope};
@@ -33,8 +33,8 @@ impl Store {
         now: UnixMillis,
     ) -> Result<TenantId, StoreError> {
         let name = name.to_owned();
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(Reach::All, move |db| {
                 let tenant: i64 = db
                     .prepare_cached(
                         "INSERT INTO tenant (tenant_id, name, signing_key, created_at_ms)
@@ -53,13 +53,13 @@ impl Store {
     /// # Errors
     /// The store is unavailable.
     pub async fn tenants(&self) -> Result<Vec<(TenantId, String)>, StoreError> {
-        self.sqlite
-            .read(|db| {
-                let mut statement =
+        self.db
+            .read(Reach::All, |db| {
+                let statement =
                     db.prepare_cached("SELECT tenant_id, name FROM tenant ORDER BY tenant_id")?;
-                let rows =
-                    statement.query_map([], |row| Ok((TenantId(row.get(0)?), row.get(1)?)))?;
-                Ok(rows.collect::<rusqlite::Result<_>>()?)
+                let rows = statement
+                    .query_map(params![], |row| Ok((TenantId(row.get(0)?), row.get(1)?)))?;
+                Ok(rows.collect::<crate::db::Result<_>>()?)
             })
             .await
     }
@@ -78,7 +78,7 @@ impl Store {
     /// # Errors
     /// The store is unavailable.
     pub async fn tenant_row(&self, scope: TenantScope) -> Result<TenantRow, StoreError> {
-        self.sqlite.read(move |db| tenant_row(db, scope)).await
+        self.db.read(scope, move |db| tenant_row(db, scope)).await
     }
 
     /// Returns the tenant's policy of the highest version.
@@ -86,7 +86,7 @@ impl Store {
     /// # Errors
     /// The store is unavailable.
     pub async fn policy(&self, scope: TenantScope) -> Result<Policy, StoreError> {
-        self.sqlite.read(move |db| policy(db, scope)).await
+        self.db.read(scope, move |db| policy(db, scope)).await
     }
 
     /// Replaces the tenant's policy and returns its version, one higher; `policy.version` is ignored.
@@ -99,7 +99,7 @@ impl Store {
         policy: Policy,
         now: UnixMillis,
     ) -> Result<u64, StoreError> {
-        self.sqlite.write(move |db| insert_policy(db, scope, &policy, now)).await
+        self.db.write(scope, move |db| insert_policy(db, scope, &policy, now)).await
     }
 }
 
@@ -126,19 +126,18 @@ fn policy(db: &Connection, scope: TenantScope) -> Result<Policy, StoreError> {
              FROM policy WHERE tenant_id = ?1 ORDER BY version DESC LIMIT 1",
         )?
         .query_row([scope.id()], |row| {
-            let words: [String; 3] =
-                [row.get("mode")?, row.get("web_protection")?, row.get("dns_upstream")?];
+            let words: [String; 3] = [row.get(1)?, row.get(2)?, row.get(6)?];
             let policy = Policy {
-                version: count(row.get("version")?),
-                report_blocked_host: row.get("report_blocked_host")?,
-                checkin_interval_s: row.get("checkin_interval_s")?,
-                warn_pass_hours: row.get("warn_pass_hours")?,
+                version: count(row.get(0)?),
+                report_blocked_host: row.get(3)?,
+                checkin_interval_s: row.get(4)?,
+                warn_pass_hours: row.get(5)?,
                 dns: DnsPolicy {
                     upstream: DnsUpstream::System,
-                    upstream_fallback: row.get("dns_fallback")?,
-                    strip_ech: row.get("strip_ech")?,
-                    block_encrypted_dns: row.get("block_encrypted_dns")?,
-                    block_private_relay: row.get("block_private_relay")?,
+                    upstream_fallback: row.get(7)?,
+                    strip_ech: row.get(8)?,
+                    block_encrypted_dns: row.get(9)?,
+                    block_private_relay: row.get(10)?,
                 },
                 ..Policy::default()
             };
@@ -172,24 +171,24 @@ fn insert_policy(
         "INSERT INTO policy (tenant_id, version, mode, web_protection, report_blocked_host,
                              checkin_interval_s, warn_pass_hours, dns_upstream, dns_fallback,
                              strip_ech, block_encrypted_dns, block_private_relay, created_at_ms)
-         VALUES (:tenant_id, :version, :mode, :web_protection, :report_blocked_host,
-                 :checkin_interval_s, :warn_pass_hours, :dns_upstream, :dns_fallback,
-                 :strip_ech, :block_encrypted_dns, :block_private_relay, :created_at_ms)",
+         VALUES (?1, ?2, ?3, ?4, ?5,
+                 ?6, ?7, ?8, ?9,
+                 ?10, ?11, ?12, ?13)",
     )?
-    .execute(named_params! {
-        ":tenant_id": scope.id(),
-        ":version": int(version),
-        ":mode": policy.mode.word(),
-        ":web_protection": policy.web_protection.word(),
-        ":report_blocked_host": policy.report_blocked_host,
-        ":checkin_interval_s": policy.checkin_interval_s,
-        ":warn_pass_hours": policy.warn_pass_hours,
-        ":dns_upstream": policy.dns.upstream.to_string(),
-        ":dns_fallback": policy.dns.upstream_fallback,
-        ":strip_ech": policy.dns.strip_ech,
-        ":block_encrypted_dns": policy.dns.block_encrypted_dns,
-        ":block_private_relay": policy.dns.block_private_relay,
-        ":created_at_ms": ms(now),
-    })?;
+    .execute(params![
+        scope.id(),
+        int(version),
+        policy.mode.word(),
+        policy.web_protection.word(),
+        policy.report_blocked_host,
+        policy.checkin_interval_s,
+        policy.warn_pass_hours,
+        policy.dns.upstream.to_string(),
+        policy.dns.upstream_fallback,
+        policy.dns.strip_ech,
+        policy.dns.block_encrypted_dns,
+        policy.dns.block_private_relay,
+        ms(now),
+    ])?;
     Ok(version)
 }

@@ -1,8 +1,8 @@
 //! Files of a tenant's own indicators: which there are. The octets lie beside the database, named by
 //! their hash.
 
+use crate::db::{Optional, Row, params};
 use bartizan_model::UnixMillis;
-use rusqlite::{OptionalExtension, Row, params};
 
 use crate::column::{count, int, ms, stored, time};
 use crate::{Store, StoreError, TenantScope};
@@ -34,8 +34,8 @@ impl Store {
         scope: TenantScope,
         file: TenantFileRow,
     ) -> Result<(), StoreError> {
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 let newest: i64 = db
                     .prepare_cached(
                         "SELECT coalesce(max(epoch), 0) FROM tenant_file WHERE tenant_id = ?1",
@@ -73,14 +73,14 @@ impl Store {
         scope: TenantScope,
         below: u64,
     ) -> Result<Vec<String>, StoreError> {
-        self.sqlite
-            .write(move |db| {
-                let mut statement = db.prepare_cached(
+        self.db
+            .write(scope, move |db| {
+                let statement = db.prepare_cached(
                     "DELETE FROM tenant_file WHERE tenant_id = ?1 AND epoch < ?2 RETURNING sha256",
                 )?;
                 let rows =
                     statement.query_map(params![scope.id(), int(below)], |row| row.get(0))?;
-                Ok(rows.collect::<rusqlite::Result<_>>()?)
+                Ok(rows.collect::<crate::db::Result<_>>()?)
             })
             .await
     }
@@ -93,8 +93,8 @@ impl Store {
         &self,
         scope: TenantScope,
     ) -> Result<Option<TenantFileRow>, StoreError> {
-        self.sqlite
-            .read(move |db| {
+        self.db
+            .read(scope, move |db| {
                 let row = db
                     .prepare_cached(
                         "SELECT epoch, sha256, size_bytes, entries, indicator_version, built_at_ms
@@ -108,7 +108,7 @@ impl Store {
     }
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<TenantFileRow> {
+fn read(row: &Row<'_>) -> crate::db::Result<TenantFileRow> {
     Ok(TenantFileRow {
         epoch: count(row.get(0)?),
         sha256: row.get(1)?,

@@ -8,9 +8,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::db::{Connection, Row, Rows, Value, params};
 use bartizan_model::{IndicatorAction, IndicatorCategory, Severity, UnixMillis};
-use rusqlite::types::Value;
-use rusqlite::{Connection, Row, params, params_from_iter};
 
 use crate::column::{count, int, ms, time, word};
 use crate::tenant_indicator_change::Counter;
@@ -165,7 +164,7 @@ impl Store {
         scope: TenantScope,
         id: IndicatorId,
     ) -> Result<IndicatorRow, StoreError> {
-        self.sqlite.read(move |db| one(db, scope, id)).await
+        self.db.read(scope, move |db| one(db, scope, id)).await
     }
 
     /// Returns the indicators of these patterns, in their order: `None` where there is none.
@@ -177,16 +176,16 @@ impl Store {
         scope: TenantScope,
         patterns: Vec<String>,
     ) -> Result<Vec<Option<IndicatorRow>>, StoreError> {
-        self.sqlite
-            .read(move |db| {
-                let mut statement = db.prepare_cached(concat!(
+        self.db
+            .read(scope, move |db| {
+                let statement = db.prepare_cached(concat!(
                     indicator_columns!(),
                     "WHERE i.tenant_id = ?1 AND i.pattern = ?2"
                 ))?;
                 let mut found = Vec::with_capacity(patterns.len());
                 for pattern in patterns {
                     let mut rows = statement.query(params![scope.id(), pattern])?;
-                    found.push(rows.next()?.map(read).transpose()?);
+                    found.push(rows.next()?.map(|row| read(&row)).transpose()?);
                 }
                 Ok(found)
             })
@@ -204,7 +203,7 @@ impl Store {
         after: Option<IndicatorCursor>,
         limit: u32,
     ) -> Result<Vec<IndicatorRow>, StoreError> {
-        self.sqlite.read(move |db| list(db, scope, &filter, after, limit)).await
+        self.db.read(scope, move |db| list(db, scope, &filter, after, limit)).await
     }
 
     /// Lists indicators in the order in which they were created, from after an id on: for taking all.
@@ -217,9 +216,9 @@ impl Store {
         after: IndicatorId,
         limit: u32,
     ) -> Result<Vec<IndicatorRow>, StoreError> {
-        self.sqlite
-            .read(move |db| {
-                let mut statement = db.prepare_cached(concat!(
+        self.db
+            .read(scope, move |db| {
+                let statement = db.prepare_cached(concat!(
                     indicator_columns!(),
                     "WHERE i.tenant_id = ?1 AND ?2 < i.indicator_id ORDER BY i.indicator_id LIMIT ?3"
                 ))?;
@@ -237,7 +236,7 @@ impl Store {
         scope: TenantScope,
         now: UnixMillis,
     ) -> Result<Vec<ActiveIndicator>, StoreError> {
-        self.sqlite.read(move |db| active(db, scope, now)).await
+        self.db.read(scope, move |db| active(db, scope, now)).await
     }
 
     /// Returns how many indicators the tenant has, expired ones too.
@@ -245,7 +244,7 @@ impl Store {
     /// # Errors
     /// The store is unavailable.
     pub async fn indicator_count(&self, scope: TenantScope) -> Result<u64, StoreError> {
-        self.sqlite.read(move |db| Ok(Counter::load(db, scope)?.entries)).await
+        self.db.read(scope, move |db| Ok(Counter::load(db, scope)?.entries)).await
     }
 
     /// Returns a number that counts up with every change of the tenant's indicators; 0 before the first.
@@ -253,7 +252,7 @@ impl Store {
     /// # Errors
     /// The store is unavailable.
     pub async fn indicator_version(&self, scope: TenantScope) -> Result<u64, StoreError> {
-        self.sqlite.read(move |db| Ok(Counter::load(db, scope)?.version)).await
+        self.db.read(scope, move |db| Ok(Counter::load(db, scope)?.version)).await
     }
 }
 
@@ -262,12 +261,12 @@ pub(crate) fn one(
     scope: TenantScope,
     id: IndicatorId,
 ) -> Result<IndicatorRow, StoreError> {
-    let mut statement = db.prepare_cached(concat!(
+    let statement = db.prepare_cached(concat!(
         indicator_columns!(),
         "WHERE i.tenant_id = ?1 AND i.indicator_id = ?2"
     ))?;
     let mut rows = statement.query(params![scope.id(), int(id.0)])?;
-    rows.next()?.map_or(Err(StoreError::NotFound { what: "indicator" }), read)
+    rows.next()?.map_or(Err(StoreError::NotFound { what: "indicator" }), |row| read(&row))
 }
 
 fn list(
@@ -286,8 +285,8 @@ fn list(
     };
     if !filter.text.is_empty() {
         let part = filter.text.to_ascii_lowercase();
-        narrow(" AND (instr(i.pattern, ?)", part.clone().into());
-        narrow(" OR instr(lower(i.title), ?))", part.into());
+        narrow(" AND (0 < strpos(i.pattern, ?)", part.clone().into());
+        narrow(" OR 0 < strpos(lower(i.title), ?))", part.into());
     }
     if let Some(action) = filter.action {
         narrow(" AND i.action = ?", action.word().to_owned().into());
@@ -310,8 +309,8 @@ fn list(
         " ORDER BY i.updated_at_ms DESC, i.indicator_id DESC LIMIT ?",
         Value::from(i64::from(limit)),
     );
-    let mut statement = db.prepare_cached(&sql)?;
-    collect(statement.query(params_from_iter(values))?)
+    let statement = db.prepare_cached(&sql)?;
+    collect(statement.query(values)?)
 }
 
 fn active(
@@ -319,7 +318,7 @@ fn active(
     scope: TenantScope,
     now: UnixMillis,
 ) -> Result<Vec<ActiveIndicator>, StoreError> {
-    let mut statement = db.prepare_cached(
+    let statement = db.prepare_cached(
         "SELECT indicator_id, pattern, action, category, severity, title, expires_at_ms, generate_alert
          FROM indicator
          WHERE tenant_id = ?1 AND (expires_at_ms IS NULL OR ?2 < expires_at_ms)
@@ -331,21 +330,21 @@ fn active(
         active.push(ActiveIndicator {
             id: IndicatorId(count(row.get(0)?)),
             pattern: row.get(1)?,
-            action: word("action", &row.get::<_, String>(2)?, IndicatorAction::from_word)?,
-            category: word("category", &row.get::<_, String>(3)?, IndicatorCategory::from_word)?,
-            severity: word("severity", &row.get::<_, String>(4)?, Severity::from_word)?,
+            action: word("action", &row.get::<String>(2)?, IndicatorAction::from_word)?,
+            category: word("category", &row.get::<String>(3)?, IndicatorCategory::from_word)?,
+            severity: word("severity", &row.get::<String>(4)?, Severity::from_word)?,
             title: row.get(5)?,
-            expires_at: row.get::<_, Option<i64>>(6)?.map(time),
+            expires_at: row.get::<Option<i64>>(6)?.map(time),
             generate_alert: row.get(7)?,
         });
     }
     Ok(active)
 }
 
-fn collect(mut rows: rusqlite::Rows<'_>) -> Result<Vec<IndicatorRow>, StoreError> {
+fn collect(mut rows: Rows) -> Result<Vec<IndicatorRow>, StoreError> {
     let mut indicators = Vec::new();
     while let Some(row) = rows.next()? {
-        indicators.push(read(row)?);
+        indicators.push(read(&row)?);
     }
     Ok(indicators)
 }
@@ -365,7 +364,7 @@ fn read(row: &Row<'_>) -> Result<IndicatorRow, StoreError> {
             title: row.get(5)?,
             description: row.get(6)?,
             severity: word("severity", &severity, Severity::from_word)?,
-            expires_at: row.get::<_, Option<i64>>(8)?.map(time),
+            expires_at: row.get::<Option<i64>>(8)?.map(time),
             generate_alert: row.get(9)?,
             recommended_actions: row.get(10)?,
             rbac_groups: row.get(11)?,

@@ -5,8 +5,8 @@
 //! - Every change, of one row or of thousands, is one transaction that counts the tenant's version up
 //!   ([`Store::indicator_version`]).
 
+use crate::db::{Connection, Optional, params};
 use bartizan_model::UnixMillis;
-use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::column::{count, int, ms, stored};
 use crate::tenant_indicator::one;
@@ -33,8 +33,8 @@ impl Store {
         by: MemberId,
         now: UnixMillis,
     ) -> Result<IndicatorId, StoreError> {
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 let mut counter = Counter::load(db, scope)?;
                 let id = counter.insert(db, scope, &indicator, by, now)?;
                 counter.save_next_version(db, scope)?;
@@ -54,8 +54,8 @@ impl Store {
         rule: IndicatorRule,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 let pattern = one(db, scope, id)?.pattern;
                 update(db, scope, &pattern, &rule, now)?;
                 Counter::load(db, scope)?.save_next_version(db, scope)
@@ -74,8 +74,8 @@ impl Store {
         by: MemberId,
         now: UnixMillis,
     ) -> Result<Imported, StoreError> {
-        self.sqlite
-            .write(move |db| {
+        self.db
+            .write(scope, move |db| {
                 let mut counter = Counter::load(db, scope)?;
                 let mut imported = Imported::default();
                 for indicator in &indicators {
@@ -103,9 +103,9 @@ impl Store {
         scope: TenantScope,
         ids: Vec<IndicatorId>,
     ) -> Result<u64, StoreError> {
-        self.sqlite
-            .write(move |db| {
-                let mut statement = db.prepare_cached(
+        self.db
+            .write(scope, move |db| {
+                let statement = db.prepare_cached(
                     "DELETE FROM indicator WHERE tenant_id = ?1 AND indicator_id = ?2",
                 )?;
                 let mut gone = 0;
@@ -132,9 +132,9 @@ impl Store {
         ids: Vec<IndicatorId>,
         now: UnixMillis,
     ) -> Result<u64, StoreError> {
-        self.sqlite
-            .write(move |db| {
-                let mut statement = db.prepare_cached(
+        self.db
+            .write(scope, move |db| {
+                let statement = db.prepare_cached(
                     "UPDATE indicator SET expires_at_ms = ?3, updated_at_ms = ?3
                      WHERE tenant_id = ?1 AND indicator_id = ?2
                          AND (expires_at_ms IS NULL OR ?3 < expires_at_ms)",

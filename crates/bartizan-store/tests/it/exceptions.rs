@@ -1,11 +1,11 @@
 //! Own domains, released and held-back entries, hits, site reports.
 
+use bartizan_model::{Alert, IndicatorSource, MatchedIndicator};
 use bartizan_store::{HeldBackRow, SiteReportStatus, StoreError};
-use rusqlite::{Connection, params};
 
-use crate::feeds::settings;
-use crate::tenancy::site_report;
-use crate::world::{NOW, World};
+use super::feeds::settings;
+use super::tenancy::site_report;
+use crate::world::{NOW, World, alert};
 
 #[tokio::test]
 async fn exceptions_are_added_once_and_removed() {
@@ -46,14 +46,12 @@ async fn hits_and_reports_are_counted_by_feed() {
     let world = World::new().await;
     let (store, scope) = (&world.store, world.acme.scope);
     let feed = store.create_feed(scope, settings("evil"), NOW).await.unwrap();
-    let db = Connection::open(world.file()).unwrap();
-    for (source, pattern, hits) in [("evil", "a.test", 2), ("evil", "b.test", 5), ("", "c.test", 1)]
-    {
-        db.execute(
-            "INSERT INTO indicator_hit VALUES (?1, ?2, ?3, ?4, 9)",
-            params![world.acme.tenant.0, source, pattern, hits],
-        )
-        .unwrap();
+    let evil = || IndicatorSource::Feed("evil".into());
+    let stopped =
+        [(evil(), "a.test", 2), (evil(), "b.test", 5), (IndicatorSource::Tenant(1), "c.test", 1)];
+    for (id, (source, host, count)) in (1..).zip(stopped) {
+        let matched = Some(MatchedIndicator { entry: host.into(), source });
+        world.ingest(Alert { matched, count, ..alert(id, host, 0) }, 0).await;
     }
     for new in [true, false] {
         let stored = store.add_site_report(scope, world.acme.device, site_report(1), NOW).await;
@@ -62,7 +60,7 @@ async fn hits_and_reports_are_counted_by_feed() {
     let row = store.feed(scope, feed).await.unwrap();
     assert_eq!((row.hits, row.reports), (7, 1));
     let top = store.top_hits(scope, "evil", 1).await.unwrap();
-    assert_eq!((top[0].pattern.as_str(), top[0].hits, top[0].last_hit_at.0), ("b.test", 5, 9));
+    assert_eq!((top[0].pattern.as_str(), top[0].hits, top[0].last_hit_at.0), ("b.test", 5, NOW.0));
     let own = store.hits_of(scope, "", vec!["c.test".into(), "d.test".into()]).await.unwrap();
     assert_eq!(own.len(), 1);
 

@@ -1,4 +1,5 @@
-//! The store as its callers see it, each test on a database of its own.
+//! The store as its callers see it, each test on a database of its own: SQLite. `tests/postgres` runs the same on
+//! PostgreSQL, without what is about SQLite's file.
 
 #[cfg(test)]
 mod alerts;
@@ -9,14 +10,22 @@ mod exceptions;
 #[cfg(test)]
 mod feeds;
 #[cfg(test)]
+mod file;
+#[cfg(test)]
 mod indicators;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]
+mod sqlite;
+#[cfg(test)]
 mod tenancy;
+#[cfg(test)]
+mod upgrade;
 #[cfg(test)]
 mod world;
 #[cfg(test)]
 mod writer;
+#[cfg(test)]
+use sqlite::{Place, place};

@@ -2,10 +2,9 @@
 
 use std::fs;
 
-use bartizan_store::Store;
 use rusqlite::Connection;
 
-use crate::world::{NOW, World};
+use crate::world::World;
 
 /// Tables that stand outside the tenants, and why is in the migration.
 const OUTSIDE: [&str; 3] = ["installation", "locator", "refinery_schema_history"];
@@ -13,7 +12,7 @@ const OUTSIDE: [&str; 3] = ["installation", "locator", "refinery_schema_history"
 #[tokio::test]
 async fn the_tenant_leads_every_key_and_index() {
     let world = World::new().await;
-    let db = Connection::open(world.file()).unwrap();
+    let db = Connection::open(&world.place.file).unwrap();
     let tables = strings(&db, "SELECT name FROM sqlite_schema WHERE type = 'table'");
     assert!(10 < tables.len());
     for table in tables.iter().filter(|table| !OUTSIDE.contains(&table.as_str())) {
@@ -37,6 +36,9 @@ fn every_statement_names_the_tenant() {
     let mut statements = 0;
     for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap() {
         let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
         let source = fs::read_to_string(&path).unwrap();
         for text in source.split('"').skip(1).step_by(2) {
             let first = text.split_whitespace().next().unwrap_or_default();
@@ -56,22 +58,22 @@ fn every_statement_names_the_tenant() {
 async fn opening_again_migrates_nothing() {
     let world = World::new().await;
     let schema = "SELECT coalesce(sql, '') FROM sqlite_schema ORDER BY name";
-    let before = strings(&Connection::open(world.file()).unwrap(), schema);
+    let before = strings(&Connection::open(&world.place.file).unwrap(), schema);
     world.store.close().await;
-    drop(Store::open(&world.file(), NOW).unwrap());
-    let db = Connection::open(world.file()).unwrap();
+    drop(world.open_again().unwrap());
+    let db = Connection::open(&world.place.file).unwrap();
     assert_eq!(strings(&db, schema), before);
     let steps = strings(&db, "SELECT name FROM refinery_schema_history");
-    assert_eq!(steps, ["base", "feeds", "indicators", "deltas", "policy"]);
+    assert_eq!(steps, ["base", "feeds", "indicators", "deltas", "policy", "tenancy"]);
 }
 
 #[tokio::test]
 async fn a_schema_that_is_not_ours_is_refused() {
     let world = World::new().await;
     world.store.close().await;
-    let db = Connection::open(world.file()).unwrap();
+    let db = Connection::open(&world.place.file).unwrap();
     db.execute("UPDATE refinery_schema_history SET checksum = '1'", []).unwrap();
-    assert!(Store::open(&world.file(), NOW).is_err());
+    assert!(world.open_again().is_err());
 }
 
 fn strings(db: &Connection, query: &str) -> Vec<String> {

@@ -11,7 +11,7 @@ use bartizan_store::{
     SiteReportKind, SiteReportStatus, StoreError, TenantFileRow,
 };
 
-use crate::feeds::{octets, settings};
+use super::feeds::{octets, settings};
 use crate::world::{DAY, NOW, World, alert, enroll, indicator};
 
 #[tokio::test]

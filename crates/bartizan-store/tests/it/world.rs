@@ -1,14 +1,13 @@
 //! A database with two tenants, ACME and GLOBEX, each with a member and a device.
 
-use std::path::PathBuf;
-
+use crate::{Place, place};
 use bartizan_model::{
     Alert, AlertId, Detector, DeviceId, DomainName, IndicatorAction, IndicatorCategory,
     IndicatorSource, MatchedIndicator, Private, Severity, TenantId, UnixMillis,
 };
 use bartizan_store::{
     AlertCursor, AlertFilter, AlertRow, IndicatorRule, MemberId, NewDevice, NewIndicator,
-    NewMember, Store, TenantScope,
+    NewMember, Store, StoreError, TenantScope,
 };
 
 /// Some day in 2027.
@@ -17,10 +16,12 @@ pub(crate) const HOUR: u64 = 3_600_000;
 pub(crate) const DAY: u64 = 24 * HOUR;
 
 pub(crate) struct World {
-    pub(crate) dir: tempfile::TempDir,
     pub(crate) store: Store,
     pub(crate) acme: Party,
     pub(crate) globex: Party,
+    pub(crate) place: Place,
+    /// Gone when the test is.
+    _dir: tempfile::TempDir,
 }
 
 /// A tenant, its member and its device.
@@ -35,14 +36,16 @@ pub(crate) struct Party {
 impl World {
     pub(crate) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&dir.path().join("portal.db"), NOW).unwrap();
+        let place = place(dir.path());
+        let store = Store::open(place.url.clone(), NOW).unwrap();
         let acme = party(&store, "ACME", 1).await;
         let globex = party(&store, "GLOBEX", 2).await;
-        Self { dir, store, acme, globex }
+        Self { store, acme, globex, place, _dir: dir }
     }
 
-    pub(crate) fn file(&self) -> PathBuf {
-        self.dir.path().join("portal.db")
+    /// Opens the same database once more.
+    pub(crate) fn open_again(&self) -> Result<Store, StoreError> {
+        Store::open(self.place.url.clone(), NOW)
     }
 
     /// Takes an alert in for ACME's device at `NOW` plus so much.

@@ -161,7 +161,7 @@ impl PortalProcess {
     /// Asks the portal's database, which the portal goes on using.
     pub(crate) fn ask<T>(&self, question: impl AsyncFnOnce(&Store, TenantScope) -> T) -> T {
         tokio::runtime::Runtime::new().unwrap().block_on(async {
-            let store = Store::open(&self.data.join("portal.db"), UnixMillis(0)).unwrap();
+            let store = Store::open(self.data.join("portal.db").as_path(), UnixMillis(0)).unwrap();
             let (tenant, _) = store.tenants().await.unwrap().remove(0);
             let scope = store.tenant(tenant).await.unwrap();
             let answer = question(&store, scope).await;

@@ -1,0 +1,83 @@
+//! The schema's steps, in twins for the two databases; each applied once and checked by its checksum ever after.
+
+use bartizan_model::UnixMillis;
+use refinery::{Migration, Runner};
+use tokio_postgres::NoTls;
+
+use super::connection::Connection;
+use super::open::{DatabaseUrl, Role, sqlite};
+use super::params;
+use crate::{StoreError, column};
+
+/// Brings the schema up to date; refuses one whose steps differ from ours. Then makes the installation's secrets, once.
+pub(super) fn run(url: &DatabaseUrl, now: UnixMillis) -> Result<(), StoreError> {
+    let report = match url {
+        DatabaseUrl::File(file) => {
+            let mut db = sqlite(file)?;
+            runner(SQLITE)?.run(&mut db).map_err(failed)?
+        }
+        DatabaseUrl::Server(config) => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+            let unavailable = |error: tokio_postgres::Error| super::Error::from(error);
+            runtime.block_on(async {
+                let (mut client, connection) = config.connect(NoTls).await.map_err(unavailable)?;
+                let driven = tokio::spawn(connection);
+                // Several portals may start at once; the lock ends with the connection.
+                client
+                    .batch_execute("SELECT pg_advisory_lock(7237113)")
+                    .await
+                    .map_err(unavailable)?;
+                let report = runner(POSTGRES)?.run_async(&mut client).await.map_err(failed)?;
+                drop(client);
+                let _ = driven.await;
+                Ok::<_, StoreError>(report)
+            })?
+        }
+    };
+    for step in report.applied_migrations() {
+        tracing::info!(migration.name = step.name(), "schema brought up to date");
+    }
+    install(&url.connect(Role::Writer)?, now)
+}
+
+fn runner(steps: &[(&str, &str)]) -> Result<Runner, StoreError> {
+    let steps: Result<Vec<_>, _> =
+        steps.iter().map(|(name, sql)| Migration::unapplied(name, sql)).collect();
+    Ok(Runner::new(&steps.map_err(failed)?).set_abort_divergent(true))
+}
+
+fn failed(error: refinery::Error) -> StoreError {
+    StoreError::Unavailable(Box::new(error))
+}
+
+fn install(db: &Connection, now: UnixMillis) -> Result<(), StoreError> {
+    let mut key = [0_u8; 32];
+    getrandom::fill(&mut key).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+    db.prepare_cached(
+        "INSERT INTO installation (id, access_token_key, checked_at_ms) VALUES (1, ?1, ?2)
+         ON CONFLICT DO NOTHING",
+    )?
+    .execute(params![key, column::ms(now)])?;
+    Ok(())
+}
+
+/// Both lists have the same steps, of the same names.
+macro_rules! steps {
+    ($($name:literal, $file:literal;)*) => {
+        const SQLITE: &[(&str, &str)] =
+            &[$(($name, include_str!(concat!("../../migrations/sqlite/", $file)))),*];
+        const POSTGRES: &[(&str, &str)] =
+            &[$(($name, include_str!(concat!("../../migrations/postgres/", $file)))),*];
+    };
+}
+steps! {
+    "V1__base", "0001_base.sql";
+    "V2__feeds", "0002_feeds.sql";
+    "V3__indicators", "0003_indicators.sql";
+    "V4__deltas", "0004_deltas.sql";
+    "V5__policy", "0005_policy.sql";
+    "V6__tenancy", "0006_tenancy.sql";
+}

@@ -1,0 +1,187 @@
+//! What database is meant, and whether it can be one.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::Result;
+use super::connection::{Connection, teach};
+use super::postgres::Postgres;
+
+/// A database: a file, or a server with what is needed to sign in there.
+#[derive(Clone)]
+pub enum DatabaseUrl {
+    /// SQLite, in this file.
+    File(PathBuf),
+    /// PostgreSQL, as `postgres://user:password@host/database` or with a socket's folder as `?host=`.
+    Server(Box<tokio_postgres::Config>),
+}
+
+/// Why that cannot be the database.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The address is not one.
+    #[error("not the address of a database: {0}")]
+    Address(String),
+    /// Connections to the server cannot be encrypted.
+    #[error(
+        "the address asks for sslmode=require, which is not supported: connect through the server's own socket, \
+         or through a tunnel that encrypts, and say sslmode=disable"
+    )]
+    Encryption,
+    /// The file is on a file system where locks and the log of SQLite cannot be trusted.
+    #[error(
+        "{} is on a network file system ({kind}): SQLite would lose data there; use a local disk, or PostgreSQL",
+        file.display()
+    )]
+    NetworkFile {
+        /// The file.
+        file: PathBuf,
+        /// The file system, by its name.
+        kind: &'static str,
+    },
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The address may hold a password.
+        match self {
+            Self::File(file) => out.debug_tuple("File").field(file).finish(),
+            Self::Server(_) => out.write_str("Server"),
+        }
+    }
+}
+
+impl From<&Path> for DatabaseUrl {
+    fn from(file: &Path) -> Self {
+        Self::File(file.to_owned())
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = DatabaseError;
+
+    fn from_str(text: &str) -> std::result::Result<Self, DatabaseError> {
+        if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+            if text.contains("://") {
+                return Err(DatabaseError::Address(
+                    "it begins with neither postgres:// nor a path".to_owned(),
+                ));
+            }
+            return Ok(Self::File(text.into()));
+        }
+        // The error of the driver may repeat the text, and with it a password.
+        let config: tokio_postgres::Config =
+            text.parse().map_err(|_| DatabaseError::Address("it cannot be read".to_owned()))?;
+        if config.get_ssl_mode() == tokio_postgres::config::SslMode::Require {
+            return Err(DatabaseError::Encryption);
+        }
+        Ok(Self::Server(Box::new(config)))
+    }
+}
+
+impl DatabaseUrl {
+    pub(super) fn connect(&self, role: Role) -> Result<Connection> {
+        match self {
+            Self::File(file) => {
+                let db = sqlite(file)?;
+                if role == Role::Reader {
+                    db.pragma_update(None, "query_only", true)?;
+                }
+                Ok(Connection::sqlite(db))
+            }
+            Self::Server(config) => {
+                let mut config = config.clone();
+                if config.get_application_name().is_none() {
+                    config.application_name("bartizan");
+                }
+                if config.get_connect_timeout().is_none() {
+                    config.connect_timeout(CONNECT_TIMEOUT);
+                }
+                let db = Connection::postgres(Postgres::connect(&config)?);
+                db.run("SET synchronous_commit = on; SET lock_timeout = '10s'")?;
+                Ok(db)
+            }
+        }
+    }
+
+    /// Refuses a file where SQLite cannot keep its promise.
+    ///
+    /// # Errors
+    /// The file, or the folder that it is to be made in, is on a network file system.
+    pub fn check_place(&self) -> std::result::Result<(), DatabaseError> {
+        let Self::File(file) = self else { return Ok(()) };
+        let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let place = if file.exists() { file.as_path() } else { folder.unwrap_or(Path::new(".")) };
+        match rustix::fs::statfs(place).ok().and_then(|stat| network_kind(stat.f_type.into())) {
+            Some(kind) => Err(DatabaseError::NetworkFile { file: file.clone(), kind }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Writer,
+    Reader,
+}
+
+pub(super) fn sqlite(file: &Path) -> Result<rusqlite::Connection> {
+    let db = rusqlite::Connection::open(file)?;
+    db.busy_timeout(BUSY_TIMEOUT)?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    db.pragma_update(None, "cache_size", CACHE_KIB)?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS);
+    teach(&db)?;
+    Ok(db)
+}
+
+/// Names a network file system by its number (`statfs(2)`).
+fn network_kind(number: i64) -> Option<&'static str> {
+    Some(match number {
+        0x6969 => "NFS",
+        0xff53_4d42 | 0xfe53_4d42 | 0x517b => "SMB",
+        0x0102_1997 => "9P",
+        0x00c3_6400 => "Ceph",
+        0x6573_5546 => "FUSE",
+        0x5346_414f => "AFS",
+        0x0bd0_0bd0 => "Lustre",
+        _ => return None,
+    })
+}
+
+/// Another process, such as the command line, may be writing.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// A server that does not answer is as good as none.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// More than there are statements.
+const STATEMENTS: usize = 512;
+/// Of pages, per connection; negative as SQLite has it.
+const CACHE_KIB: i64 = -16_384;
+
+#[cfg(test)]
+mod tests {
+    use super::{DatabaseUrl, network_kind};
+
+    #[test]
+    fn addresses_are_told_apart_and_never_shown() {
+        assert!(matches!("portal.db".parse(), Ok(DatabaseUrl::File(_))));
+        let server: DatabaseUrl = "postgres://bartizan:secret@db.example/bartizan".parse().unwrap();
+        assert_eq!(format!("{server:?}"), "Server");
+        for bad in ["mysql://db.example/x", "postgres://u:secret@h:port/x"] {
+            let error = bad.parse::<DatabaseUrl>().unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+        assert!("postgres://h/x?sslmode=require".parse::<DatabaseUrl>().is_err());
+    }
+
+    #[test]
+    fn network_file_systems_are_known() {
+        assert_eq!(network_kind(0x6969), Some("NFS"));
+        assert_eq!(network_kind(0xef53), None); // ext4
+    }
+}

@@ -1,0 +1,28 @@
+//! The same tests as `tests/it`, on PostgreSQL: each in a database of its own on the server that
+//! `BARTIZAN_TEST_POSTGRES` names (`cargo xtask test` starts one).
+
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+#[path = "../it/world.rs"]
+mod world;
+#[cfg(test)]
+use server::{Place, place};
+
+#[cfg(test)]
+#[path = "../it"]
+mod slow {
+    #[path = "."]
+    mod postgres {
+        mod alerts;
+        mod enrollment;
+        mod exceptions;
+        mod feeds;
+        mod indicators;
+        mod policy;
+        mod tenancy;
+        #[path = "../postgres/walls.rs"]
+        mod walls;
+        mod writer;
+    }
+}
