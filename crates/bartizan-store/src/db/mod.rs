@@ -11,6 +11,7 @@
 
 mod connection;
 mod group;
+mod many;
 mod migrate;
 mod open;
 mod postgres;
@@ -18,6 +19,7 @@ mod value;
 
 pub(crate) use connection::{Connection, Optional, Row, Rows};
 pub(crate) use group::Database;
+pub(crate) use many::{execute_many, query_many};
 pub use open::{DatabaseError, DatabaseUrl};
 pub(crate) use value::{Bind, Value};
 
