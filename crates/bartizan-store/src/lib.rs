@@ -22,6 +22,7 @@ mod enrollment;
 mod exception;
 mod feed;
 mod feed_version;
+mod held;
 mod hit;
 mod indicator;
 mod key;
