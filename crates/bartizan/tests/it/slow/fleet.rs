@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use crate::support::{PortalProcess, World, bartizan, wait_for};
 
 /// `BARTIZAN_CRASHES` asks for another number; a release is tried with 200.
-const CRASHES: u64 = 5;
+const CRASHES: u64 = 20;
 
 #[test]
 fn nothing_acknowledged_is_lost_when_the_portal_is_killed() {
