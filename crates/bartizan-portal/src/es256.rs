@@ -23,7 +23,8 @@ mod tests {
     proptest! {
         #[test]
         fn it_holds_exactly_what_plain_rust_holds(
-            seed in 1_u8..,
+            // 255 times 32 is beyond the order of the curve, hence no key.
+            seed in 1_u8..255,
             text: Vec<u8>,
             flipped in proptest::option::of(0_usize..64),
         ) {
