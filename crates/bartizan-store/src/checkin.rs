@@ -1,12 +1,13 @@
 //! Check-ins: how devices are, many in one statement.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use bartizan_model::{DeviceId, UnixMillis};
 
 use crate::column::{count, int, ms};
 use crate::db::{Connection, Value, execute_many, params, query_many};
 use crate::device::{CheckinState, DeviceReport};
+use crate::gather::Outcomes;
 use crate::{Store, StoreError, TenantScope, tenant};
 
 /// One device's.
@@ -38,7 +39,7 @@ fn check_in(
     db: &Connection,
     scope: TenantScope,
     checkins: Vec<Checkin>,
-) -> Result<Vec<Result<CheckinState, StoreError>>, StoreError> {
+) -> Result<Outcomes<CheckinState>, StoreError> {
     let mut before = protection(db, scope, &checkins)?;
     let epoch = |sql: &str| -> Result<Option<u64>, StoreError> {
         let epoch: Option<i64> =
@@ -53,7 +54,7 @@ fn check_in(
     };
     let mut outcomes = Vec::with_capacity(checkins.len());
     // A device that is in here twice is stored as it said last.
-    let mut rows: HashMap<DeviceId, Vec<Value>> = HashMap::with_capacity(checkins.len());
+    let mut rows: BTreeMap<DeviceId, Vec<Value>> = BTreeMap::new();
     for Checkin { device, report, now } in checkins {
         let Some(before) = before.get_mut(&device) else {
             outcomes.push(Err(StoreError::NotFound { what: "device" }));
@@ -65,9 +66,7 @@ fn check_in(
         outcomes.push(Ok(CheckinState { protection_changed: changed, ..newest }));
         rows.insert(device, row(device, report, now));
     }
-    let mut rows: Vec<_> = rows.into_values().collect();
-    // The same order always: who locks rows of devices elsewhere does not wait in a ring.
-    rows.sort_by(|one, other| key(one).cmp(key(other)));
+    let rows: Vec<_> = rows.into_values().collect();
     execute_many(
         db,
         "WITH v (device_id, seen, mode, protection, os, app, policy, indicators, tenant, queries, blocked,
@@ -89,7 +88,7 @@ fn protection(
     db: &Connection,
     scope: TenantScope,
     checkins: &[Checkin],
-) -> Result<HashMap<DeviceId, Option<String>>, StoreError> {
+) -> Result<BTreeMap<DeviceId, Option<String>>, StoreError> {
     if let [one] = checkins {
         let row = db
             .prepare_cached(
@@ -99,7 +98,7 @@ fn protection(
         return row.map(|said| Ok((one.device, said?))).collect();
     }
     let keys: Vec<_> = checkins.iter().map(|one| vec![one.device.0.to_be_bytes().into()]).collect();
-    let mut found = HashMap::with_capacity(keys.len());
+    let mut found = BTreeMap::new();
     query_many(
         db,
         "WITH k (device_id) AS (",
@@ -134,11 +133,4 @@ fn row(device: DeviceId, report: DeviceReport, now: UnixMillis) -> Vec<Value> {
         int(report.counters.dropped).into(),
         int(report.counters.alerts_lost).into(),
     ]
-}
-
-fn key(row: &[Value]) -> &[u8] {
-    match row.first() {
-        Some(Value::Octets(key)) => key,
-        Some(Value::Null | Value::Int(_) | Value::Text(_)) | None => &[],
-    }
 }

@@ -46,9 +46,8 @@ pub(crate) fn word<T>(
 
 /// The one row of a query that may find nothing.
 pub(crate) fn found<T>(row: db::Result<T>, what: &'static str) -> Result<T, StoreError> {
-    row.map_err(|error| match error {
-        db::Error::NoRow => StoreError::NotFound { what },
-        error => error.into(),
+    row.map_err(|error| {
+        if matches!(error, db::Error::NoRow) { StoreError::NotFound { what } } else { error.into() }
     })
 }
 

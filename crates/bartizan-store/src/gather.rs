@@ -29,6 +29,11 @@ struct Waiting<I, O> {
 
 type Asked<I, O> = (I, oneshot::Sender<Result<O, StoreError>>);
 
+/// Carries items out, in one job; an error of its own is everybody's.
+type Run<I, O> = fn(&Connection, TenantScope, Vec<I>) -> Result<Outcomes<O>, StoreError>;
+/// One for each item.
+pub(crate) type Outcomes<O> = Vec<Result<O, StoreError>>;
+
 impl<I, O> Default for Gather<I, O> {
     fn default() -> Self {
         Self { waiting: Mutex::new(Waiting { count: 0, tenants: BTreeMap::new() }) }
@@ -42,7 +47,7 @@ impl<I: Send + 'static, O: Send + 'static> Gather<I, O> {
         db: &Arc<Database>,
         scope: TenantScope,
         item: I,
-        run: fn(&Connection, TenantScope, Vec<I>) -> Result<Vec<Result<O, StoreError>>, StoreError>,
+        run: Run<I, O>,
     ) -> Result<O, StoreError> {
         let (answer, outcome) = oneshot::channel();
         let leads = {
@@ -62,12 +67,7 @@ impl<I: Send + 'static, O: Send + 'static> Gather<I, O> {
         outcome.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    async fn carry_out(
-        self: Arc<Self>,
-        db: Arc<Database>,
-        scope: TenantScope,
-        run: fn(&Connection, TenantScope, Vec<I>) -> Result<Vec<Result<O, StoreError>>, StoreError>,
-    ) {
+    async fn carry_out(self: Arc<Self>, db: Arc<Database>, scope: TenantScope, run: Run<I, O>) {
         loop {
             let gather = Arc::clone(&self);
             // Taken when the job runs, so that all are in it that came until then.

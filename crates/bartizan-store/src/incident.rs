@@ -1,6 +1,6 @@
 //! Incidents: alerts that belong together, by rules that say why (`ingest`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -187,12 +187,12 @@ pub(crate) fn count_unresolved(
 /// The incidents that new alerts join, as they will be.
 #[derive(Debug, Default)]
 pub(crate) struct Joining {
-    newest: HashMap<(Kind, String), [u8; 16]>,
+    newest: BTreeMap<(Kind, String), [u8; 16]>,
     incidents: BTreeMap<[u8; 16], Joined>,
-    moved: HashMap<(Kind, String), u64>,
+    moved: BTreeMap<(Kind, String), u64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Device,
     Subject,
@@ -320,7 +320,7 @@ impl Joining {
     }
 
     /// Stores what changed.
-    pub(crate) fn store(&mut self, db: &Connection, scope: TenantScope) -> Result<(), StoreError> {
+    pub(crate) fn store(&self, db: &Connection, scope: TenantScope) -> Result<(), StoreError> {
         let (mut made, mut changed) = (Vec::new(), Vec::new());
         for (id, joined) in &self.incidents {
             if joined.more == 0 {

@@ -12,7 +12,7 @@
 //! - A device's stamps are claims: they are clamped into the [`OLDEST_MS`] before the alert was received.
 //! - The counters of a device, of an incident and of the tenant change in the transaction of what they count.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use bartizan_model::{
     Alert, AlertId, AlertStatus, Detector, DeviceId, DomainName, IndicatorSource, Severity,
@@ -22,6 +22,7 @@ use bartizan_model::{
 use crate::alert::Ingested;
 use crate::column::{fresh_id, int, ms};
 use crate::db::{Connection, Optional, Value, execute_many, params, query_many};
+use crate::gather::Outcomes;
 use crate::incident::{self, Joining};
 use crate::risk::{self, Risks};
 use crate::{Store, StoreError, TenantScope};
@@ -55,7 +56,7 @@ fn take_in(
     db: &Connection,
     scope: TenantScope,
     uploads: Vec<Upload>,
-) -> Result<Vec<Result<Ingested, StoreError>>, StoreError> {
+) -> Result<Outcomes<Ingested>, StoreError> {
     let now = uploads.iter().map(|upload| upload.received_at).max().unwrap_or(UnixMillis(0));
     let mut ingest = Ingest {
         db,
@@ -65,7 +66,7 @@ fn take_in(
         known: known(db, scope, &uploads)?,
         open: open(db, scope, &uploads)?,
         joining: Joining::default(),
-        told: HashMap::new(),
+        told: BTreeMap::new(),
         fresh: Vec::new(),
         receipts: Vec::new(),
         hits: BTreeMap::new(),
@@ -88,17 +89,17 @@ struct Ingest<'db> {
     now: UnixMillis,
     risks: Risks,
     known: HashSet<(DeviceId, AlertId)>,
-    open: HashMap<Same, Vec<Open>>,
+    open: BTreeMap<Same, Vec<Open>>,
     joining: Joining,
     /// Title and severity of own indicators, while they are there.
-    told: HashMap<i64, Option<(String, Severity)>>,
+    told: BTreeMap<i64, Option<(String, Severity)>>,
     fresh: Vec<Vec<Value>>,
     receipts: Vec<Vec<Value>>,
     hits: BTreeMap<(String, String), (i64, i64)>,
 }
 
 /// What alerts are joined by.
-type Same = (DeviceId, Detector, String);
+type Same = (DeviceId, &'static str, String);
 
 /// An alert that others may join.
 struct Open {
@@ -134,7 +135,7 @@ impl Ingest<'_> {
         let last = alert.last_seen.0.clamp(oldest, received);
         let first = alert.first_seen.0.clamp(oldest, last);
         self.count_hits(alert, last);
-        let same = (upload.device, alert.detector, subject(alert).to_owned());
+        let same = (upload.device, alert.detector.id(), subject(alert).to_owned());
         let near = |open: &&mut Open| {
             first.saturating_sub(JOIN_WINDOW_MS) <= open.last
                 && open.first <= last.saturating_add(JOIN_WINDOW_MS)
@@ -382,17 +383,18 @@ fn open(
     db: &Connection,
     scope: TenantScope,
     uploads: &[Upload],
-) -> Result<HashMap<Same, Vec<Open>>, StoreError> {
-    let mut open: HashMap<Same, Vec<Open>> = HashMap::new();
+) -> Result<BTreeMap<Same, Vec<Open>>, StoreError> {
+    let mut open: BTreeMap<Same, Vec<Open>> = BTreeMap::new();
     for upload in uploads {
         for alert in &upload.alerts {
-            open.entry((upload.device, alert.detector, subject(alert).to_owned())).or_default();
+            open.entry((upload.device, alert.detector.id(), subject(alert).to_owned()))
+                .or_default();
         }
     }
     let keys: Vec<_> = open
         .keys()
         .map(|(device, detector, subject)| {
-            vec![device.0.to_be_bytes().into(), detector.id().into(), subject.as_str().into()]
+            vec![device.0.to_be_bytes().into(), (*detector).into(), subject.as_str().into()]
         })
         .collect();
     let oldest = uploads
@@ -413,7 +415,7 @@ fn open(
             while let Some(row) = rows.next()? {
                 let detector: String = row.get(1)?;
                 let Some(detector) = Detector::from_id(&detector) else { continue };
-                let same = (DeviceId(u128::from_be_bytes(row.get(0)?)), detector, row.get(2)?);
+                let same = (DeviceId(u128::from_be_bytes(row.get(0)?)), detector.id(), row.get(2)?);
                 let number = |column| Ok::<_, crate::db::Error>(crate::column::count(row.get(column)?));
                 open.entry(same).or_default().push(Open {
                     key: row.get(3)?,

@@ -25,6 +25,7 @@ mod exception;
 mod feed;
 mod feed_version;
 mod gather;
+mod held;
 mod hit;
 mod incident;
 mod indicator;

@@ -3,7 +3,7 @@
 //! # Invariants
 //! - Whoever changes an alert changes the counters of its device through [`Risks`], in the same job.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use bartizan_model::{DeviceId, RiskLevel, Severity, UnixMillis, UnresolvedAlerts};
@@ -59,7 +59,7 @@ impl Store {
 /// The counters of some devices, as they are and as they will be.
 #[derive(Debug)]
 pub(crate) struct Risks {
-    devices: HashMap<DeviceId, (UnresolvedAlerts, UnresolvedAlerts)>,
+    devices: BTreeMap<DeviceId, (UnresolvedAlerts, UnresolvedAlerts)>,
 }
 
 /// Reads the counters of those devices that there are.
@@ -73,7 +73,7 @@ pub(crate) fn of_devices(
     keys.dedup();
     let keys: Vec<Vec<Value>> =
         keys.into_iter().map(|device| vec![device.0.to_be_bytes().into()]).collect();
-    let mut found = HashMap::with_capacity(keys.len());
+    let mut found = BTreeMap::new();
     query_many(
         db,
         "WITH k (device_id) AS (",
@@ -129,9 +129,8 @@ impl Risks {
         scope: TenantScope,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
-        let mut changed: Vec<_> =
+        let changed: Vec<_> =
             self.devices.into_iter().filter(|(_, (before, after))| before != after).collect();
-        changed.sort_unstable_by_key(|(device, _)| *device);
         let (mut rows, mut history) = (Vec::with_capacity(changed.len()), Vec::new());
         for (device, (before, after)) in changed {
             let risk = RiskLevel::of(after);

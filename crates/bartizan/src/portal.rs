@@ -46,6 +46,9 @@ pub(crate) struct PortalArgs {
     /// Address of the first administrator, when the data folder is new
     #[arg(long, value_name = "EMAIL", default_value = "admin@localhost")]
     admin: String,
+    /// Let any program on this machine enroll devices, for `bartizan fleet`; only on a loopback address
+    #[arg(long)]
+    demo_admin: bool,
 }
 
 pub(crate) fn run(args: PortalArgs) -> anyhow::Result<ExitCode> {
@@ -63,6 +66,11 @@ async fn serve(args: PortalArgs) -> anyhow::Result<()> {
         "{} can be reached from outside: give --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy",
         args.listen
     );
+    anyhow::ensure!(
+        !args.demo_admin || args.listen.ip().is_loopback(),
+        "--demo-admin lets anybody who reaches {} enroll devices: listen on 127.0.0.1",
+        args.listen
+    );
     let socket = tokio::net::TcpListener::bind(args.listen)
         .await
         .with_context(|| format!("cannot listen on {}", args.listen))?;
@@ -70,6 +78,7 @@ async fn serve(args: PortalArgs) -> anyhow::Result<()> {
     let portal =
         Portal::open(PortalConfig { data_dir: args.data, secure_cookies: tls.is_some() }).await?;
     let tenant = first_tenant(&portal, &args.tenant, &args.admin).await?;
+    let portal = if args.demo_admin { portal.with_demo_routes(tenant) } else { portal };
     for name in &args.own {
         let name = DomainName::parse(name.as_bytes())
             .with_context(|| format!("{name} is not a host name"))?;
@@ -135,11 +144,14 @@ pub(crate) fn tls_config(cert: &Path, key: &Path) -> anyhow::Result<Arc<rustls::
     let key_der = PrivateKeyDer::from_pem_reader(open(key)?)
         .with_context(|| format!("{} is not a private key in PEM", key.display()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key_der)
         .with_context(|| format!("{} does not belong to {}", key.display(), cert.display()))?;
+    // The server keeps nothing for a client that comes back, so a whole fleet can; one ticket is enough.
+    config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+    config.send_tls13_tickets = 1;
     Ok(Arc::new(config))
 }
 

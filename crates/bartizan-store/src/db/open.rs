@@ -113,8 +113,9 @@ impl DatabaseUrl {
     pub fn check_place(&self) -> std::result::Result<(), DatabaseError> {
         let Self::File(file) = self else { return Ok(()) };
         let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let place = if file.exists() { file.as_path() } else { folder.unwrap_or(Path::new(".")) };
-        match rustix::fs::statfs(place).ok().and_then(|stat| network_kind(stat.f_type.into())) {
+        let place =
+            if file.exists() { file.as_path() } else { folder.unwrap_or_else(|| Path::new(".")) };
+        match rustix::fs::statfs(place).ok().and_then(|stat| network_kind(stat.f_type)) {
             Some(kind) => Err(DatabaseError::NetworkFile { file: file.clone(), kind }),
             None => Ok(()),
         }
