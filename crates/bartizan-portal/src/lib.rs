@@ -52,6 +52,7 @@ use bartizan_store::{AlertFilter, AlertRow, IndicatorFileRow, NewMember, Store, 
 use ed25519_dalek::SigningKey;
 use sha2::{Digest as _, Sha256};
 
+pub use bartizan_store::{DatabaseError, DatabaseUrl};
 pub use clock::Clock;
 pub use router::{Access, routes};
 pub use serve::{Listener, serve};
@@ -66,6 +67,23 @@ pub struct PortalConfig {
     pub data_dir: PathBuf,
     /// Whether browsers reach it by HTTPS: cookies then demand it.
     pub secure_cookies: bool,
+    /// Where the database is; `portal.db` in the data folder if it is not named.
+    pub database: Option<DatabaseUrl>,
+}
+
+impl PortalConfig {
+    /// A data folder with its own database, reached without TLS.
+    #[must_use]
+    pub fn new(data_dir: PathBuf) -> Self {
+        Self { data_dir, secure_cookies: false, database: None }
+    }
+
+    /// Returns where the database is.
+    #[must_use]
+    pub fn database(&self) -> DatabaseUrl {
+        let file = || DatabaseUrl::File(self.data_dir.join("portal.db"));
+        self.database.clone().unwrap_or_else(file)
+    }
 }
 
 /// A portal over a data folder. Cloning shares it.
@@ -91,8 +109,7 @@ impl Portal {
         let now = clock.now();
         let opened = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
             let files = Files::open(&config.data_dir)?;
-            let store = Store::open(config.data_dir.join("portal.db").as_path(), now)
-                .context("cannot open the database")?;
+            let store = Store::open(config.database(), now).context("cannot open the database")?;
             Ok((files, store, config.secure_cookies))
         });
         let (files, store, secure_cookies) = opened.await??;
