@@ -25,6 +25,7 @@ mod indicator_csv;
 mod indicator_import;
 mod indicator_rule;
 mod live;
+mod metrics;
 mod pages;
 mod password;
 pub mod policy;
@@ -268,6 +269,12 @@ impl Portal {
     /// Returns all routes as one service, for a server or a test.
     pub fn router(&self) -> axum::Router {
         router::build(&self.state)
+    }
+
+    /// Answers `GET /metrics` in plain HTTP until the portal closes.
+    pub async fn serve_metrics(&self, listener: tokio::net::TcpListener) {
+        let closing = self.state.closing.subscribe();
+        serve(metrics::router(self.state.clone()), vec![Listener::Plain(listener)], closing).await;
     }
 
     /// Serves, and works on feeds, until `shutdown` completes; then stops accepting, ends event streams, finishes requests

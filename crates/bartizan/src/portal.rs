@@ -69,6 +69,14 @@ async fn serve(config: Config, tls: Option<Arc<rustls::ServerConfig>>) -> anyhow
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = socket.local_addr()?;
+    let metrics = match config.metrics_listen {
+        Some(wanted) => Some(
+            tokio::net::TcpListener::bind(wanted)
+                .await
+                .with_context(|| format!("cannot listen on {wanted} for metrics"))?,
+        ),
+        None => None,
+    };
     let portal = Portal::open(config.portal()).await?;
     let tenant = first_tenant(&portal, &config.tenant, &config.admin).await?;
     for name in &config.own {
@@ -79,13 +87,21 @@ async fn serve(config: Config, tls: Option<Arc<rustls::ServerConfig>>) -> anyhow
     if !config.feed.is_empty() {
         publish(&portal, tenant, config.feed, config.allow, config.own).await?;
     }
+    if let Some(listener) = &metrics {
+        out::line(&format!("Metrics are at http://{}/metrics", listener.local_addr()?));
+    }
     let scheme = if tls.is_some() { "https" } else { "http" };
     out::line(&format!("The portal is at {scheme}://{address}"));
     let listener = match tls {
         Some(config) => Listener::Tls(socket, config),
         None => Listener::Plain(socket),
     };
-    portal.serve(vec![listener], asked_to_stop()).await
+    let show_metrics = async {
+        if let Some(listener) = metrics {
+            portal.serve_metrics(listener).await;
+        }
+    };
+    tokio::join!(portal.serve(vec![listener], asked_to_stop()), show_metrics).0
 }
 
 /// Makes the first tenant and administrator in a new data folder, and says how to sign in.

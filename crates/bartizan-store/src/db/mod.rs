@@ -11,6 +11,7 @@
 
 mod connection;
 mod group;
+mod load;
 mod migrate;
 mod open;
 mod postgres;
@@ -18,6 +19,7 @@ mod value;
 
 pub(crate) use connection::{Connection, Optional, Row, Rows};
 pub(crate) use group::Database;
+pub use load::{GROUP_SIZES, StoreLoad};
 pub use open::{DatabaseError, DatabaseUrl};
 pub(crate) use value::{Bind, Value};
 

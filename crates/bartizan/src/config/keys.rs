@@ -76,6 +76,12 @@ pub(crate) const KEYS: &[Key] = &[
     key("tls-cert", Kind::Path, None, "Certificate chain as PEM; with it the portal speaks TLS"),
     key("tls-key", Kind::Path, None, "Private key as PEM"),
     key(
+        "metrics-listen",
+        Kind::Address,
+        None,
+        "Address that answers `GET /metrics` in plain HTTP to whoever can reach it; off if it is not given",
+    ),
+    key(
         "feed",
         Kind::List,
         None,
