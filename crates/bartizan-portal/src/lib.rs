@@ -27,6 +27,7 @@ mod indicator_csv;
 mod indicator_import;
 mod indicator_rule;
 mod live;
+mod metrics;
 mod pages;
 mod password;
 pub mod policy;
@@ -54,6 +55,7 @@ use bartizan_store::{AlertFilter, AlertRow, IndicatorFileRow, NewMember, Store, 
 use ed25519_dalek::SigningKey;
 use sha2::{Digest as _, Sha256};
 
+pub use bartizan_store::{DatabaseError, DatabaseUrl};
 pub use clock::Clock;
 pub use router::{Access, routes};
 pub use serve::{Listener, serve};
@@ -68,6 +70,23 @@ pub struct PortalConfig {
     pub data_dir: PathBuf,
     /// Whether browsers reach it by HTTPS: cookies then demand it.
     pub secure_cookies: bool,
+    /// Where the database is; `portal.db` in the data folder if it is not named.
+    pub database: Option<DatabaseUrl>,
+}
+
+impl PortalConfig {
+    /// A data folder with its own database, reached without TLS.
+    #[must_use]
+    pub fn new(data_dir: PathBuf) -> Self {
+        Self { data_dir, secure_cookies: false, database: None }
+    }
+
+    /// Returns where the database is.
+    #[must_use]
+    pub fn database(&self) -> DatabaseUrl {
+        let file = || DatabaseUrl::File(self.data_dir.join("portal.db"));
+        self.database.clone().unwrap_or_else(file)
+    }
 }
 
 /// A portal over a data folder. Cloning shares it.
@@ -95,8 +114,7 @@ impl Portal {
         let now = clock.now();
         let opened = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
             let files = Files::open(&config.data_dir)?;
-            let store = Store::open(config.data_dir.join("portal.db").as_path(), now)
-                .context("cannot open the database")?;
+            let store = Store::open(config.database(), now).context("cannot open the database")?;
             Ok((files, store, config.secure_cookies))
         });
         let (files, store, secure_cookies) = opened.await??;
@@ -261,6 +279,12 @@ impl Portal {
     /// Returns all routes as one service, for a server or a test.
     pub fn router(&self) -> axum::Router {
         router::build(&self.state, self.demo)
+    }
+
+    /// Answers `GET /metrics` in plain HTTP until the portal closes.
+    pub async fn serve_metrics(&self, listener: tokio::net::TcpListener) {
+        let closing = self.state.closing.subscribe();
+        serve(metrics::router(self.state.clone()), vec![Listener::Plain(listener)], closing).await;
     }
 
     /// Serves, and works on feeds, until `shutdown` completes; then stops accepting, ends event streams, finishes requests

@@ -55,11 +55,13 @@ pub(crate) async fn handle(
     if let Ok(id) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(X_REQUEST_ID, id);
     }
+    let duration_ms = state.clock.now().0.saturating_sub(started_at.0);
+    state.metrics.request(&route, &method, response.status().as_u16(), duration_ms);
     tracing::info!(
         http.method = %method,
         http.route = route,
         http.status = response.status().as_u16(),
-        duration_ms = state.clock.now().0.saturating_sub(started_at.0),
+        duration_ms,
         tenant.id = caller.tenant.get().map(|tenant| tenant.0),
         request.id = request_id,
         "request"

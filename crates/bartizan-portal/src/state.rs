@@ -13,6 +13,7 @@ use crate::feeds::Work;
 use crate::files::Files;
 use crate::indicator_import::Uploads;
 use crate::live::News;
+use crate::metrics::Metrics;
 use crate::publish::Publisher;
 use crate::replay::Replays;
 use crate::throttle::Throttle;
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) replays: Replays,
     pub(crate) throttle: Throttle,
     pub(crate) news: News,
+    pub(crate) metrics: Metrics,
     pub(crate) feeds: Work,
     pub(crate) uploads: Uploads,
     pub(crate) publisher: Publisher,
@@ -51,6 +53,7 @@ impl AppState {
         let access_tokens = AccessTokens::new(store.access_token_key().await?);
         let nobody = Private(crate::files::hexadecimal(&random::<32>()?));
         let nobodys_password = password::hash(nobody).await?;
+        let metrics = Metrics::started_at(clock.now());
         Ok(Self(Arc::new(Shared {
             store,
             files,
@@ -60,6 +63,7 @@ impl AppState {
             replays: Replays::default(),
             throttle: Throttle::default(),
             news: News::default(),
+            metrics,
             feeds: Work::default(),
             uploads: Uploads::default(),
             publisher: Publisher::default(),

@@ -23,6 +23,7 @@ mod device;
 mod enrollment;
 mod exception;
 mod feed;
+mod feed_health;
 mod feed_version;
 mod gather;
 mod held;
@@ -62,6 +63,7 @@ pub use feed::{
     FeedCheck, FeedOrigin, FeedOutcome, FeedRole, FeedRow, FeedSettings, FeedUrls, MAX_FEED_NAME,
     Validators,
 };
+pub use feed_health::FeedHealth;
 pub use feed_version::{AddedVersion, FeedVersionRow, FeedVersionState, NewFeedVersion};
 pub use hit::HitRow;
 pub use incident::{IncidentCursor, IncidentId, IncidentIdError, IncidentRow};
@@ -83,8 +85,8 @@ pub use tenant_indicator_change::{Imported, MAX_INDICATORS};
 pub use triage::{AlertChange, AlertUpdate, CLASSIFICATIONS, Verdict};
 
 use db::{Database, Reach, params};
-pub use db::{DatabaseError, DatabaseUrl};
 use gather::Gather;
+pub use db::{DatabaseError, DatabaseUrl, GROUP_SIZES, StoreLoad};
 
 /// The portal's database. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -114,6 +116,12 @@ impl Store {
     /// Finishes what is under way and closes the writer. Later writes are [`StoreError::Closed`].
     pub async fn close(&self) {
         self.db.close().await;
+    }
+
+    /// Returns how much there is to do, at once.
+    #[must_use]
+    pub fn load(&self) -> StoreLoad {
+        self.db.load()
     }
 
     /// Writes to the disk and reads back; what a readiness check asks.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bartizan_model::TenantId;
-use bartizan_portal::{Portal, PortalConfig};
+use bartizan_portal::{DatabaseUrl, Portal, PortalConfig};
 
+use crate::config::Config;
 use crate::feeds::{Listed, Sources};
 use crate::out;
 use crate::policy_admin::{self, PolicyArgs};
@@ -51,9 +52,8 @@ pub(crate) enum AdminCommand {
 /// Which portal and tenant.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct At {
-    /// The portal's data folder
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/bartizan-portal")]
-    data: PathBuf,
+    #[command(flatten)]
+    place: Place,
     /// Name of the organization, where there are several
     #[arg(long, value_name = "NAME")]
     tenant: Option<String>,
@@ -93,16 +93,41 @@ pub(crate) fn run(command: AdminCommand) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// Which portal: as `bartizan portal` is told.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Place {
+    /// The portal's TOML file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The portal's data folder [default: /var/lib/bartizan-portal]
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// The portal's database, if it is not in the data folder; best by `BARTIZAN_DATABASE`
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+}
+
+impl Place {
+    /// Reads the portal's settings.
+    pub(crate) fn config(self) -> anyhow::Result<Config> {
+        let flags = [("data", self.data), ("database", self.database)];
+        let flags = flags.into_iter().filter_map(|(key, value)| Some((key, vec![value?])));
+        Config::read(self.config.as_deref(), flags.collect())
+    }
+}
+
 impl At {
-    /// Opens the portal's data folder.
+    /// Opens the portal, which has to be there.
     pub(crate) async fn open(self) -> anyhow::Result<(Portal, TenantId)> {
-        anyhow::ensure!(
-            self.data.join("portal.db").exists(),
-            "{} is not a portal's data folder; start `bartizan portal` with it first",
-            self.data.display()
-        );
-        let portal =
-            Portal::open(PortalConfig { data_dir: self.data, secure_cookies: true }).await?;
+        let config = self.place.config()?.portal();
+        if let DatabaseUrl::File(file) = config.database() {
+            anyhow::ensure!(
+                file.exists(),
+                "there is no portal's database at {}; start `bartizan portal` with it first",
+                file.display()
+            );
+        }
+        let portal = Portal::open(PortalConfig { secure_cookies: true, ..config }).await?;
         let tenants = portal.tenants().await?;
         let found = match &self.tenant {
             Some(name) => tenants.iter().find(|(_, known)| known == name).map(|(id, _)| *id),

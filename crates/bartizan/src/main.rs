@@ -6,6 +6,8 @@
 mod admin;
 #[cfg(feature = "agent")]
 mod agent;
+#[cfg(feature = "portal")]
+mod config;
 #[cfg(feature = "demo")]
 mod demo;
 #[cfg(feature = "portal")]
@@ -69,10 +71,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         #[cfg(feature = "portal")]
-        Command::Portal(args) => {
-            out::log_to_stderr();
-            portal::run(args)
-        }
+        Command::Portal(args) => portal::run(args),
         #[cfg(feature = "portal")]
         Command::Admin(command) => admin::run(command),
         #[cfg(feature = "portal")]

@@ -2,90 +2,106 @@
 
 use std::fs::File;
 use std::io::BufReader;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
 use bartizan_model::{DomainName, TenantId};
-use bartizan_portal::{Listener, Portal, PortalConfig};
+use bartizan_portal::{Listener, Portal};
 use tokio::signal::unix::SignalKind;
 
+use crate::config::{Config, Flags};
 use crate::feeds::{Listed, Sources};
 use crate::out;
 
 /// How to run a portal.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PortalArgs {
-    /// Folder for the database and the indicator files
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/bartizan-portal")]
-    data: PathBuf,
-    /// Address to listen on; without a certificate it has to be one of this machine's own
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
-    listen: SocketAddr,
-    /// Certificate chain as PEM; with it the portal speaks TLS
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    tls_cert: Option<PathBuf>,
-    /// Private key as PEM
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    tls_key: Option<PathBuf>,
-    /// Threat feed to list and publish at the start: a file or an https:// address, after `malware=` or
-    /// `spyware=` where it does not list phishing sites (repeatable)
-    #[arg(long, value_name = "FILE_OR_URL")]
-    feed: Vec<String>,
-    /// Popular names that no feed may block, beside the built-in ones (repeatable)
-    #[arg(long, value_name = "FILE_OR_URL")]
-    allow: Vec<String>,
-    /// A host name of the organization's own that no feed may block, such as this portal's (repeatable)
-    #[arg(long, value_name = "NAME")]
-    own: Vec<String>,
-    /// Name of the organization, when the data folder is new
-    #[arg(long, value_name = "NAME", default_value = "My organization")]
-    tenant: String,
-    /// Address of the first administrator, when the data folder is new
-    #[arg(long, value_name = "EMAIL", default_value = "admin@localhost")]
-    admin: String,
+    /// TOML file with settings of the names below; `BARTIZAN_` variables win over it, and flags over both
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Show what the settings come to, and end
+    #[arg(long)]
+    check_config: bool,
     /// Let any program on this machine enroll devices, for `bartizan fleet`; only on a loopback address
     #[arg(long)]
     demo_admin: bool,
+    #[command(flatten)]
+    flags: Flags,
 }
 
 pub(crate) fn run(args: PortalArgs) -> anyhow::Result<ExitCode> {
-    tokio::runtime::Runtime::new()?.block_on(serve(args))?;
+    let config = Config::read(args.config.as_deref(), args.flags.0)?;
+    let tls = check(&config)?;
+    if args.check_config {
+        show(&config);
+        return Ok(ExitCode::SUCCESS);
+    }
+    anyhow::ensure!(
+        !args.demo_admin || config.listen.ip().is_loopback(),
+        "--demo-admin lets anybody who reaches {} enroll devices: listen on 127.0.0.1",
+        config.listen
+    );
+    out::log_to_stderr();
+    tokio::runtime::Runtime::new()?.block_on(serve(config, tls, args.demo_admin))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(args: PortalArgs) -> anyhow::Result<()> {
-    let tls = match (&args.tls_cert, &args.tls_key) {
+/// Refuses what could only fail later.
+fn check(config: &Config) -> anyhow::Result<Option<Arc<rustls::ServerConfig>>> {
+    let tls = match (&config.tls_cert, &config.tls_key) {
         (Some(cert), Some(key)) => Some(tls_config(cert, key)?),
         _ => None,
     };
     anyhow::ensure!(
-        tls.is_some() || args.listen.ip().is_loopback(),
+        tls.is_some() || config.listen.ip().is_loopback(),
         "{} can be reached from outside: give --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy",
-        args.listen
+        config.listen
     );
-    anyhow::ensure!(
-        !args.demo_admin || args.listen.ip().is_loopback(),
-        "--demo-admin lets anybody who reaches {} enroll devices: listen on 127.0.0.1",
-        args.listen
-    );
-    let socket = tokio::net::TcpListener::bind(args.listen)
+    config.portal().database().check_place()?;
+    Ok(tls)
+}
+
+fn show(config: &Config) {
+    for (name, value, origin) in &config.listing {
+        if !value.is_empty() {
+            out::line(&format!("{name} = {value}  ({})", origin.word()));
+        }
+    }
+    out::note("The configuration can be used");
+}
+
+async fn serve(
+    config: Config,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    demo_admin: bool,
+) -> anyhow::Result<()> {
+    let socket = tokio::net::TcpListener::bind(config.listen)
         .await
-        .with_context(|| format!("cannot listen on {}", args.listen))?;
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = socket.local_addr()?;
-    let portal =
-        Portal::open(PortalConfig { data_dir: args.data, secure_cookies: tls.is_some() }).await?;
-    let tenant = first_tenant(&portal, &args.tenant, &args.admin).await?;
-    let portal = if args.demo_admin { portal.with_demo_routes(tenant) } else { portal };
-    for name in &args.own {
+    let metrics = match config.metrics_listen {
+        Some(wanted) => Some(
+            tokio::net::TcpListener::bind(wanted)
+                .await
+                .with_context(|| format!("cannot listen on {wanted} for metrics"))?,
+        ),
+        None => None,
+    };
+    let portal = Portal::open(config.portal()).await?;
+    let tenant = first_tenant(&portal, &config.tenant, &config.admin).await?;
+    let portal = if demo_admin { portal.with_demo_routes(tenant) } else { portal };
+    for name in &config.own {
         let name = DomainName::parse(name.as_bytes())
             .with_context(|| format!("{name} is not a host name"))?;
         portal.add_own_domain(tenant, &name).await?;
     }
-    if !args.feed.is_empty() {
-        publish(&portal, tenant, args.feed, args.allow, args.own).await?;
+    if !config.feed.is_empty() {
+        publish(&portal, tenant, config.feed, config.allow, config.own).await?;
+    }
+    if let Some(listener) = &metrics {
+        out::line(&format!("Metrics are at http://{}/metrics", listener.local_addr()?));
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
     out::line(&format!("The portal is at {scheme}://{address}"));
@@ -93,7 +109,12 @@ async fn serve(args: PortalArgs) -> anyhow::Result<()> {
         Some(config) => Listener::Tls(socket, config),
         None => Listener::Plain(socket),
     };
-    portal.serve(vec![listener], asked_to_stop()).await
+    let show_metrics = async {
+        if let Some(listener) = metrics {
+            portal.serve_metrics(listener).await;
+        }
+    };
+    tokio::join!(portal.serve(vec![listener], asked_to_stop()), show_metrics).0
 }
 
 /// Makes the first tenant and administrator in a new data folder, and says how to sign in.

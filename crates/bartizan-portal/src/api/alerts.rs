@@ -35,6 +35,8 @@ pub(crate) async fn alerts(
     let ingested =
         state.store.ingest_alerts(device.scope, device.id, alerts, now).await.map_err(unknown)?;
     ack.durable = ingested.durable.iter().map(ToString::to_string).collect();
+    let durable = ingested.durable.len();
+    state.metrics.alerts(ingested.fresh, durable.saturating_sub(ingested.fresh));
     if 0 < ingested.fresh {
         state.news.publish(device.scope.tenant_id());
     }

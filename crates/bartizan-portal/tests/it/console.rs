@@ -235,7 +235,8 @@ async fn a_fragment_is_told_where_to_go() {
 #[tokio::test]
 async fn secure_cookies_demand_https() {
     let dir = tempfile::tempdir().unwrap();
-    let config = PortalConfig { data_dir: dir.path().join("data"), secure_cookies: true };
+    let config =
+        PortalConfig { secure_cookies: true, ..PortalConfig::new(dir.path().join("data")) };
     let portal = Portal::open_at(config, Clock::fixed(NOW)).await.unwrap();
     let tenant = portal.create_tenant("ACME").await.unwrap();
     let password = portal.create_administrator(tenant, "a@acme.test").await.unwrap();

@@ -40,7 +40,7 @@ impl World {
     pub(crate) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::fixed(NOW);
-        let config = PortalConfig { data_dir: dir.path().join("data"), secure_cookies: false };
+        let config = PortalConfig::new(dir.path().join("data"));
         let portal = Portal::open_at(config, clock.clone()).await.unwrap();
         let acme = portal.create_tenant("ACME").await.unwrap();
         let globex = portal.create_tenant("GLOBEX").await.unwrap();
@@ -49,7 +49,7 @@ impl World {
 
     /// The portal of a data folder that another one has closed.
     pub(crate) async fn reopen(dir: &std::path::Path) -> Portal {
-        let config = PortalConfig { data_dir: dir.join("data"), secure_cookies: false };
+        let config = PortalConfig::new(dir.join("data"));
         Portal::open_at(config, Clock::fixed(NOW)).await.unwrap()
     }
 

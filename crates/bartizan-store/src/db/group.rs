@@ -18,6 +18,7 @@ use bartizan_model::UnixMillis;
 use tokio::sync::{mpsc, oneshot};
 
 use super::connection::Connection;
+use super::load::{StoreLoad, Tally};
 use super::open::{DatabaseUrl, Role};
 use super::{Error, Reach, migrate};
 use crate::StoreError;
@@ -27,6 +28,7 @@ use crate::StoreError;
 pub(crate) struct Database {
     writers: mpsc::Sender<Message>,
     readers: std_mpsc::SyncSender<ReadJob>,
+    tally: Arc<Tally>,
 }
 
 impl Database {
@@ -45,9 +47,13 @@ impl Database {
 
         let (writers, jobs) = mpsc::channel(WRITER_QUEUE);
         let jobs = Arc::new(Mutex::new(jobs));
+        let tally = Arc::<Tally>::default();
         for number in 0..if is_postgres { POSTGRES_WRITERS } else { 1 } {
-            let writer =
-                Writer { db: Kept::open(Arc::clone(&url), Role::Writer)?, jobs: Arc::clone(&jobs) };
+            let writer = Writer {
+                db: Kept::open(Arc::clone(&url), Role::Writer)?,
+                jobs: Arc::clone(&jobs),
+                tally: Arc::clone(&tally),
+            };
             thread::Builder::new()
                 .name(format!("store-writer-{number}"))
                 .spawn(move || writer.run())
@@ -64,7 +70,7 @@ impl Database {
                 .spawn(move || read_until_closed(db, &jobs))
                 .map_err(failed)?;
         }
-        Ok(Self { writers, readers })
+        Ok(Self { writers, readers, tally })
     }
 
     /// Runs a job that changes something; returns when it is on disk.
@@ -85,7 +91,7 @@ impl Database {
         });
         let job = WriteJob { reach: reach.into(), run };
         self.writers.try_send(Message::Job(job)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+            mpsc::error::TrySendError::Full(_) => self.busy(),
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
         })?;
         outcome.await.unwrap_or(Err(StoreError::Closed))
@@ -104,10 +110,21 @@ impl Database {
         });
         let job = ReadJob { reach: reach.into(), run };
         self.readers.try_send(job).map_err(|error| match error {
-            std_mpsc::TrySendError::Full(_) => StoreError::Busy,
+            std_mpsc::TrySendError::Full(_) => self.busy(),
             std_mpsc::TrySendError::Disconnected(_) => StoreError::Closed,
         })?;
         outcome.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Returns how much there is to do.
+    pub(crate) fn load(&self) -> StoreLoad {
+        let room = self.writers.max_capacity();
+        self.tally.load(room - self.writers.capacity(), room)
+    }
+
+    fn busy(&self) -> StoreError {
+        self.tally.refused();
+        StoreError::Busy
     }
 
     /// Lets the writers finish what is waiting, then ends them.
@@ -167,6 +184,7 @@ impl Kept {
 struct Writer {
     db: Kept,
     jobs: Arc<Mutex<mpsc::Receiver<Message>>>,
+    tally: Arc<Tally>,
 }
 
 impl Writer {
@@ -197,7 +215,7 @@ impl Writer {
                 // Everybody locks tenants in the same order, so that nobody waits in a ring.
                 group.sort_by_key(|job| job.reach.tenant());
                 match self.db.get() {
-                    Ok(db) => commit(db, group),
+                    Ok(db) => commit(db, group, &self.tally),
                     Err(error) => {
                         tracing::error!(error = &error as &dyn std::error::Error, "no database");
                         for job in group {
@@ -235,8 +253,9 @@ fn closing_when_last(
     jobs
 }
 
-fn commit(db: &Connection, group: Vec<WriteJob>) {
-    let alone = group.len() == 1;
+fn commit(db: &Connection, group: Vec<WriteJob>, tally: &Tally) {
+    let jobs = group.len();
+    let alone = jobs == 1;
     let mut answers = Vec::with_capacity(group.len());
     let mut outcome = db.run_soon(if db.is_postgres() { "BEGIN" } else { "BEGIN IMMEDIATE" });
     for job in group {
@@ -259,7 +278,11 @@ fn commit(db: &Connection, group: Vec<WriteJob>) {
         }
     }
     let outcome = outcome.and_then(|()| db.run("COMMIT"));
+    if outcome.is_ok() {
+        tally.committed(jobs);
+    }
     if let Err(error) = &outcome {
+        tally.failed();
         tracing::error!(error = error as &dyn std::error::Error, "group was not committed");
         if !db.has_lost_transaction()
             && let Err(error) = db.run("ROLLBACK")

@@ -2,10 +2,10 @@
 
 use bartizan_model::UnixMillis;
 use refinery::{Migration, Runner};
-use tokio_postgres::NoTls;
+use tokio_postgres::{Client, NoTls};
 
 use super::connection::Connection;
-use super::open::{DatabaseUrl, Role, sqlite};
+use super::open::{DatabaseUrl, Role, explain, sqlite};
 use super::params;
 use crate::{StoreError, column};
 
@@ -23,13 +23,17 @@ pub(super) fn run(url: &DatabaseUrl, now: UnixMillis) -> Result<(), StoreError> 
                 .map_err(|error| StoreError::Unavailable(Box::new(error)))?;
             let unavailable = |error: tokio_postgres::Error| super::Error::from(error);
             runtime.block_on(async {
-                let (mut client, connection) = config.connect(NoTls).await.map_err(unavailable)?;
+                let (mut client, connection) = config
+                    .connect(NoTls)
+                    .await
+                    .map_err(|error| StoreError::Unavailable(Box::new(explain(config, &error))))?;
                 let driven = tokio::spawn(connection);
                 // Several portals may start at once; the lock ends with the connection.
                 client
                     .batch_execute("SELECT pg_advisory_lock(7237113)")
                     .await
                     .map_err(unavailable)?;
+                warn_of_role(&client).await.map_err(unavailable)?;
                 let report = runner(POSTGRES)?.run_async(&mut client).await.map_err(failed)?;
                 drop(client);
                 let _ = driven.await;
@@ -41,6 +45,18 @@ pub(super) fn run(url: &DatabaseUrl, now: UnixMillis) -> Result<(), StoreError> 
         tracing::info!(migration.name = step.name(), "schema brought up to date");
     }
     install(&url.connect(Role::Writer)?, now)
+}
+
+/// Row-level security does not bind every role.
+async fn warn_of_role(client: &Client) -> Result<(), tokio_postgres::Error> {
+    let role = client.query_opt(UNBOUND_ROLE, &[]).await?;
+    if role.is_some() {
+        tracing::warn!(
+            "row-level security does not bind the role that the portal signs in to PostgreSQL with: give it one \
+             that is neither superuser nor BYPASSRLS"
+        );
+    }
+    Ok(())
 }
 
 fn runner(steps: &[(&str, &str)]) -> Result<Runner, StoreError> {
@@ -63,6 +79,10 @@ fn install(db: &Connection, now: UnixMillis) -> Result<(), StoreError> {
     .execute(params![key, column::ms(now)])?;
     Ok(())
 }
+
+/// Finds the role that is signed in, if the walls between tenants do not bind it.
+const UNBOUND_ROLE: &str =
+    "SELECT 1 FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)";
 
 /// Both lists have the same steps, of the same names.
 macro_rules! steps {

@@ -12,6 +12,7 @@
 mod connection;
 mod group;
 mod many;
+mod load;
 mod migrate;
 mod open;
 mod postgres;
@@ -20,6 +21,7 @@ mod value;
 pub(crate) use connection::{Connection, Optional, Row, Rows};
 pub(crate) use group::Database;
 pub(crate) use many::{execute_many, query_many};
+pub use load::{GROUP_SIZES, StoreLoad};
 pub use open::{DatabaseError, DatabaseUrl};
 pub(crate) use value::{Bind, Value};
 

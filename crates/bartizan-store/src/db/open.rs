@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use tokio_postgres::Config;
+use tokio_postgres::config::Host;
+use tokio_postgres::error::SqlState;
+
 use super::Result;
 use super::connection::{Connection, teach};
 use super::postgres::Postgres;
@@ -15,7 +19,7 @@ pub enum DatabaseUrl {
     /// SQLite, in this file.
     File(PathBuf),
     /// PostgreSQL, as `postgres://user:password@host/database` or with a socket's folder as `?host=`.
-    Server(Box<tokio_postgres::Config>),
+    Server(Box<Config>),
 }
 
 /// Why that cannot be the database.
@@ -30,6 +34,38 @@ pub enum DatabaseError {
          or through a tunnel that encrypts, and say sslmode=disable"
     )]
     Encryption,
+    /// Nobody answers there.
+    #[error(
+        "PostgreSQL at {server} does not answer ({reason}): see that it runs and that the address is right"
+    )]
+    Away {
+        /// Host and port, or the socket's folder.
+        server: String,
+        /// What came instead of an answer.
+        reason: String,
+    },
+    /// The server does not let this role in.
+    #[error("PostgreSQL at {server} does not let \"{role}\" in: {reason}")]
+    Refused {
+        /// Host and port, or the socket's folder.
+        server: String,
+        /// The role, as the address names it.
+        role: String,
+        /// In the server's words, with what to do.
+        reason: String,
+    },
+    /// The server has no such database.
+    #[error(
+        "PostgreSQL at {server} has no database \"{name}\": create it with `CREATE DATABASE {name} OWNER {role}`"
+    )]
+    NoDatabase {
+        /// Host and port, or the socket's folder.
+        server: String,
+        /// The database, as the address names it.
+        name: String,
+        /// The role, as the address names it.
+        role: String,
+    },
     /// The file is on a file system where locks and the log of SQLite cannot be trusted.
     #[error(
         "{} is on a network file system ({kind}): SQLite would lose data there; use a local disk, or PostgreSQL",
@@ -72,7 +108,7 @@ impl FromStr for DatabaseUrl {
             return Ok(Self::File(text.into()));
         }
         // The error of the driver may repeat the text, and with it a password.
-        let config: tokio_postgres::Config =
+        let config: Config =
             text.parse().map_err(|_| DatabaseError::Address("it cannot be read".to_owned()))?;
         if config.get_ssl_mode() == tokio_postgres::config::SslMode::Require {
             return Err(DatabaseError::Encryption);
@@ -119,6 +155,48 @@ impl DatabaseUrl {
             Some(kind) => Err(DatabaseError::NetworkFile { file: file.clone(), kind }),
             None => Ok(()),
         }
+    }
+}
+
+/// Says in words why a connection could not be made.
+pub(super) fn explain(config: &Config, error: &tokio_postgres::Error) -> DatabaseError {
+    let server = server(config);
+    let role = config.get_user().unwrap_or_default().to_owned();
+    let Some(said) = error.as_db_error() else {
+        // The driver keeps what the system said one level deeper.
+        let cause =
+            std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+        return if config.get_password().is_none() && cause.contains("password") {
+            DatabaseError::Refused {
+                server,
+                role,
+                reason: "it asks for a password, and the address has none".to_owned(),
+            }
+        } else {
+            DatabaseError::Away { server, reason: cause }
+        };
+    };
+    if *said.code() == SqlState::INVALID_CATALOG_NAME {
+        let name = config.get_dbname().unwrap_or(&role).to_owned();
+        return DatabaseError::NoDatabase { server, name, role };
+    }
+    let hint = if *said.code() == SqlState::INVALID_PASSWORD {
+        "; see that the password in the address is the role's"
+    } else if *said.code() == SqlState::INVALID_AUTHORIZATION_SPECIFICATION {
+        "; see that the role exists and that pg_hba.conf lets it in"
+    } else {
+        ""
+    };
+    DatabaseError::Refused { server, role, reason: format!("{}{hint}", said.message()) }
+}
+
+/// Where the server is, without what one signs in with.
+fn server(config: &Config) -> String {
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    match config.get_hosts().first() {
+        Some(Host::Tcp(name)) => format!("{name}:{port}"),
+        Some(Host::Unix(folder)) => folder.display().to_string(),
+        None => "this machine".to_owned(),
     }
 }
 

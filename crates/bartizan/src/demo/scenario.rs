@@ -278,7 +278,7 @@ impl<'a> Scenario<'a> {
         tls: Arc<rustls::ServerConfig>,
     ) -> anyhow::Result<(Portal, TenantId, Console, String)> {
         let data_dir = self.args.data.clone().unwrap_or_else(|| self.folder.join("portal"));
-        let portal = Portal::open(PortalConfig { data_dir, secure_cookies: false }).await?;
+        let portal = Portal::open(PortalConfig::new(data_dir)).await?;
         let tenant = portal.create_tenant("Bartizan demo").await?;
         let password = portal.create_administrator(tenant, ADMIN).await?;
 

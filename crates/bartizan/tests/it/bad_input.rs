@@ -84,6 +84,6 @@ fn an_admin_command_on_a_wrong_folder_makes_no_portal_there() {
     let folder = tempfile::tempdir().unwrap();
     let output =
         bartizan(&["admin", "enrollment-token", "--data", folder.path().to_str().unwrap()]);
-    assert!(String::from_utf8(output.stderr).unwrap().contains("is not a portal's data folder"));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("there is no portal's database"));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }

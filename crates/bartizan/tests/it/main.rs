@@ -14,6 +14,8 @@ mod feed;
 #[cfg(test)]
 mod inspect;
 #[cfg(test)]
+mod operations;
+#[cfg(test)]
 mod own_indicators;
 #[cfg(test)]
 mod policy;

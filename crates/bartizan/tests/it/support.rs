@@ -176,7 +176,7 @@ impl PortalProcess {
 
     /// What the portal holds, read from its data folder.
     pub(crate) fn alerts(&self) -> Vec<AlertSummary> {
-        let config = PortalConfig { data_dir: self.data.clone(), secure_cookies: false };
+        let config = PortalConfig::new(self.data.clone());
         tokio::runtime::Runtime::new().unwrap().block_on(async {
             let portal = Portal::open(config).await.unwrap();
             let (tenant, _) = portal.tenants().await.unwrap().remove(0);

@@ -1,0 +1,159 @@
+//! The table of keys: what flags, environment, file, `--help` and docs/operating.md know.
+
+use super::Layer;
+
+/// A setting.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) default: Option<&'static str>,
+    /// What it says, in a sentence without its full stop.
+    pub(crate) about: &'static str,
+}
+
+/// What its value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Path,
+    Address,
+    List,
+    Secret,
+}
+
+impl Kind {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Path => "a path, as text",
+            Self::Address => "an address with a port, as text, or a port of this machine",
+            Self::List => "a list of texts",
+            Self::Secret => "text; it is never shown",
+        }
+    }
+
+    fn value_name(self) -> &'static str {
+        match self {
+            Self::Text | Self::List => "TEXT",
+            Self::Path => "PATH",
+            Self::Address => "ADDR",
+            Self::Secret => "URL",
+        }
+    }
+}
+
+const fn key(
+    name: &'static str,
+    kind: Kind,
+    default: Option<&'static str>,
+    about: &'static str,
+) -> Key {
+    Key { name, kind, default, about }
+}
+
+/// Every setting of `bartizan portal`.
+pub(crate) const KEYS: &[Key] = &[
+    key(
+        "data",
+        Kind::Path,
+        Some("/var/lib/bartizan-portal"),
+        "Folder for the indicator files, and for the database unless `database` names another; made if it is absent",
+    ),
+    key(
+        "database",
+        Kind::Secret,
+        None,
+        "Database: a file, or `postgres://ROLE:PASSWORD@HOST/NAME`, best by the environment, as flags show in the list \
+         of processes; `portal.db` in the data folder if it is not given",
+    ),
+    key(
+        "listen",
+        Kind::Address,
+        Some("127.0.0.1:8443"),
+        "Address to listen on; without a certificate it has to be one of this machine's own",
+    ),
+    key("tls-cert", Kind::Path, None, "Certificate chain as PEM; with it the portal speaks TLS"),
+    key("tls-key", Kind::Path, None, "Private key as PEM"),
+    key(
+        "metrics-listen",
+        Kind::Address,
+        None,
+        "Address that answers `GET /metrics` in plain HTTP to whoever can reach it; off if it is not given",
+    ),
+    key(
+        "feed",
+        Kind::List,
+        None,
+        "Threat feed to list and publish at the start: a file or an https:// address, after `malware=` or `spyware=` \
+         where it does not list phishing sites",
+    ),
+    key(
+        "allow",
+        Kind::List,
+        None,
+        "Popular names that no such feed may block, beside the built-in ones: a file or an https:// address",
+    ),
+    key(
+        "own",
+        Kind::List,
+        None,
+        "A host name of the organization's own that no feed may block, such as this portal's",
+    ),
+    key(
+        "tenant",
+        Kind::Text,
+        Some("My organization"),
+        "Name of the organization, when the database is new",
+    ),
+    key(
+        "admin",
+        Kind::Text,
+        Some("admin@localhost"),
+        "E-mail address of the first administrator, when the database is new",
+    ),
+];
+
+/// The table as flags.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flags(pub(crate) Layer);
+
+impl clap::Args for Flags {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        KEYS.iter().fold(command, |command, key| {
+            let action =
+                if key.kind == Kind::List { clap::ArgAction::Append } else { clap::ArgAction::Set };
+            let default =
+                key.default.map(|value| format!(" [default: {value}]")).unwrap_or_default();
+            let repeatable = if key.kind == Kind::List { " (repeatable)" } else { "" };
+            command.arg(
+                clap::Arg::new(key.name)
+                    .long(key.name)
+                    .value_name(key.kind.value_name())
+                    .action(action)
+                    .help(format!("{}{repeatable}{default}", key.about)),
+            )
+        })
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for Flags {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let mut layer = Layer::new();
+        for key in KEYS {
+            if let Some(values) = matches.get_many::<String>(key.name) {
+                layer.insert(key.name, values.cloned().collect());
+            }
+        }
+        Ok(Self(layer))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! Layers, mistakes and the table in the documentation.
+
+use super::*;
+
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+    let file = file_layer("listen = 9000\ntenant = 'File'\nadmin = 'f@a.test'\n").unwrap();
+    let environment = environment(&[("BARTIZAN_TENANT", "Env"), ("BARTIZAN_ADMIN", "e@a.test")]);
+    let flags = Layer::from([("admin", vec!["x@a.test".to_owned()])]);
+    let config = Config::of(&flags, &environment.unwrap(), &file).unwrap();
+    assert_eq!(config.listen, "127.0.0.1:9000".parse().unwrap());
+    assert_eq!((config.tenant.as_str(), config.admin.as_str()), ("Env", "x@a.test"));
+    let origins: Vec<_> = ["listen", "tenant", "admin", "data"]
+        .map(|name| config.listing.iter().find(|(key, ..)| *key == name).unwrap().2)
+        .to_vec();
+    assert_eq!(origins, [Origin::File, Origin::Environment, Origin::Flag, Origin::Default]);
+}
+
+#[test]
+fn a_list_is_an_array_in_the_file_and_has_commas_in_the_environment() {
+    let file = file_layer("own = ['a.test', 'b.test']\nfeed = 'one.txt'").unwrap();
+    let variables = environment(&[("BARTIZAN_ALLOW", "top.csv, more.csv")]).unwrap();
+    let config = Config::of(&Layer::new(), &variables, &file).unwrap();
+    assert_eq!(config.own, ["a.test", "b.test"]);
+    assert_eq!(config.feed, ["one.txt"]);
+    assert_eq!(config.allow, ["top.csv", "more.csv"]);
+}
+
+#[test]
+fn mistakes_are_told() {
+    let wrong = |text: &str, told: &str| {
+        assert_eq!(file_layer(text).unwrap_err().to_string(), told, "{text}");
+    };
+    wrong("lissten = 1", "there is no setting lissten; the nearest is listen");
+    wrong("tls_cert = 'a'", "there is no setting tls_cert; the nearest is tls-cert");
+    wrong("[portal]\nlisten = 1", "there is no setting portal; the nearest is data");
+    wrong("own = [['a']]", "own has to be a list of texts");
+    wrong(
+        "listen = 1.5",
+        "listen has to be an address with a port, as text, or a port of this machine",
+    );
+    let syntax = file_layer("data = 'a'\ndatabase = \"postgres://u:secret@h").unwrap_err();
+    let ConfigError::Syntax { line: 2, problem } = syntax else { panic!("{syntax}") };
+    assert!(!problem.contains("secret"), "{problem}");
+
+    let told = environment(&[("BARTIZAN_DATABSE", "x")]).unwrap_err().to_string();
+    assert_eq!(told, "there is no setting BARTIZAN_DATABSE; the nearest is BARTIZAN_DATABASE");
+    assert_eq!(environment(&[("BARTIZAN_TEST_POSTGRES", "x"), ("HOME", "/")]), Ok(Layer::new()));
+}
+
+#[test]
+fn what_does_not_fit_names_its_key_and_where_it_stands() {
+    let told = |text: &str| {
+        let file = file_layer(text).unwrap();
+        format!("{:#}", Config::of(&Layer::new(), &Layer::new(), &file).unwrap_err())
+    };
+    let listen = told("listen = 'here'");
+    assert!(listen.starts_with("listen (file): here is not an address with a port"), "{listen}");
+    let database = told("database = 'mysql://u:secret@h/x'");
+    assert!(database.starts_with("database (file): not the address"), "{database}");
+    assert!(!database.contains("secret"), "{database}");
+    assert!(told("tls-cert = 'a.pem'").contains("belong together"));
+}
+
+#[test]
+fn a_secret_is_not_listed() {
+    let file = file_layer("database = 'postgres://u:secret@h/x'").unwrap();
+    let config = Config::of(&Layer::new(), &Layer::new(), &file).unwrap();
+    assert!(!format!("{:?} {:?}", config.listing, config).contains("secret"));
+}
+
+/// The failure says what to put there.
+#[test]
+fn every_key_is_documented_as_it_is() {
+    let mut table = String::from("| Key | Value | Default | |\n|---|---|---|---|\n");
+    for key in KEYS {
+        let default = key.default.map(|value| format!("`{value}`")).unwrap_or_default();
+        table += &format!("| `{}` | {} | {default} | {} |\n", key.name, key.kind.word(), key.about);
+    }
+    let operating = include_str!("../../../../docs/operating.md");
+    assert!(operating.contains(&table), "docs/operating.md lacks this table:\n{table}");
+}
+
+fn environment(variables: &[(&str, &str)]) -> Result<Layer, ConfigError> {
+    let owned: Vec<_> =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    environment_layer(&owned)
+}
