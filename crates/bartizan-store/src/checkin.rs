@@ -64,12 +64,12 @@ fn check_in(
         let changed = before.as_deref() != Some(protection);
         *before = Some(protection.to_owned());
         outcomes.push(Ok(CheckinState { protection_changed: changed, ..newest }));
-        rows.insert(device, row(device, report, now));
+        rows.insert(device, row(scope, device, report, now));
     }
     let rows: Vec<_> = rows.into_values().collect();
     execute_many(
         db,
-        "WITH v (device_id, seen, mode, protection, os, app, policy, indicators, tenant, queries, blocked,
+        "WITH v (tenant_id, device_id, seen, mode, protection, os, app, policy, indicators, tenant, queries, blocked,
                  dropped, lost) AS (",
         &rows,
         ") UPDATE device_status SET last_seen_at_ms = greatest(last_seen_at_ms, v.seen), mode = v.mode,
@@ -77,8 +77,8 @@ fn check_in(
                policy_version = v.policy, indicator_epoch = nullif(v.indicators, 0),
                tenant_epoch = nullif(v.tenant, 0), queries = v.queries, blocked = v.blocked,
                dropped = v.dropped, alerts_lost = v.lost
-           FROM v WHERE device_status.tenant_id = ? AND device_status.device_id = v.device_id",
-        &[scope.id().into()],
+           FROM v WHERE device_status.tenant_id = v.tenant_id AND device_status.device_id = v.device_id",
+        &[],
     )?;
     Ok(outcomes)
 }
@@ -97,15 +97,18 @@ fn protection(
             .query_map(params![scope.id(), one.device.0.to_be_bytes()], |row| row.get(0))?;
         return row.map(|said| Ok((one.device, said?))).collect();
     }
-    let keys: Vec<_> = checkins.iter().map(|one| vec![one.device.0.to_be_bytes().into()]).collect();
+    let keys: Vec<_> = checkins
+        .iter()
+        .map(|one| vec![scope.id().into(), one.device.0.to_be_bytes().into()])
+        .collect();
     let mut found = BTreeMap::new();
     query_many(
         db,
-        "WITH k (device_id) AS (",
+        "WITH k (tenant_id, device_id) AS (",
         &keys,
         ") SELECT s.device_id, s.protection FROM k
-           JOIN device_status AS s ON s.tenant_id = ? AND s.device_id = k.device_id",
-        &[scope.id().into()],
+           JOIN device_status AS s ON s.tenant_id = k.tenant_id AND s.device_id = k.device_id",
+        &[],
         |rows| {
             while let Some(row) = rows.next()? {
                 found.insert(DeviceId(u128::from_be_bytes(row.get(0)?)), row.get(1)?);
@@ -117,8 +120,9 @@ fn protection(
 }
 
 /// Absent epochs are 0, which none is: what is absent has no type of its own.
-fn row(device: DeviceId, report: DeviceReport, now: UnixMillis) -> Vec<Value> {
+fn row(scope: TenantScope, device: DeviceId, report: DeviceReport, now: UnixMillis) -> Vec<Value> {
     vec![
+        scope.id().into(),
         device.0.to_be_bytes().into(),
         ms(now).into(),
         report.mode.word().into(),

@@ -24,16 +24,16 @@ impl Store {
                 let keys: Vec<Vec<Value>> = uploads
                     .iter()
                     .map(key)
-                    .map(|(device, upload)| vec![device.into(), upload.into()])
+                    .map(|(device, upload)| vec![scope.id().into(), device.into(), upload.into()])
                     .collect();
                 let mut held: HashSet<([u8; 16], [u8; 16])> = HashSet::new();
                 query_many(
                     db,
-                    "WITH k (device_id, upload_id) AS (",
+                    "WITH k (tenant_id, device_id, upload_id) AS (",
                     &keys,
                     ") SELECT r.device_id, r.upload_id FROM k JOIN alert_receipt AS r
-                       ON r.tenant_id = ? AND r.device_id = k.device_id AND r.upload_id = k.upload_id",
-                    &[scope.id().into()],
+                       ON r.tenant_id = k.tenant_id AND r.device_id = k.device_id AND r.upload_id = k.upload_id",
+                    &[],
                     |rows| {
                         while let Some(row) = rows.next()? {
                             held.insert((row.get(0)?, row.get(1)?));

@@ -236,17 +236,19 @@ impl Joining {
             .collect();
         keys.sort_unstable();
         keys.dedup();
-        let keys: Vec<Vec<Value>> =
-            keys.into_iter().map(|(kind, key)| vec![kind.into(), key.into()]).collect();
+        let keys: Vec<Vec<Value>> = keys
+            .into_iter()
+            .map(|(kind, key)| vec![scope.id().into(), kind.into(), key.into()])
+            .collect();
         let mut joining = Self::default();
         query_many(
             db,
-            "WITH k (kind, key) AS (",
+            "WITH k (tenant_id, kind, key) AS (",
             &keys,
             ") SELECT n.kind, n.key, i.incident_id, i.title, i.severity, i.created_at_ms, i.last_seen_at_ms
-               FROM k JOIN incident_key AS n ON n.tenant_id = ? AND n.kind = k.kind AND n.key = k.key
+               FROM k JOIN incident_key AS n ON n.tenant_id = k.tenant_id AND n.kind = k.kind AND n.key = k.key
                JOIN incident AS i ON i.tenant_id = n.tenant_id AND i.incident_id = n.incident_id",
-            &[scope.id().into()],
+            &[],
             |rows| {
                 while let Some(row) = rows.next()? {
                     let kind = match row.get::<String>(0)?.as_str() {
@@ -328,6 +330,7 @@ impl Joining {
             }
             if joined.stored {
                 changed.push(vec![
+                    scope.id().into(),
                     (*id).into(),
                     joined.severity.word().into(),
                     int(joined.last_seen).into(),
@@ -356,12 +359,12 @@ impl Joining {
         )?;
         execute_many(
             db,
-            "WITH v (incident_id, severity, last_seen, more) AS (",
+            "WITH v (tenant_id, incident_id, severity, last_seen, more) AS (",
             &changed,
             ") UPDATE incident SET severity = v.severity, last_seen_at_ms = v.last_seen,
                    alerts = alerts + v.more, unresolved = unresolved + v.more
-               FROM v WHERE incident.tenant_id = ? AND incident.incident_id = v.incident_id",
-            &[scope.id().into()],
+               FROM v WHERE incident.tenant_id = v.tenant_id AND incident.incident_id = v.incident_id",
+            &[],
         )?;
         let mut keys = Vec::with_capacity(self.moved.len());
         for ((kind, key), last_seen) in &self.moved {

@@ -276,6 +276,7 @@ impl Ingest<'_> {
                 continue;
             }
             joined.push(vec![
+                self.scope.id().into(),
                 open.key.into(),
                 int(open.again).into(),
                 int(open.first).into(),
@@ -297,12 +298,12 @@ impl Ingest<'_> {
         )?;
         execute_many(
             db,
-            "WITH v (alert_id, again, first_at, last_at, epoch) AS (",
+            "WITH v (tenant_id, alert_id, again, first_at, last_at, epoch) AS (",
             &joined,
             ") UPDATE alert SET count = count + v.again, first_seen_at_ms = v.first_at,
                    last_seen_at_ms = v.last_at, indicator_epoch = v.epoch, updated_at_ms = ?
-               FROM v WHERE alert.tenant_id = ? AND alert.alert_id = v.alert_id",
-            &[ms(self.now).into(), scope.id().into()],
+               FROM v WHERE alert.tenant_id = v.tenant_id AND alert.alert_id = v.alert_id",
+            &[ms(self.now).into()],
         )?;
         execute_many(
             db,
@@ -354,17 +355,21 @@ fn known(
     let mut keys = Vec::new();
     for upload in uploads {
         for alert in &upload.alerts {
-            keys.push(vec![upload.device.0.to_be_bytes().into(), alert.id.0.to_be_bytes().into()]);
+            keys.push(vec![
+                scope.id().into(),
+                upload.device.0.to_be_bytes().into(),
+                alert.id.0.to_be_bytes().into(),
+            ]);
         }
     }
     let mut known = HashSet::new();
     query_many(
         db,
-        "WITH k (device_id, upload_id) AS (",
+        "WITH k (tenant_id, device_id, upload_id) AS (",
         &keys,
         ") SELECT r.device_id, r.upload_id FROM k JOIN alert_receipt AS r
-           ON r.tenant_id = ? AND r.device_id = k.device_id AND r.upload_id = k.upload_id",
-        &[scope.id().into()],
+           ON r.tenant_id = k.tenant_id AND r.device_id = k.device_id AND r.upload_id = k.upload_id",
+        &[],
         |rows| {
             while let Some(row) = rows.next()? {
                 known.insert((
@@ -394,7 +399,12 @@ fn open(
     let keys: Vec<_> = open
         .keys()
         .map(|(device, detector, subject)| {
-            vec![device.0.to_be_bytes().into(), (*detector).into(), subject.as_str().into()]
+            vec![
+                scope.id().into(),
+                device.0.to_be_bytes().into(),
+                (*detector).into(),
+                subject.as_str().into(),
+            ]
         })
         .collect();
     let oldest = uploads
@@ -403,14 +413,14 @@ fn open(
         .min();
     query_many(
         db,
-        "WITH k (device_id, detector, subject) AS (",
+        "WITH k (tenant_id, device_id, detector, subject) AS (",
         &keys,
         ") SELECT a.device_id, a.detector, a.subject, a.alert_id, a.first_seen_at_ms, a.last_seen_at_ms,
                   a.indicator_epoch
-           FROM k JOIN alert AS a ON a.tenant_id = ? AND a.device_id = k.device_id
+           FROM k JOIN alert AS a ON a.tenant_id = k.tenant_id AND a.device_id = k.device_id
                AND a.detector = k.detector AND a.subject = k.subject
            WHERE a.status <> 'Resolved' AND ? <= a.last_seen_at_ms",
-        &[scope.id().into(), int(oldest.unwrap_or(0)).into()],
+        &[int(oldest.unwrap_or(0)).into()],
         |rows| {
             while let Some(row) = rows.next()? {
                 let detector: String = row.get(1)?;

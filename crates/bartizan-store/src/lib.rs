@@ -85,8 +85,8 @@ pub use tenant_indicator_change::{Imported, MAX_INDICATORS};
 pub use triage::{AlertChange, AlertUpdate, CLASSIFICATIONS, Verdict};
 
 use db::{Database, Reach, params};
-use gather::Gather;
 pub use db::{DatabaseError, DatabaseUrl, GROUP_SIZES, StoreLoad};
+use gather::Gather;
 
 /// The portal's database. Cloning shares it.
 #[derive(Clone, Debug)]

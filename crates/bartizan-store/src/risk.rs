@@ -71,17 +71,19 @@ pub(crate) fn of_devices(
     let mut keys: Vec<_> = devices.collect();
     keys.sort_unstable();
     keys.dedup();
-    let keys: Vec<Vec<Value>> =
-        keys.into_iter().map(|device| vec![device.0.to_be_bytes().into()]).collect();
+    let keys: Vec<Vec<Value>> = keys
+        .into_iter()
+        .map(|device| vec![scope.id().into(), device.0.to_be_bytes().into()])
+        .collect();
     let mut found = BTreeMap::new();
     query_many(
         db,
-        "WITH k (device_id) AS (",
+        "WITH k (tenant_id, device_id) AS (",
         &keys,
         ") SELECT s.device_id, s.unresolved_high, s.unresolved_medium, s.unresolved_low,
                   s.unresolved_informational
-           FROM k JOIN device_status AS s ON s.tenant_id = ? AND s.device_id = k.device_id",
-        &[scope.id().into()],
+           FROM k JOIN device_status AS s ON s.tenant_id = k.tenant_id AND s.device_id = k.device_id",
+        &[],
         |rows| {
             while let Some(row) = rows.next()? {
                 let unresolved = UnresolvedAlerts {
@@ -135,6 +137,7 @@ impl Risks {
         for (device, (before, after)) in changed {
             let risk = RiskLevel::of(after);
             rows.push(vec![
+                scope.id().into(),
                 device.0.to_be_bytes().into(),
                 int(after.high).into(),
                 int(after.medium).into(),
@@ -155,12 +158,12 @@ impl Risks {
         }
         execute_many(
             db,
-            "WITH v (device_id, high, medium, low, informational, risk) AS (",
+            "WITH v (tenant_id, device_id, high, medium, low, informational, risk) AS (",
             &rows,
             ") UPDATE device_status SET unresolved_high = v.high, unresolved_medium = v.medium,
                    unresolved_low = v.low, unresolved_informational = v.informational, risk = v.risk
-               FROM v WHERE device_status.tenant_id = ? AND device_status.device_id = v.device_id",
-            &[scope.id().into()],
+               FROM v WHERE device_status.tenant_id = v.tenant_id AND device_status.device_id = v.device_id",
+            &[],
         )?;
         execute_many(
             db,

@@ -1,5 +1,8 @@
 //! Many rows in one statement: what makes a batch cost little more than one row.
 //!
+//! In a join with what is stored, the rows carry the tenant's id as another column: that leaves both databases no way to
+//! carry it out but from the rows to the index, row by row. With the id as a constant they may walk the tenant instead.
+//!
 //! Rows go in pieces of 1, 2, 4, ... [`MOST`], so that few statements exist and each is prepared once.
 
 use super::connection::{Connection, Rows};

@@ -11,8 +11,8 @@
 
 mod connection;
 mod group;
-mod many;
 mod load;
+mod many;
 mod migrate;
 mod open;
 mod postgres;
@@ -20,8 +20,8 @@ mod value;
 
 pub(crate) use connection::{Connection, Optional, Row, Rows};
 pub(crate) use group::Database;
-pub(crate) use many::{execute_many, query_many};
 pub use load::{GROUP_SIZES, StoreLoad};
+pub(crate) use many::{execute_many, query_many};
 pub use open::{DatabaseError, DatabaseUrl};
 pub(crate) use value::{Bind, Value};
 

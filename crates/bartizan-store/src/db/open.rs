@@ -136,7 +136,7 @@ impl DatabaseUrl {
                     config.connect_timeout(CONNECT_TIMEOUT);
                 }
                 let db = Connection::postgres(Postgres::connect(&config)?);
-                db.run("SET synchronous_commit = on; SET lock_timeout = '10s'")?;
+                db.run(SETTINGS)?;
                 Ok(db)
             }
         }
@@ -237,6 +237,11 @@ fn network_kind(number: i64) -> Option<&'static str> {
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// A server that does not answer is as good as none.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A statement is planned once, often while its tables are small, and runs for as long as the connection lives: what suits
+/// small tables is not to be thought of. Every statement has its index.
+const SETTINGS: &str =
+    "SET synchronous_commit = on; SET lock_timeout = '10s'; SET enable_seqscan = off;
+     SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off";
 /// More than there are statements.
 const STATEMENTS: usize = 512;
 /// Of pages, per connection; negative as SQLite has it.
