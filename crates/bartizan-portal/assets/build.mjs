@@ -22,7 +22,7 @@ const ICONS = [
   "chevron-right", "chevrons-left", "circle-check", "circle-dashed", "circle-dot", "clock",
   "device-desktop", "device-mobile", "devices", "download", "eye", "hourglass-off", "info-circle",
   "key", "keyboard", "lock", "logout", "moon", "plus", "progress", "refresh", "rss", "search",
-  "shield", "shield-check", "shield-half", "shield-off", "sun", "target", "trash", "upload", "user",
+  "shield", "shield-check", "shield-half", "shield-off", "stack", "sun", "target", "trash", "upload", "user",
   "x", "zzz",
 ];
 

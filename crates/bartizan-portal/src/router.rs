@@ -57,6 +57,8 @@ const ROUTES: &[Route] = &[
     row(Method::GET, "/alerts", Access::Member, || get(pages::alerts::queue)),
     row(Method::GET, "/alerts/{id}", Access::Member, || get(pages::alerts::alert)),
     row(Method::POST, "/alerts/{id}/status", Access::Member, || post(pages::alerts::set_status)),
+    row(Method::GET, "/incidents", Access::Member, || get(pages::incidents::list)),
+    row(Method::GET, "/incidents/{id}", Access::Member, || get(pages::incidents::incident)),
     row(Method::GET, "/devices", Access::Member, || get(pages::devices::list)),
     row(Method::GET, "/devices/{id}", Access::Member, || get(pages::devices::device)),
     row(Method::GET, "/feeds", Access::Member, || get(pages::feeds::list)),

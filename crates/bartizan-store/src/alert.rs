@@ -11,7 +11,7 @@ use bartizan_model::{
 use uuid::Uuid;
 
 use crate::column::{count, ms, time, word};
-use crate::{DeviceRow, Store, StoreError, TenantScope, device};
+use crate::{DeviceRow, IncidentId, Store, StoreError, TenantScope, Verdict, device};
 
 /// An alert in the portal: a `UUIDv7`. Several uploads may have joined in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,6 +90,12 @@ pub struct AlertRow {
     pub status_at: Option<UnixMillis>,
     /// The name of who did.
     pub status_by: Option<String>,
+    /// Whether it was real, as far as somebody has said.
+    pub verdict: Verdict,
+    /// The name of who takes care.
+    pub assigned_to: Option<String>,
+    /// What it belongs to; absent in alerts from before there were incidents.
+    pub incident: Option<IncidentId>,
 }
 
 impl AlertRow {
@@ -127,6 +133,8 @@ pub struct AlertFilter {
     pub status: StatusFilter,
     /// Only those that this device raised.
     pub device: Option<DeviceId>,
+    /// Only those of this incident.
+    pub incident: Option<IncidentId>,
 }
 
 /// Which alerts to list, by what became of them.
@@ -239,6 +247,9 @@ fn list(
     if let Some(device) = filter.device {
         narrow(" AND a.device_id = ?", device.0.to_be_bytes().to_vec().into());
     }
+    if let Some(incident) = filter.incident {
+        narrow(" AND a.incident_id = ?", incident.0.to_be_bytes().into());
+    }
     if let Some(after) = after {
         narrow(" AND (a.last_seen_at_ms, a.alert_id) < (?,", ms(after.last_seen_at).into());
         narrow(" ?)", after.key.0.to_be_bytes().to_vec().into());
@@ -285,6 +296,9 @@ fn read(row: &Row<'_>) -> Result<AlertRow, StoreError> {
         status_by: row.get(16)?,
         source: row.get(17)?,
         indicator: row.get::<Option<i64>>(18)?.map(count),
+        verdict: Verdict { classification: row.get(20)?, determination: row.get(21)? },
+        assigned_to: row.get(22)?,
+        incident: row.get::<Option<[u8; 16]>>(23)?.map(|id| IncidentId(u128::from_be_bytes(id))),
         action: word("action", &row.get::<String>(19)?, IndicatorAction::from_word)?,
     })
 }
@@ -294,10 +308,12 @@ macro_rules! alert_columns {
     () => {
         "SELECT a.alert_id, a.device_id, d.device_name, a.detector, a.severity, a.category, a.title,
                 a.host, a.matched, a.first_seen_at_ms, a.last_seen_at_ms, a.received_at_ms, a.count,
-                a.indicator_epoch, a.status, a.status_at_ms, m.name, a.source, a.indicator_id, a.action
+                a.indicator_epoch, a.status, a.status_at_ms, m.name, a.source, a.indicator_id, a.action,
+                a.classification, a.determination, t.name, a.incident_id
          FROM alert AS a
          JOIN device AS d ON d.tenant_id = a.tenant_id AND d.device_id = a.device_id
          LEFT JOIN member AS m ON m.tenant_id = a.tenant_id AND m.member_id = a.status_by
+         LEFT JOIN member AS t ON t.tenant_id = a.tenant_id AND t.member_id = a.assigned_to
          "
     };
 }

@@ -245,9 +245,8 @@ impl Joining {
             db,
             "WITH k (tenant_id, kind, key) AS (",
             &keys,
-            ") SELECT n.kind, n.key, i.incident_id, i.title, i.severity, i.created_at_ms, i.last_seen_at_ms
-               FROM k JOIN incident_key AS n ON n.tenant_id = k.tenant_id AND n.kind = k.kind AND n.key = k.key
-               JOIN incident AS i ON i.tenant_id = n.tenant_id AND i.incident_id = n.incident_id",
+            ") SELECT n.kind, n.key, n.incident_id FROM k
+               JOIN incident_key AS n ON n.tenant_id = k.tenant_id AND n.kind = k.kind AND n.key = k.key",
             &[],
             |rows| {
                 while let Some(row) = rows.next()? {
@@ -255,17 +254,35 @@ impl Joining {
                         "device" => Kind::Device,
                         _ => Kind::Subject,
                     };
-                    let id: [u8; 16] = row.get(2)?;
-                    joining.newest.insert((kind, row.get(1)?), id);
-                    let severity: String = row.get(4)?;
+                    joining.newest.insert((kind, row.get(1)?), row.get(2)?);
+                }
+                Ok(())
+            },
+        )?;
+        // In a statement of its own: in one with three tables, PostgreSQL may walk all incidents of the tenant.
+        let mut ids: Vec<[u8; 16]> = joining.newest.values().copied().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let ids: Vec<Vec<Value>> =
+            ids.into_iter().map(|id| vec![scope.id().into(), id.into()]).collect();
+        query_many(
+            db,
+            "WITH k (tenant_id, incident_id) AS (",
+            &ids,
+            ") SELECT i.incident_id, i.title, i.severity, i.created_at_ms, i.last_seen_at_ms FROM k
+               JOIN incident AS i ON i.tenant_id = k.tenant_id AND i.incident_id = k.incident_id",
+            &[],
+            |rows| {
+                while let Some(row) = rows.next()? {
+                    let severity: String = row.get(2)?;
                     joining.incidents.insert(
-                        id,
+                        row.get(0)?,
                         Joined {
-                            title: row.get(3)?,
+                            title: row.get(1)?,
                             severity: Severity::from_word(&severity)
                                 .unwrap_or(Severity::Informational),
-                            created: count(row.get(5)?),
-                            last_seen: count(row.get(6)?),
+                            created: count(row.get(3)?),
+                            last_seen: count(row.get(4)?),
                             more: 0,
                             stored: true,
                         },

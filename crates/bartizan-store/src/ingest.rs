@@ -407,10 +407,6 @@ fn open(
             ]
         })
         .collect();
-    let oldest = uploads
-        .iter()
-        .map(|upload| upload.received_at.0.saturating_sub(OLDEST_MS + JOIN_WINDOW_MS))
-        .min();
     query_many(
         db,
         "WITH k (tenant_id, device_id, detector, subject) AS (",
@@ -419,8 +415,8 @@ fn open(
                   a.indicator_epoch
            FROM k JOIN alert AS a ON a.tenant_id = k.tenant_id AND a.device_id = k.device_id
                AND a.detector = k.detector AND a.subject = k.subject
-           WHERE a.status <> 'Resolved' AND ? <= a.last_seen_at_ms",
-        &[int(oldest.unwrap_or(0)).into()],
+           WHERE a.status <> 'Resolved'",
+        &[],
         |rows| {
             while let Some(row) = rows.next()? {
                 let detector: String = row.get(1)?;

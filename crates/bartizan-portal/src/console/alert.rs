@@ -2,6 +2,7 @@
 
 use askama::Template;
 use bartizan_model::{AlertStatus, Detector, IndicatorAction, Severity, UnixMillis};
+use bartizan_store::{AlertChange, CLASSIFICATIONS, Verdict};
 
 use super::badge::Badge;
 use super::format::{self, Ago};
@@ -45,6 +46,14 @@ pub(crate) struct AlertPage {
     pub(crate) count: u64,
     /// The indicator file that decided.
     pub(crate) indicator_epoch: u64,
+    /// Whether it was real, as far as somebody has said.
+    pub(crate) verdict: Verdict,
+    /// Who takes care.
+    pub(crate) assigned_to: Option<String>,
+    /// What it belongs to.
+    pub(crate) incident: Option<String>,
+    /// What people changed or said, the first first.
+    pub(crate) changes: Vec<AlertChange>,
     /// The device that raised it.
     pub(crate) device: DeviceRow,
     /// The portal's clock.
@@ -88,6 +97,34 @@ impl AlertPage {
                 format!("Bartizan {done} {host}. {matched} {list}.")
             }
             (Some(host), _) => format!("Bartizan {done} {host}, which {list}."),
+        }
+    }
+
+    fn is_verdict(&self, classification: &str, determination: &str) -> bool {
+        self.verdict.classification == classification && self.verdict.determination == determination
+    }
+
+    fn verdict_text(classification: &str, determination: &str) -> String {
+        if classification == "Unknown" {
+            return "Not set".to_owned();
+        }
+        format!("{}: {}", format::spaced(classification), format::spaced(determination))
+    }
+
+    /// A change as a sentence without its subject.
+    fn told(change: &AlertChange) -> String {
+        match (change.kind.as_str(), change.after.as_str()) {
+            ("status", after) => {
+                let status = AlertStatus::from_word(after);
+                format!("changed the status to {}", status.map_or("another", AlertStatus::label))
+            }
+            ("classification", after) => {
+                let words: Vec<_> = after.split(", ").map(format::spaced).collect();
+                format!("classified it as {}", words.join(": "))
+            }
+            ("assigned", "") => format!("took it from {}", change.before),
+            ("assigned", after) => format!("assigned it to {after}"),
+            _ => "said".to_owned(),
         }
     }
 

@@ -180,6 +180,20 @@ const HOUR_MS: u64 = 60 * MINUTE_MS;
 /// Milliseconds in a day.
 pub(crate) const DAY_MS: u64 = 24 * HOUR_MS;
 
+/// Writes a word of an API, such as `TruePositive`, as people write it: "True positive".
+pub(crate) fn spaced(word: &str) -> String {
+    let mut text = String::with_capacity(word.len() + 4);
+    for (at, char) in word.char_indices() {
+        if 0 < at && char.is_ascii_uppercase() {
+            text.push(' ');
+            text.push(char.to_ascii_lowercase());
+        } else {
+            text.push(char);
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -25,6 +25,7 @@ mod feed_samples;
 mod feeds;
 mod filters;
 mod format;
+mod incidents;
 mod indicator;
 mod indicator_import;
 mod indicators;
@@ -51,6 +52,7 @@ pub(crate) use feed::{FeedPage, NewFeedPage};
 pub(crate) use feed_form::FeedForm;
 pub(crate) use feeds::{FeedsPage, Publishing};
 pub(crate) use format::{address, count};
+pub(crate) use incidents::{IncidentPage, IncidentsPage};
 pub(crate) use indicator::{IndicatorForm, IndicatorPage, StoredIndicator};
 pub(crate) use indicator_import::{ChangedRow, IndicatorImportPage, IndicatorPreviewPage};
 pub(crate) use indicators::{
@@ -78,6 +80,8 @@ pub(crate) struct Shell {
 pub(crate) enum Section {
     /// The alert queue and its alerts.
     Alerts,
+    /// Alerts that belong together.
+    Incidents,
     /// The devices.
     Devices,
     /// The feeds, and what comes of them.

@@ -9,6 +9,8 @@ use bartizan_model::{
     UnixMillis, UnresolvedAlerts,
 };
 
+use bartizan_store::{AlertChange, Verdict};
+
 use super::*;
 use crate::indicator_csv::RowError;
 use crate::indicator_rule::{Field, FieldError};
@@ -427,6 +429,19 @@ fn alert() -> AlertPage {
         changed_by: None,
         changed_at: None,
         indicator_epoch: 1_042,
+        verdict: Verdict {
+            classification: "TruePositive".into(),
+            determination: "Phishing".into(),
+        },
+        assigned_to: Some("Sam <b>".into()),
+        incident: Some("01890000-0000-7000-8000-000000000001".into()),
+        changes: vec![AlertChange {
+            at: NOW,
+            by: Some("Sam <b>".into()),
+            kind: "comment".into(),
+            before: String::new(),
+            after: "Asked <i>them</i>.".into(),
+        }],
         device: device_rows().remove(0),
         now: NOW,
     }

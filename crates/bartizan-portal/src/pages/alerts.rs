@@ -5,7 +5,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use bartizan_model::AlertStatus;
-use bartizan_store::{AlertCursor, AlertKey};
+use bartizan_store::{AlertCursor, AlertKey, AlertUpdate, Verdict};
 use serde::Deserialize;
 
 use super::{PAGE, PAGE_AND_ONE, cursor, cursor_text, html, shell};
@@ -74,7 +74,8 @@ pub(crate) async fn alert(
 ) -> Result<Response, ApiError> {
     let detail = state.store.alert(session.scope, parse(&id)?).await?;
     let (alert, device) = (detail.alert, detail.device);
-    let notice = query.changed.map(|_| format!("Status changed to {}.", alert.status.label()));
+    let notice = query.changed.map(|_| "Your change is stored.".to_owned());
+    let changes = state.store.alert_changes(session.scope, alert.key, CHANGES).await?;
     html(&AlertPage {
         shell: shell(session, notice),
         id: alert.key.to_string(),
@@ -93,6 +94,10 @@ pub(crate) async fn alert(
         last_seen: alert.last_seen_at,
         count: alert.count,
         indicator_epoch: alert.indicator_epoch,
+        verdict: alert.verdict,
+        assigned_to: alert.assigned_to,
+        incident: alert.incident.map(|id| id.to_string()),
+        changes,
         device: device.into(),
         now: state.clock.now(),
     })
@@ -102,6 +107,14 @@ pub(crate) async fn alert(
 #[derive(Deserialize)]
 pub(crate) struct StatusForm {
     status: String,
+    /// Classification and determination with a slash between; absent or empty leaves them.
+    #[serde(default)]
+    verdict: String,
+    /// `me`, `nobody`, or empty to leave it.
+    #[serde(default)]
+    assign: String,
+    #[serde(default)]
+    comment: String,
 }
 
 /// `POST /alerts/{id}/status`.
@@ -114,10 +127,28 @@ pub(crate) async fn set_status(
     let key = parse(&id)?;
     let status =
         AlertStatus::from_word(&form.status).ok_or_else(|| ApiError::malformed("not a status"))?;
-    state
-        .store
-        .set_alert_status(session.scope, key, status, session.member, state.clock.now())
-        .await?;
+    let verdict = match form.verdict.split_once('/') {
+        Some((classification, determination)) => Some(Verdict {
+            classification: classification.to_owned(),
+            determination: determination.to_owned(),
+        }),
+        None => None,
+    };
+    let assigned_to = match form.assign.as_str() {
+        "me" => Some(Some(session.member)),
+        "nobody" => Some(None),
+        _ => None,
+    };
+    let comment = form.comment.trim();
+    if COMMENT < comment.chars().count() {
+        return Err(ApiError::malformed("a comment has at most 4,000 characters"));
+    }
+    let comment = (!comment.is_empty()).then(|| comment.to_owned());
+    let update = AlertUpdate { status: Some(status), verdict, assigned_to, comment };
+    let (store, now) = (&state.store, state.clock.now());
+    if store.update_alerts(session.scope, vec![key], update, session.member, now).await? == 0 {
+        return Err(ApiError::not_found("alert"));
+    }
     state.news.publish(session.scope.tenant_id());
     Ok(Redirect::to(&format!("/alerts/{key}?changed=status")).into_response())
 }
@@ -132,7 +163,15 @@ fn store_filter(filter: console::AlertFilter) -> bartizan_store::AlertFilter {
         console::StatusFilter::Unresolved => bartizan_store::StatusFilter::Unresolved,
         console::StatusFilter::Only(status) => bartizan_store::StatusFilter::Only(status),
     };
-    bartizan_store::AlertFilter { severity: filter.severity, status, device: None }
+    bartizan_store::AlertFilter {
+        severity: filter.severity,
+        status,
+        ..bartizan_store::AlertFilter::default()
+    }
 }
 
+/// Of one alert, as many as anybody reads.
+const CHANGES: u32 = 200;
+/// Characters of a comment.
+const COMMENT: usize = 4_000;
 const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");

@@ -4,7 +4,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use bartizan_model::{DeviceId, ProtectionState, UnixMillis};
-use bartizan_store::{AlertFilter, DeviceCursor, StatusFilter};
+use bartizan_store::{AlertFilter, DeviceCursor};
 use serde::Deserialize;
 
 use super::{PAGE, PAGE_AND_ONE, cursor, cursor_text, html, last_check_in, shell};
@@ -62,7 +62,7 @@ pub(crate) async fn device(
     let scope = session.scope;
     let id: DeviceId = id.parse().map_err(|_| ApiError::not_found("device"))?;
     let row = state.store.device(scope, id).await?;
-    let filter = AlertFilter { severity: None, status: StatusFilter::Any, device: Some(id) };
+    let filter = AlertFilter { device: Some(id), ..AlertFilter::default() };
     let alerts = state.store.alerts(scope, filter, None, PAGE_AND_ONE).await?;
     html(&DevicePage {
         shell: shell(session, None),

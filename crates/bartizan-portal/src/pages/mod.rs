@@ -5,6 +5,7 @@ pub(crate) mod alerts;
 pub(crate) mod devices;
 pub(crate) mod feed;
 pub(crate) mod feeds;
+pub(crate) mod incidents;
 pub(crate) mod indicator_file;
 pub(crate) mod indicators;
 pub(crate) mod policy;
