@@ -49,11 +49,11 @@ use bartizan_contract::keys::Jwk;
 use bartizan_indicators::build::{Stamp, build};
 use bartizan_indicators::compile::Compiled;
 use bartizan_model::{Policy, Private, TenantId, UnixMillis};
-use bartizan_store::{AlertFilter, AlertRow, IndicatorFileRow, NewMember, Store, StoreError};
+use bartizan_store::{AlertFilter, AlertRow, IndicatorFileRow, NewMember, Store};
 use ed25519_dalek::SigningKey;
 use sha2::{Digest as _, Sha256};
 
-pub use bartizan_store::{DatabaseError, DatabaseUrl};
+pub use bartizan_store::{DatabaseError, DatabaseFacts, DatabaseUrl, StoreError};
 pub use clock::Clock;
 pub use router::{Access, routes};
 pub use serve::{Listener, serve};

@@ -75,7 +75,9 @@ pub use tenant_indicator::{
 pub use tenant_indicator_change::{Imported, MAX_INDICATORS};
 
 use db::{Database, Reach, params};
-pub use db::{DatabaseError, DatabaseUrl, GROUP_SIZES, StoreLoad};
+pub use db::{
+    DatabaseError, DatabaseFacts, DatabaseSetting, DatabaseUrl, GROUP_SIZES, StoreLoad, TableCount,
+};
 
 /// The portal's database. Cloning shares it.
 #[derive(Clone, Debug)]

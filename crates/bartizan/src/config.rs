@@ -29,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) tls_cert: Option<PathBuf>,
     pub(crate) tls_key: Option<PathBuf>,
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Where the log goes; standard error if it is not named.
+    pub(crate) log_file: Option<PathBuf>,
     pub(crate) feed: Vec<String>,
     pub(crate) allow: Vec<String>,
     pub(crate) own: Vec<String>,
@@ -94,6 +96,7 @@ impl Config {
             tls_cert: settings.path("tls-cert"),
             tls_key: settings.path("tls-key"),
             metrics_listen: settings.parsed("metrics-listen", address)?,
+            log_file: settings.path("log-file"),
             feed: settings.list("feed"),
             allow: settings.list("allow"),
             own: settings.list("own"),

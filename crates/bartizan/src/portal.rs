@@ -35,7 +35,11 @@ pub(crate) fn run(args: PortalArgs) -> anyhow::Result<ExitCode> {
         show(&config);
         return Ok(ExitCode::SUCCESS);
     }
-    out::log_to_stderr();
+    match &config.log_file {
+        Some(path) => out::log_to_file(path)
+            .with_context(|| format!("cannot write the log to {}", path.display()))?,
+        None => out::log_to_stderr(),
+    }
     tokio::runtime::Runtime::new()?.block_on(serve(config, tls))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -12,6 +12,7 @@
 mod connection;
 mod group;
 mod load;
+mod maintain;
 mod migrate;
 mod open;
 mod postgres;
@@ -20,6 +21,7 @@ mod value;
 pub(crate) use connection::{Connection, Optional, Row, Rows};
 pub(crate) use group::Database;
 pub use load::{GROUP_SIZES, StoreLoad};
+pub use maintain::{DatabaseFacts, DatabaseSetting, TableCount};
 pub use open::{DatabaseError, DatabaseUrl};
 pub(crate) use value::{Bind, Value};
 

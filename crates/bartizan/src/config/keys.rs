@@ -82,6 +82,12 @@ pub(crate) const KEYS: &[Key] = &[
         "Address that answers `GET /metrics` in plain HTTP to whoever can reach it; off if it is not given",
     ),
     key(
+        "log-file",
+        Kind::Path,
+        None,
+        "File that the log is appended to, one JSON object a line; standard error if it is not given",
+    ),
+    key(
         "feed",
         Kind::List,
         None,
