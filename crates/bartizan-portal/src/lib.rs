@@ -24,6 +24,7 @@ mod health;
 mod indicator_csv;
 mod indicator_import;
 mod indicator_rule;
+mod lease;
 mod live;
 mod metrics;
 mod pages;
@@ -32,6 +33,7 @@ pub mod policy;
 mod publish;
 mod replay;
 mod request;
+mod retention;
 mod router;
 mod serve;
 mod session;
@@ -70,13 +72,15 @@ pub struct PortalConfig {
     pub secure_cookies: bool,
     /// Where the database is; `portal.db` in the data folder if it is not named.
     pub database: Option<DatabaseUrl>,
+    /// How long resolved alerts, decided reports and dismissed notices are kept; for ever if it is not said.
+    pub retention: Option<Duration>,
 }
 
 impl PortalConfig {
     /// A data folder with its own database, reached without TLS.
     #[must_use]
     pub fn new(data_dir: PathBuf) -> Self {
-        Self { data_dir, secure_cookies: false, database: None }
+        Self { data_dir, secure_cookies: false, database: None, retention: Some(RETENTION) }
     }
 
     /// Returns where the database is.
@@ -108,13 +112,14 @@ impl Portal {
     /// The folder or the database cannot be used.
     pub async fn open_at(config: PortalConfig, clock: Clock) -> anyhow::Result<Self> {
         let now = clock.now();
+        let retention = config.retention;
         let opened = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
             let files = Files::open(&config.data_dir)?;
             let store = Store::open(config.database(), now).context("cannot open the database")?;
             Ok((files, store, config.secure_cookies))
         });
         let (files, store, secure_cookies) = opened.await??;
-        let state = AppState::new(store, files, clock, secure_cookies).await?;
+        let state = AppState::new(store, files, clock, secure_cookies, retention).await?;
         Ok(Self { state })
     }
 
@@ -277,7 +282,7 @@ impl Portal {
         serve(metrics::router(self.state.clone()), vec![Listener::Plain(listener)], closing).await;
     }
 
-    /// Serves, and works on feeds, until `shutdown` completes; then stops accepting, ends event streams, finishes requests
+    /// Serves, works on feeds, and removes what is old, until `shutdown` completes; then stops accepting, ends event streams, finishes requests
     /// for up to 10 s, and closes the store.
     ///
     /// # Errors
@@ -295,7 +300,7 @@ impl Portal {
             shutdown.await;
             self.state.closing.send_replace(true);
         };
-        tokio::join!(ended, work, stop);
+        tokio::join!(ended, work, retention::run(self.state.clone()), stop);
         self.state.store.close().await;
         Ok(())
     }
@@ -410,6 +415,8 @@ fn later(now: UnixMillis, by: Duration) -> UnixMillis {
 /// 30 characters; without I, L, O, U, 0 and 1.
 const ALPHABET: &[u8; 30] = b"ABCDEFGHJKMNPQRSTVWXYZ23456789";
 const ONE_TIME_PASSWORD_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// Half a year.
+pub const RETENTION: Duration = Duration::from_secs(180 * 24 * 60 * 60);
 const ALERT_PAGE: u32 = 50;
 /// Each try builds the file again, so a few are plenty.
 const PUBLISH_TRIES: usize = 3;

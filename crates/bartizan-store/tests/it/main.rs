@@ -24,6 +24,8 @@ mod tenancy;
 #[cfg(test)]
 mod upgrade;
 #[cfg(test)]
+mod upkeep;
+#[cfg(test)]
 mod world;
 #[cfg(test)]
 mod writer;

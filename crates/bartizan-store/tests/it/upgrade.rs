@@ -60,6 +60,8 @@ fn back_to_the_fourth_step() -> String {
     }
     batch += "ALTER TABLE device_status ADD COLUMN tenant_epoch INTEGER;
               CREATE INDEX device_status_seen ON device_status (tenant_id, last_seen_at_ms, device_id);
+              DROP TABLE job_lease;
+              DROP INDEX alert_receipt_alert;
               DELETE FROM refinery_schema_history WHERE 5 <= version;
               COMMIT;";
     batch

@@ -21,6 +21,7 @@ mod slow {
         mod indicators;
         mod policy;
         mod tenancy;
+        mod upkeep;
         #[path = "../postgres/walls.rs"]
         mod walls;
         mod writer;
