@@ -6,7 +6,8 @@
 use bartizan_model::UnixMillis;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use p256::ecdsa::{SigningKey, VerifyingKey};
+use p256::ecdsa::signature::Signer as _;
+use p256::ecdsa::{Signature, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -38,11 +39,22 @@ struct Claims {
 /// Makes the proof for one request. `random` must never repeat.
 #[must_use]
 pub fn prove(request: Request<'_>, key: &SigningKey, now: UnixMillis, random: [u8; 16]) -> String {
-    let header = Header {
-        alg: "ES256".into(),
-        typ: PROOF_TYPE.into(),
-        jwk: Some(Jwk::from_device_key(key.verifying_key())),
-    };
+    prove_by(request, Jwk::from_device_key(key.verifying_key()), now, random, |input| {
+        let signature: Signature = key.sign(input);
+        signature.to_bytes().into()
+    })
+}
+
+/// Makes the proof for one request, by whatever makes ES256 signatures with the key `jwk`.
+#[must_use]
+pub fn prove_by(
+    request: Request<'_>,
+    jwk: Jwk,
+    now: UnixMillis,
+    random: [u8; 16],
+    sign: impl FnOnce(&[u8]) -> [u8; jws::ES256_LEN],
+) -> String {
+    let header = Header { alg: "ES256".into(), typ: PROOF_TYPE.into(), jwk: Some(jwk) };
     let claims = Claims {
         jti: URL_SAFE_NO_PAD.encode(random),
         htm: request.method.into(),
@@ -50,7 +62,7 @@ pub fn prove(request: Request<'_>, key: &SigningKey, now: UnixMillis, random: [u
         iat: now.0 / 1_000,
         ath: request.access_token.map(token_hash),
     };
-    jws::sign_es256(&header, &claims, key)
+    jws::sign_es256_by(&header, &claims, sign)
 }
 
 /// A proof that holds for the request it came with.
@@ -88,9 +100,24 @@ pub enum ProofError {
 /// # Errors
 /// Why it does not hold.
 pub fn verify(proof: &str, request: Request<'_>, now: UnixMillis) -> Result<Proof, ProofError> {
+    verify_by(proof, request, now, jws::holds)
+}
+
+/// The same, by whatever checks ES256 signatures: it is given the key, what was signed, and r and s.
+///
+/// # Errors
+/// Why it does not hold.
+pub fn verify_by(
+    proof: &str,
+    request: Request<'_>,
+    now: UnixMillis,
+    holds: impl FnOnce(&VerifyingKey, &[u8], &[u8]) -> bool,
+) -> Result<Proof, ProofError> {
     let jwk = jws::peek_header(proof)?.jwk.ok_or(ProofError::NoKey)?;
     let key = jwk.device_key().map_err(|_| ProofError::NoKey)?;
-    let claims: Claims = jws::verify_es256(proof, PROOF_TYPE, &key)?;
+    let claims: Claims = jws::verify_es256_by(proof, PROOF_TYPE, |signed, signature| {
+        holds(&key, signed, signature)
+    })?;
     if claims.htm != request.method {
         return Err(ProofError::OtherRequest("method"));
     }

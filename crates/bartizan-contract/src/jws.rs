@@ -46,9 +46,22 @@ pub fn sign_es256(
     claims: &impl Serialize,
     key: &p256::ecdsa::SigningKey,
 ) -> String {
+    sign_es256_by(header, claims, |input| {
+        let signature: p256::ecdsa::Signature = key.sign(input);
+        signature.to_bytes().into()
+    })
+}
+
+/// Signs claims by whatever makes ES256 signatures: r and s of what it is given.
+#[must_use]
+pub fn sign_es256_by(
+    header: &Header,
+    claims: &impl Serialize,
+    sign: impl FnOnce(&[u8]) -> [u8; ES256_LEN],
+) -> String {
     let input = signing_input(header, claims);
-    let signature: p256::ecdsa::Signature = key.sign(input.as_bytes());
-    format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
+    let signature = sign(input.as_bytes());
+    format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
 /// Signs claims with the portal's key.
@@ -88,12 +101,32 @@ pub fn verify_es256<C: DeserializeOwned>(
     typ: &str,
     key: &p256::ecdsa::VerifyingKey,
 ) -> Result<C, JwsError> {
+    verify_es256_by(token, typ, |signed, signature| holds(key, signed, signature))
+}
+
+/// Verifies a token that a device signed, by whatever checks ES256 signatures: it is given what was signed,
+/// and r and s.
+///
+/// # Errors
+/// Why it is not accepted.
+pub fn verify_es256_by<C: DeserializeOwned>(
+    token: &str,
+    typ: &str,
+    holds: impl FnOnce(&[u8], &[u8]) -> bool,
+) -> Result<C, JwsError> {
     let parts = Parts::split(token)?;
     parts.expect("ES256", typ)?;
-    let signature =
-        p256::ecdsa::Signature::from_slice(&parts.signature).map_err(|_| JwsError::BadSignature)?;
-    key.verify(parts.signed.as_bytes(), &signature).map_err(|_| JwsError::BadSignature)?;
+    if !holds(parts.signed.as_bytes(), &parts.signature) {
+        return Err(JwsError::BadSignature);
+    }
     decode(parts.claims)
+}
+
+/// Checks an ES256 signature in plain Rust, as devices do.
+#[must_use]
+pub fn holds(key: &p256::ecdsa::VerifyingKey, signed: &[u8], signature: &[u8]) -> bool {
+    p256::ecdsa::Signature::from_slice(signature)
+        .is_ok_and(|signature| key.verify(signed, &signature).is_ok())
 }
 
 /// Verifies a token that the portal signed.
@@ -148,6 +181,8 @@ fn decode<T: DeserializeOwned>(part: &str) -> Result<T, JwsError> {
     serde_json::from_slice(&json).map_err(|_| JwsError::Malformed)
 }
 
+/// Octets of an ES256 signature: r and s (RFC 7518 §3.4).
+pub const ES256_LEN: usize = 64;
 /// Ours are under 1 KiB.
 pub const MAX_LEN: usize = 8 * 1024;
 

@@ -3,7 +3,8 @@
 //! The request carries a DPoP proof by the same key, without an access token.
 
 use bartizan_model::{DeviceId, UnixMillis};
-use p256::ecdsa::{SigningKey, VerifyingKey};
+use p256::ecdsa::signature::Signer as _;
+use p256::ecdsa::{Signature, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
 use crate::jws::{self, Header, JwsError};
@@ -62,6 +63,19 @@ pub struct Assertion {
 /// Makes an assertion that is good for a minute.
 #[must_use]
 pub fn assertion(device: DeviceId, key: &SigningKey, now: UnixMillis) -> String {
+    assertion_by(device, now, |input| {
+        let signature: Signature = key.sign(input);
+        signature.to_bytes().into()
+    })
+}
+
+/// The same, by whatever makes ES256 signatures with the device's key.
+#[must_use]
+pub fn assertion_by(
+    device: DeviceId,
+    now: UnixMillis,
+    sign: impl FnOnce(&[u8]) -> [u8; jws::ES256_LEN],
+) -> String {
     let iat = now.0 / 1_000;
     let claims = Assertion {
         iss: device.to_string(),
@@ -70,10 +84,10 @@ pub fn assertion(device: DeviceId, key: &SigningKey, now: UnixMillis) -> String 
         iat,
         exp: iat + LIFETIME_S,
     };
-    jws::sign_es256(
+    jws::sign_es256_by(
         &Header { alg: "ES256".into(), typ: ASSERTION_TYPE.into(), jwk: None },
         &claims,
-        key,
+        sign,
     )
 }
 

@@ -77,6 +77,14 @@ impl RiskLevel {
         }
     }
 
+    /// Returns the level that [`Self::word`] names.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::None, Self::Informational, Self::Low, Self::Medium, Self::High]
+            .into_iter()
+            .find(|level| level.word() == word)
+    }
+
     /// Returns the level that management and apps are told.
     #[must_use]
     pub fn threat_level(self) -> ThreatLevel {

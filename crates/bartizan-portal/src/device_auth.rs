@@ -10,6 +10,7 @@ use bartizan_store::{StoreError, TenantScope};
 
 use crate::access_token::TokenError;
 use crate::error::ApiError;
+use crate::es256;
 use crate::request::{Caller, host};
 use crate::state::AppState;
 
@@ -110,7 +111,7 @@ fn verify_proof(
     // Behind a proxy the scheme is unknown; verification does not compare it.
     let url = format!("http://{host}{}", parts.uri.path());
     let request = dpop::Request { method: parts.method.as_str(), url: &url, access_token };
-    dpop::verify(proof, request, state.clock.now()).map_err(|error| match error {
+    dpop::verify_by(proof, request, state.clock.now(), es256::holds).map_err(|error| match error {
         ProofError::Stale => ApiError::unauthorized(code::CLOCK_SKEW, error.to_string()),
         ProofError::Token(_) | ProofError::NoKey | ProofError::OtherRequest(_) => {
             invalid(&error.to_string())

@@ -16,8 +16,10 @@ mod api;
 mod clock;
 mod console;
 mod deltas;
+mod demo;
 mod device_auth;
 mod error;
+mod es256;
 pub mod feeds;
 mod files;
 mod health;
@@ -95,6 +97,8 @@ impl PortalConfig {
 #[derive(Clone)]
 pub struct Portal {
     state: AppState,
+    /// Whom the fleet of a load test enrolls with; an ordinary portal has none.
+    demo: Option<TenantId>,
 }
 
 impl Portal {
@@ -120,7 +124,13 @@ impl Portal {
         });
         let (files, store, secure_cookies) = opened.await??;
         let state = AppState::new(store, files, clock, secure_cookies, retention).await?;
-        Ok(Self { state })
+        Ok(Self { state, demo: None })
+    }
+
+    /// Adds the routes of a load test, by which any program on this machine enrolls devices with `tenant`.
+    #[must_use]
+    pub fn with_demo_routes(self, tenant: TenantId) -> Self {
+        Self { demo: Some(tenant), ..self }
     }
 
     /// Returns the tenants, oldest first.
@@ -273,7 +283,7 @@ impl Portal {
 
     /// Returns all routes as one service, for a server or a test.
     pub fn router(&self) -> axum::Router {
-        router::build(&self.state)
+        router::build(&self.state, self.demo)
     }
 
     /// Answers `GET /metrics` in plain HTTP until the portal closes.
@@ -417,6 +427,8 @@ const ALPHABET: &[u8; 30] = b"ABCDEFGHJKMNPQRSTVWXYZ23456789";
 const ONE_TIME_PASSWORD_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Half a year.
 pub const RETENTION: Duration = Duration::from_secs(180 * 24 * 60 * 60);
+/// Of tokens for a load test.
+const DEMO_TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 const ALERT_PAGE: u32 = 50;
 /// Each try builds the file again, so a few are plenty.
 const PUBLISH_TRIES: usize = 3;

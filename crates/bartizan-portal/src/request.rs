@@ -165,10 +165,10 @@ impl<S: Sync> FromRequestParts<S> for ClientAddress {
 /// A body of the contract.
 pub(crate) struct Message<T>(pub(crate) T);
 
-impl<T: DeserializeOwned> FromRequest<AppState> for Message<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Message<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let body = axum::body::Bytes::from_request(request, state).await.map_err(|rejection| {
             if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
                 ApiError::new(rejection.status(), code::TOO_LARGE, "the request is too large")

@@ -8,7 +8,9 @@ use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 use bartizan_contract::path;
+use bartizan_model::TenantId;
 
+use crate::demo::{self, Demo};
 use crate::pages::account::{self, SIGN_IN};
 use crate::state::AppState;
 use crate::{api, console, health, live, pages, request};
@@ -113,10 +115,13 @@ pub fn routes() -> impl Iterator<Item = (&'static Method, &'static str, Access)>
     ROUTES.iter().map(|route| (&route.method, route.pattern, route.access))
 }
 
-pub(crate) fn build(state: &AppState) -> Router {
+pub(crate) fn build(state: &AppState, demo: Option<TenantId>) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
         router = router.route(route.pattern, (route.handler)());
+    }
+    if let Some(tenant) = demo {
+        router = router.merge(demo::routes(Demo { state: state.clone(), tenant }));
     }
     router
         .fallback(request::no_such_path)

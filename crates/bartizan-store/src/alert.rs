@@ -1,24 +1,17 @@
-//! Alerts: taken in once, joined when it is the same threat again, listed newest first.
-//!
-//! *Same threat again*: an alert of the same device, detector and host (no host is a subject too) joins
-//! an unresolved one if no more than [`JOIN_WINDOW_MS`] lie between the two.
-//!
-//! # Invariants
-//! - An upload id of a device counts once, however often it comes (`alert_receipt`).
-//! - A device's stamps are claims: they are clamped into the [`OLDEST_MS`] before the alert was received.
+//! Alerts, listed newest first. `ingest` takes them in, `triage` is what people do with them.
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::db::{Connection, Optional, Row, Value, params};
+use crate::db::{Connection, Row, Value, params};
 use bartizan_model::{
-    Alert, AlertId, AlertStatus, Detector, DeviceId, DomainName, IndicatorAction, IndicatorSource,
-    Severity, UnixMillis, UnresolvedAlerts,
+    AlertId, AlertStatus, Detector, DeviceId, DomainName, IndicatorAction, Severity, UnixMillis,
+    UnresolvedAlerts,
 };
 use uuid::Uuid;
 
-use crate::column::{count, found, fresh_id, int, ms, time, word};
-use crate::{DeviceRow, MemberId, Store, StoreError, TenantScope, device};
+use crate::column::{count, ms, time, word};
+use crate::{DeviceRow, Store, StoreError, TenantScope, device};
 
 /// An alert in the portal: a `UUIDv7`. Several uploads may have joined in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -149,25 +142,6 @@ pub enum StatusFilter {
 }
 
 impl Store {
-    /// Takes in what a device raised; returns when it is on disk.
-    ///
-    /// # Errors
-    /// The tenant has no such device.
-    pub async fn ingest_alerts(
-        &self,
-        scope: TenantScope,
-        device: DeviceId,
-        alerts: Vec<Alert>,
-        received_at: UnixMillis,
-    ) -> Result<Ingested, StoreError> {
-        self.db
-            .write(scope, move |db| {
-                let ingest = Ingest { db, scope, device: device.0.to_be_bytes(), received_at };
-                ingest.all(&alerts)
-            })
-            .await
-    }
-
     /// Lists alerts, last seen first, from after the cursor on.
     ///
     /// # Errors
@@ -207,37 +181,6 @@ impl Store {
             .await
     }
 
-    /// Notes how far an alert has been dealt with, by whom and when.
-    ///
-    /// # Errors
-    /// The tenant has no such alert.
-    pub async fn set_alert_status(
-        &self,
-        scope: TenantScope,
-        key: AlertKey,
-        status: AlertStatus,
-        by: MemberId,
-        now: UnixMillis,
-    ) -> Result<(), StoreError> {
-        self.db
-            .write(scope, move |db| {
-                let changed = db
-                    .prepare_cached(
-                        "UPDATE alert SET status = ?3, status_by = ?4, status_at_ms = ?5
-                         WHERE tenant_id = ?1 AND alert_id = ?2",
-                    )?
-                    .execute(params![
-                        scope.id(),
-                        key.0.to_be_bytes(),
-                        status.word(),
-                        by.column(),
-                        ms(now)
-                    ])?;
-                if changed == 0 { Err(StoreError::NotFound { what: "alert" }) } else { Ok(()) }
-            })
-            .await
-    }
-
     /// Counts the tenant's unresolved alerts.
     ///
     /// # Errors
@@ -249,8 +192,8 @@ impl Store {
         self.db
             .read(scope, move |db| {
                 let statement = db.prepare_cached(
-                    "SELECT severity, count(*) FROM alert
-                     WHERE tenant_id = ?1 AND status <> 'Resolved' GROUP BY severity",
+                    "SELECT severity, alerts FROM alert_count
+                     WHERE tenant_id = ?1 AND status <> 'Resolved'",
                 )?;
                 let mut rows = statement.query([scope.id()])?;
                 let mut unresolved = UnresolvedAlerts::default();
@@ -262,197 +205,6 @@ impl Store {
                 Ok(unresolved)
             })
             .await
-    }
-}
-
-/// One batch on its way in.
-struct Ingest<'db> {
-    db: &'db Connection,
-    scope: TenantScope,
-    device: [u8; 16],
-    received_at: UnixMillis,
-}
-
-impl Ingest<'_> {
-    fn all(&self, alerts: &[Alert]) -> Result<Ingested, StoreError> {
-        let row = self
-            .db
-            .prepare_cached("SELECT 1 FROM device WHERE tenant_id = ?1 AND device_id = ?2")?
-            .query_row(params![self.scope.id(), self.device], |_| Ok(()));
-        found(row, "device")?;
-        let mut ingested = Ingested { durable: Vec::with_capacity(alerts.len()), fresh: 0 };
-        for alert in alerts {
-            if !self.is_known(alert.id)? {
-                self.one(alert)?;
-                ingested.fresh += 1;
-            }
-            ingested.durable.push(alert.id);
-        }
-        Ok(ingested)
-    }
-
-    fn is_known(&self, upload: AlertId) -> Result<bool, StoreError> {
-        let known = self
-            .db
-            .prepare_cached(
-                "SELECT 1 FROM alert_receipt
-                 WHERE tenant_id = ?1 AND device_id = ?2 AND upload_id = ?3",
-            )?
-            .exists(params![self.scope.id(), self.device, upload.0.to_be_bytes()])?;
-        Ok(known)
-    }
-
-    fn one(&self, alert: &Alert) -> Result<(), StoreError> {
-        let received = self.received_at.0;
-        let oldest = received.saturating_sub(OLDEST_MS);
-        let last = alert.last_seen.0.clamp(oldest, received);
-        let first = alert.first_seen.0.clamp(oldest, last);
-        self.count_hits(alert, last)?;
-        let key = match self.same_threat(alert, first, last)? {
-            Some(key) => {
-                self.join(key, alert, first, last)?;
-                key
-            }
-            None => self.insert(alert, first, last)?,
-        };
-        self.db
-            .prepare_cached(
-                "INSERT INTO alert_receipt (tenant_id, device_id, upload_id, alert_id, received_at_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute(params![
-                self.scope.id(),
-                self.device,
-                alert.id.0.to_be_bytes(),
-                key,
-                int(received)
-            ])?;
-        Ok(())
-    }
-
-    /// Counts what was stopped, warned of or watched into the entry that did so, and into its feed. A warning that was
-    /// passed has been counted when it was given.
-    fn count_hits(&self, alert: &Alert, last: u64) -> Result<(), StoreError> {
-        if alert.detector == Detector::WebPhishingOverridden {
-            return Ok(());
-        }
-        let Some(matched) = &alert.matched else { return Ok(()) };
-        let source = match &matched.source {
-            IndicatorSource::Feed(name) => name,
-            IndicatorSource::Tenant(_) => "",
-        };
-        self.db
-            .prepare_cached(
-                "INSERT INTO indicator_hit (tenant_id, source, pattern, hits, last_hit_at_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (tenant_id, source, pattern) DO UPDATE SET
-                     hits = indicator_hit.hits + ?4,
-                     last_hit_at_ms = greatest(indicator_hit.last_hit_at_ms, ?5)",
-            )?
-            .execute(params![self.scope.id(), source, &*matched.entry, alert.count, int(last)])?;
-        Ok(())
-    }
-
-    fn same_threat(
-        &self,
-        alert: &Alert,
-        first: u64,
-        last: u64,
-    ) -> Result<Option<[u8; 16]>, StoreError> {
-        let key = self
-            .db
-            .prepare_cached(
-                "SELECT alert_id FROM alert
-                 WHERE tenant_id = ?1 AND device_id = ?2 AND detector = ?3 AND host IS NOT DISTINCT FROM ?4
-                     AND status <> 'Resolved' AND ?5 <= last_seen_at_ms AND first_seen_at_ms <= ?6
-                 ORDER BY last_seen_at_ms DESC LIMIT 1",
-            )?
-            .query_row(
-                params![
-                    self.scope.id(),
-                    self.device,
-                    alert.detector.id(),
-                    alert.host.as_ref().map(DomainName::as_str),
-                    int(first.saturating_sub(JOIN_WINDOW_MS)),
-                    int(last.saturating_add(JOIN_WINDOW_MS)),
-                ],
-                |row| row.get(0),
-            )
-            .optional()?;
-        Ok(key)
-    }
-
-    fn join(&self, key: [u8; 16], alert: &Alert, first: u64, last: u64) -> Result<(), StoreError> {
-        self.db
-            .prepare_cached(
-                "UPDATE alert SET count = count + ?3,
-                     first_seen_at_ms = least(first_seen_at_ms, ?4),
-                     last_seen_at_ms = greatest(last_seen_at_ms, ?5),
-                     indicator_epoch = greatest(indicator_epoch, ?6)
-                 WHERE tenant_id = ?1 AND alert_id = ?2",
-            )?
-            .execute(params![
-                self.scope.id(),
-                key,
-                alert.count,
-                int(first),
-                int(last),
-                int(alert.indicator_epoch)
-            ])?;
-        Ok(())
-    }
-
-    fn insert(&self, alert: &Alert, first: u64, last: u64) -> Result<[u8; 16], StoreError> {
-        let key = fresh_id(self.received_at)?;
-        let (source, own) = match alert.matched.as_ref().map(|matched| &matched.source) {
-            Some(IndicatorSource::Feed(name)) => (Some(name), None),
-            Some(IndicatorSource::Tenant(id)) => (None, Some(int(*id))),
-            None => (None, None),
-        };
-        let (title, severity) = self.told(alert.detector, own)?;
-        self.db
-            .prepare_cached(
-                "INSERT INTO alert (tenant_id, alert_id, device_id, detector, severity, category, title,
-                                    host, matched, first_seen_at_ms, last_seen_at_ms, received_at_ms,
-                                    count, indicator_epoch, status, source, indicator_id, action)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 'New', ?15, ?16, ?17)",
-            )?
-            .execute(params![
-                self.scope.id(),
-                key,
-                self.device,
-                alert.detector.id(),
-                severity,
-                alert.detector.category().word(),
-                &*title,
-                alert.host.as_ref().map(DomainName::as_str),
-                alert.matched.as_ref().map(|matched| &*matched.entry),
-                int(first),
-                int(last),
-                ms(self.received_at),
-                alert.count,
-                int(alert.indicator_epoch),
-                source.map(|name| &**name),
-                own,
-                alert.action.word(),
-            ])?;
-        Ok(key)
-    }
-
-    /// Returns title and severity: an own indicator says them itself, as long as it is there. That somebody went on in
-    /// spite of a warning is another thing to say.
-    fn told(&self, detector: Detector, own: Option<i64>) -> Result<(String, String), StoreError> {
-        let own = match own.filter(|_| detector != Detector::WebPhishingOverridden) {
-            Some(id) => self
-                .db
-                .prepare_cached(
-                    "SELECT title, severity FROM indicator WHERE tenant_id = ?1 AND indicator_id = ?2",
-                )?
-                .query_row(params![self.scope.id(), id], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()?,
-            None => None,
-        };
-        Ok(own.unwrap_or_else(|| (detector.title().into(), detector.severity().word().into())))
     }
 }
 
@@ -550,8 +302,3 @@ macro_rules! alert_columns {
     };
 }
 use alert_columns;
-
-/// 24 hours.
-const JOIN_WINDOW_MS: u64 = 24 * 60 * 60 * 1_000;
-/// 30 days: longer than a device keeps an alert that it cannot deliver.
-const OLDEST_MS: u64 = 30 * 24 * 60 * 60 * 1_000;

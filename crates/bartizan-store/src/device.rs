@@ -1,12 +1,10 @@
 //! Devices: what they are, how they are, and who may speak for one.
 
 use crate::db::{Connection, Reach, Row, Value, params};
-use bartizan_model::{
-    DeviceId, Mode, ProtectionState, Severity, TenantId, UnixMillis, UnresolvedAlerts,
-};
+use bartizan_model::{DeviceId, Mode, ProtectionState, TenantId, UnixMillis, UnresolvedAlerts};
 
-use crate::column::{count, found, int, ms, time, word};
-use crate::{Store, StoreError, TenantScope, tenant};
+use crate::column::{count, found, ms, time, word};
+use crate::{Store, StoreError, TenantScope};
 
 /// What a device's word is checked against.
 #[derive(Clone, Debug)]
@@ -196,20 +194,6 @@ impl Store {
             .await
     }
 
-    /// Notes how a device is, and returns what there is for it.
-    ///
-    /// # Errors
-    /// The tenant has no such device.
-    pub async fn check_in(
-        &self,
-        scope: TenantScope,
-        device: DeviceId,
-        report: DeviceReport,
-        now: UnixMillis,
-    ) -> Result<CheckinState, StoreError> {
-        self.db.write(scope, move |db| check_in(db, scope, device, &report, now)).await
-    }
-
     /// Lists devices, last heard of first, from after the cursor on.
     ///
     /// # Errors
@@ -288,56 +272,6 @@ impl Store {
     }
 }
 
-fn check_in(
-    db: &Connection,
-    scope: TenantScope,
-    device: DeviceId,
-    report: &DeviceReport,
-    now: UnixMillis,
-) -> Result<CheckinState, StoreError> {
-    let before = db
-        .prepare_cached(
-            "SELECT protection FROM device_status WHERE tenant_id = ?1 AND device_id = ?2",
-        )?
-        .query_row(params![scope.id(), device.0.to_be_bytes()], |row| row.get(0));
-    let before: Option<String> = found(before, "device")?;
-    db.prepare_cached(
-            "UPDATE device_status SET last_seen_at_ms = greatest(last_seen_at_ms, ?3), mode = ?4,
-                 protection = ?5, os_version = ?6, app_version = ?7, policy_version = ?8,
-                 indicator_epoch = ?9, queries = ?10, blocked = ?11, dropped = ?12, alerts_lost = ?13,
-                 tenant_epoch = ?14
-             WHERE tenant_id = ?1 AND device_id = ?2",
-        )?
-        .execute(params![
-            scope.id(),
-            device.0.to_be_bytes(),
-            ms(now),
-            report.mode.word(),
-            report.protection.word(),
-            report.os_version,
-            report.app_version,
-            int(report.policy_version),
-            report.indicator_epoch.map(int),
-            int(report.counters.queries),
-            int(report.counters.blocked),
-            int(report.counters.dropped),
-            int(report.counters.alerts_lost),
-            report.tenant_epoch.map(int),
-        ])?;
-    let epoch: Option<i64> = db
-        .prepare_cached("SELECT max(epoch) FROM indicator_file WHERE tenant_id = ?1")?
-        .query_row([scope.id()], |row| row.get(0))?;
-    let tenant_epoch: Option<i64> = db
-        .prepare_cached("SELECT max(epoch) FROM tenant_file WHERE tenant_id = ?1")?
-        .query_row([scope.id()], |row| row.get(0))?;
-    Ok(CheckinState {
-        policy_version: tenant::policy_version(db, scope)?,
-        indicator_epoch: epoch.map(count),
-        tenant_epoch: tenant_epoch.map(count),
-        protection_changed: before.as_deref() != Some(report.protection.word()),
-    })
-}
-
 fn list(
     db: &Connection,
     scope: TenantScope,
@@ -412,10 +346,6 @@ fn credential(row: &Row<'_>, id: DeviceId) -> crate::db::Result<DeviceCredential
 fn read(row: &Row<'_>) -> Result<DeviceRow, StoreError> {
     let mode: Option<String> = row.get(8)?;
     let protection: Option<String> = row.get(9)?;
-    let mut unresolved = UnresolvedAlerts::default();
-    for (severity, column) in Severity::ALL.into_iter().zip(17..) {
-        unresolved.add(severity, count(row.get::<i64>(column)?));
-    }
     Ok(DeviceRow {
         id: DeviceId(u128::from_be_bytes(row.get(0)?)),
         os: row.get(1)?,
@@ -438,28 +368,22 @@ fn read(row: &Row<'_>) -> Result<DeviceRow, StoreError> {
             dropped: count(row.get(14)?),
             alerts_lost: count(row.get(15)?),
         },
-        unresolved,
+        unresolved: UnresolvedAlerts {
+            high: count(row.get(17)?),
+            medium: count(row.get(18)?),
+            low: count(row.get(19)?),
+            informational: count(row.get(20)?),
+        },
     })
 }
 
-/// What [`read`] reads. The last four stand in the order of [`Severity::ALL`].
+/// What [`read`] reads.
 macro_rules! device_columns {
     () => {
         "SELECT d.device_id, d.os, s.os_version, d.model, d.device_name, s.app_version,
                 d.enrolled_at_ms, s.last_seen_at_ms, s.mode, s.protection, s.policy_version,
                 s.indicator_epoch, s.queries, s.blocked, s.dropped, s.alerts_lost, s.tenant_epoch,
-                (SELECT count(*) FROM alert AS a WHERE a.tenant_id = s.tenant_id
-                     AND a.device_id = s.device_id AND a.severity = 'Informational'
-                     AND a.status <> 'Resolved'),
-                (SELECT count(*) FROM alert AS a WHERE a.tenant_id = s.tenant_id
-                     AND a.device_id = s.device_id AND a.severity = 'Low'
-                     AND a.status <> 'Resolved'),
-                (SELECT count(*) FROM alert AS a WHERE a.tenant_id = s.tenant_id
-                     AND a.device_id = s.device_id AND a.severity = 'Medium'
-                     AND a.status <> 'Resolved'),
-                (SELECT count(*) FROM alert AS a WHERE a.tenant_id = s.tenant_id
-                     AND a.device_id = s.device_id AND a.severity = 'High'
-                     AND a.status <> 'Resolved')
+                s.unresolved_high, s.unresolved_medium, s.unresolved_low, s.unresolved_informational
          FROM device_status AS s
          JOIN device AS d ON d.tenant_id = s.tenant_id AND d.device_id = s.device_id
          "

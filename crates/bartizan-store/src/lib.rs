@@ -15,6 +15,7 @@
 //! Columns that end in `_at_ms` are Unix milliseconds; in Rust they are [`UnixMillis`].
 
 mod alert;
+mod checkin;
 mod column;
 mod db;
 mod delta;
@@ -24,13 +25,18 @@ mod exception;
 mod feed;
 mod feed_health;
 mod feed_version;
+mod gather;
+mod held;
 mod hit;
+mod incident;
 mod indicator;
+mod ingest;
 mod job_lease;
 mod key;
 mod member;
 mod notice;
 mod retention;
+mod risk;
 mod scope;
 mod session;
 mod site_report;
@@ -38,6 +44,7 @@ mod tenant;
 mod tenant_file;
 mod tenant_indicator;
 mod tenant_indicator_change;
+mod triage;
 
 use std::sync::Arc;
 
@@ -61,12 +68,14 @@ pub use feed::{
 pub use feed_health::FeedHealth;
 pub use feed_version::{AddedVersion, FeedVersionRow, FeedVersionState, NewFeedVersion};
 pub use hit::HitRow;
+pub use incident::{IncidentCursor, IncidentId, IncidentIdError, IncidentRow};
 pub use indicator::{DeviceFile, IndicatorFileRow, WantedCompile};
 pub use job_lease::JobHolder;
 pub use key::{FeedId, NoticeId, RowIdError};
 pub use member::{MemberCredential, MemberId, MemberRow, NewMember};
 pub use notice::{NoticeKind, NoticeRow};
 pub use retention::Removed;
+pub use risk::RiskChange;
 pub use scope::TenantScope;
 pub use session::{NewSession, SessionRow};
 pub use site_report::{NewSiteReport, SiteReportKind, SiteReportRow, SiteReportStatus};
@@ -77,16 +86,20 @@ pub use tenant_indicator::{
     IndicatorState, NewIndicator,
 };
 pub use tenant_indicator_change::{Imported, MAX_INDICATORS};
+pub use triage::{AlertChange, AlertUpdate, CLASSIFICATIONS, Verdict};
 
 use db::{Database, Reach, params};
 pub use db::{
     DatabaseError, DatabaseFacts, DatabaseSetting, DatabaseUrl, GROUP_SIZES, StoreLoad, TableCount,
 };
+use gather::Gather;
 
 /// The portal's database. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Store {
     db: Arc<Database>,
+    checkins: Arc<Gather<checkin::Checkin, CheckinState>>,
+    uploads: Arc<Gather<ingest::Upload, Ingested>>,
 }
 
 impl Store {
@@ -99,7 +112,11 @@ impl Store {
     pub fn open(url: impl Into<DatabaseUrl>, now: UnixMillis) -> Result<Self, StoreError> {
         let url = url.into();
         url.check_place().map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-        Ok(Self { db: Arc::new(Database::open(&url, now)?) })
+        Ok(Self {
+            db: Arc::new(Database::open(&url, now)?),
+            checkins: Arc::default(),
+            uploads: Arc::default(),
+        })
     }
 
     /// Finishes what is under way and closes the writer. Later writes are [`StoreError::Closed`].
@@ -195,6 +212,21 @@ pub enum StoreError {
     /// The database failed.
     #[error("database failed")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl StoreError {
+    /// Says the same to another who waited for it.
+    fn again(&self) -> Self {
+        match self {
+            Self::NotFound { what } => Self::NotFound { what },
+            Self::Conflict { what } => Self::Conflict { what },
+            Self::Full { what, limit } => Self::Full { what, limit: *limit },
+            Self::Busy => Self::Busy,
+            Self::Closed => Self::Closed,
+            Self::Damaged { column } => Self::Damaged { column },
+            Self::Unavailable(error) => Self::Unavailable(error.to_string().into()),
+        }
+    }
 }
 
 impl From<db::Error> for StoreError {

@@ -16,6 +16,8 @@ mod feed;
 mod feed_admin;
 #[cfg(feature = "portal")]
 mod feeds;
+#[cfg(feature = "fleet")]
+mod fleet;
 #[cfg(feature = "inspect")]
 mod inspect;
 mod out;
@@ -58,6 +60,9 @@ enum Command {
     /// Print the names that the messages in a capture carry
     #[cfg(feature = "inspect")]
     Inspect(inspect::InspectArgs),
+    /// Load a portal as many devices would, and measure it
+    #[cfg(feature = "fleet")]
+    Fleet(fleet::FleetArgs),
     /// Show the whole line once: feed, device, block, alert, console
     #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
@@ -75,6 +80,8 @@ fn main() -> ExitCode {
         Command::Agent(command) => agent::run(command),
         #[cfg(feature = "inspect")]
         Command::Inspect(args) => inspect::run(&args),
+        #[cfg(feature = "fleet")]
+        Command::Fleet(args) => fleet::run(args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args),
     };

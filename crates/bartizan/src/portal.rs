@@ -24,6 +24,9 @@ pub(crate) struct PortalArgs {
     /// Show what the settings come to, and end
     #[arg(long)]
     check_config: bool,
+    /// Let any program on this machine enroll devices, for `bartizan fleet`; only on a loopback address
+    #[arg(long)]
+    demo_admin: bool,
     #[command(flatten)]
     flags: Flags,
 }
@@ -35,12 +38,17 @@ pub(crate) fn run(args: PortalArgs) -> anyhow::Result<ExitCode> {
         show(&config);
         return Ok(ExitCode::SUCCESS);
     }
+    anyhow::ensure!(
+        !args.demo_admin || config.listen.ip().is_loopback(),
+        "--demo-admin lets anybody who reaches {} enroll devices: listen on 127.0.0.1",
+        config.listen
+    );
     match &config.log_file {
         Some(path) => out::log_to_file(path)
             .with_context(|| format!("cannot write the log to {}", path.display()))?,
         None => out::log_to_stderr(),
     }
-    tokio::runtime::Runtime::new()?.block_on(serve(config, tls))?;
+    tokio::runtime::Runtime::new()?.block_on(serve(config, tls, args.demo_admin))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -68,7 +76,11 @@ fn show(config: &Config) {
     out::note("The configuration can be used");
 }
 
-async fn serve(config: Config, tls: Option<Arc<rustls::ServerConfig>>) -> anyhow::Result<()> {
+async fn serve(
+    config: Config,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    demo_admin: bool,
+) -> anyhow::Result<()> {
     let socket = tokio::net::TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
@@ -83,6 +95,7 @@ async fn serve(config: Config, tls: Option<Arc<rustls::ServerConfig>>) -> anyhow
     };
     let portal = Portal::open(config.portal()).await?;
     let tenant = first_tenant(&portal, &config.tenant, &config.admin).await?;
+    let portal = if demo_admin { portal.with_demo_routes(tenant) } else { portal };
     for name in &config.own {
         let name = DomainName::parse(name.as_bytes())
             .with_context(|| format!("{name} is not a host name"))?;
@@ -156,11 +169,14 @@ pub(crate) fn tls_config(cert: &Path, key: &Path) -> anyhow::Result<Arc<rustls::
     let key_der = PrivateKeyDer::from_pem_reader(open(key)?)
         .with_context(|| format!("{} is not a private key in PEM", key.display()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key_der)
         .with_context(|| format!("{} does not belong to {}", key.display(), cert.display()))?;
+    // The server keeps nothing for a client that comes back, so a whole fleet can; one ticket is enough.
+    config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+    config.send_tls13_tickets = 1;
     Ok(Arc::new(config))
 }
 

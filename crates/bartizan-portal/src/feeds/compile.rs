@@ -52,7 +52,7 @@ pub(crate) async fn compile(state: &AppState, scope: TenantScope) -> anyhow::Res
 
 async fn publish(state: &AppState, scope: TenantScope) -> anyhow::Result<Published> {
     let store = &state.store;
-    let portal = Portal { state: state.clone() };
+    let portal = Portal { state: state.clone(), demo: None };
     let mut inputs = Inputs {
         files: state.files.clone(),
         tenant: scope.tenant_id(),

@@ -185,11 +185,6 @@ impl Statement<'_> {
             }
         })
     }
-
-    /// Whether there is a row.
-    pub(crate) fn exists(self, params: impl Params) -> Result<bool> {
-        Ok(self.query_row(params, |_| Ok(())).optional()?.is_some())
-    }
 }
 
 /// The rows of a query.
@@ -260,7 +255,7 @@ pub(super) fn teach(db: &rusqlite::Connection) -> rusqlite::Result<()> {
     })?;
     db.create_scalar_function("least", 2, flags, |call| {
         let (one, other): (Option<i64>, Option<i64>) = (call.get(0)?, call.get(1)?);
-        Ok(one.zip(other).map_or(one.or(other), |(one, other)| Some(one.min(other))))
+        Ok(one.zip(other).map(|(one, other)| one.min(other)).or(one).or(other))
     })?;
     db.create_scalar_function("strpos", 2, flags, |call| {
         let (text, part): (Option<String>, Option<String>) = (call.get(0)?, call.get(1)?);

@@ -61,7 +61,9 @@ impl DatabaseUrl {
         } else {
             "SELECT name FROM sqlite_schema WHERE name = 'refinery_schema_history'"
         };
-        if !db.prepare_cached(has_history)?.exists(params![])? {
+        let found =
+            db.prepare_cached(has_history)?.query_row(params![], |row| row.get::<String>(0));
+        if found.optional()?.is_none() {
             return Ok(all);
         }
         let taken = db

@@ -105,5 +105,6 @@ steps! {
     "V4__deltas", "0004_deltas.sql";
     "V5__policy", "0005_policy.sql";
     "V6__tenancy", "0006_tenancy.sql";
+    "V9__incidents", "0009_incidents.sql";
     "V10__upkeep", "0010_upkeep.sql";
 }

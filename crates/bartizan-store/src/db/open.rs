@@ -136,7 +136,7 @@ impl DatabaseUrl {
                     config.connect_timeout(CONNECT_TIMEOUT);
                 }
                 let db = Connection::postgres(Postgres::connect(&config)?);
-                db.run("SET synchronous_commit = on; SET lock_timeout = '10s'")?;
+                db.run(SETTINGS)?;
                 Ok(db)
             }
         }
@@ -149,8 +149,9 @@ impl DatabaseUrl {
     pub fn check_place(&self) -> std::result::Result<(), DatabaseError> {
         let Self::File(file) = self else { return Ok(()) };
         let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let place = if file.exists() { file.as_path() } else { folder.unwrap_or(Path::new(".")) };
-        match rustix::fs::statfs(place).ok().and_then(|stat| network_kind(stat.f_type.into())) {
+        let place =
+            if file.exists() { file.as_path() } else { folder.unwrap_or_else(|| Path::new(".")) };
+        match rustix::fs::statfs(place).ok().and_then(|stat| network_kind(stat.f_type)) {
             Some(kind) => Err(DatabaseError::NetworkFile { file: file.clone(), kind }),
             None => Ok(()),
         }
@@ -236,6 +237,11 @@ fn network_kind(number: i64) -> Option<&'static str> {
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// A server that does not answer is as good as none.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A statement is planned once, often while its tables are small, and runs for as long as the connection lives: what suits
+/// small tables is not to be thought of. Every statement has its index.
+const SETTINGS: &str =
+    "SET synchronous_commit = on; SET lock_timeout = '10s'; SET enable_seqscan = off;
+     SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off";
 /// More than there are statements.
 const STATEMENTS: usize = 512;
 /// Of pages, per connection; negative as SQLite has it.

@@ -22,6 +22,8 @@ mod sqlite;
 #[cfg(test)]
 mod tenancy;
 #[cfg(test)]
+mod triage;
+#[cfg(test)]
 mod upgrade;
 #[cfg(test)]
 mod upkeep;

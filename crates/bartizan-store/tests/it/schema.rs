@@ -41,7 +41,12 @@ fn every_statement_names_the_tenant() {
         }
         let source = fs::read_to_string(&path).unwrap();
         for text in source.split('"').skip(1).step_by(2) {
-            let first = text.split_whitespace().next().unwrap_or_default();
+            // Of a statement with rows in its middle, the second half says whose they are.
+            let first =
+                text.trim_start_matches([')', ' ']).split_whitespace().next().unwrap_or_default();
+            if text.ends_with(" AS (") {
+                continue;
+            }
             if !["SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "REPLACE"].contains(&first) {
                 continue;
             }
@@ -64,7 +69,10 @@ async fn opening_again_migrates_nothing() {
     let db = Connection::open(&world.place.file).unwrap();
     assert_eq!(strings(&db, schema), before);
     let steps = strings(&db, "SELECT name FROM refinery_schema_history");
-    assert_eq!(steps, ["base", "feeds", "indicators", "deltas", "policy", "tenancy", "upkeep"]);
+    assert_eq!(
+        steps,
+        ["base", "feeds", "indicators", "deltas", "policy", "tenancy", "incidents", "upkeep"]
+    );
 }
 
 #[tokio::test]

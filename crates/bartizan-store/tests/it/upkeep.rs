@@ -51,4 +51,7 @@ async fn what_is_old_and_settled_goes_in_small_steps() {
     let rows = world.list(AlertFilter::default()).await;
     let left: Vec<_> = rows.iter().map(|row| row.host.as_ref().unwrap().to_string()).collect();
     assert_eq!(left, ["h4.test", "h3.test", "h1.test"], "open or young ones stay");
+    let incidents = store.incidents(acme.scope, false, None, 100).await.unwrap();
+    let counted: u64 = incidents.iter().map(|incident| incident.alerts).sum();
+    assert_eq!(counted, 3, "incidents count what is there");
 }

@@ -21,6 +21,7 @@ mod slow {
         mod indicators;
         mod policy;
         mod tenancy;
+        mod triage;
         mod upkeep;
         #[path = "../postgres/walls.rs"]
         mod walls;

@@ -66,6 +66,7 @@ async fn rows(client: &Client, sql: &str) -> Result<Vec<String>, String> {
     Ok(found)
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test is told where the server is")]
 fn address() -> String {
     std::env::var("BARTIZAN_TEST_POSTGRES").expect("`cargo xtask test` names a server")
 }

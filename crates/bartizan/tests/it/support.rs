@@ -99,10 +99,14 @@ impl PortalProcess {
     }
 
     /// Kills it as a power cut would, and starts it again at the same place.
-    pub(crate) fn start_again(mut self) -> Self {
+    pub(crate) fn start_again(self) -> Self {
+        self.start_again_with(&[])
+    }
+
+    pub(crate) fn start_again_with(mut self, more: &[&str]) -> Self {
         self.kill();
         let (address, data) = (self.address, self.data.clone());
-        Self::start_at(address, &data, &[])
+        Self::start_at(address, &data, more)
     }
 
     pub(crate) fn kill(&mut self) {

@@ -7,6 +7,8 @@ mod captures;
 #[cfg(test)]
 mod feeds;
 #[cfg(test)]
+mod fleet;
+#[cfg(test)]
 mod forward;
 #[cfg(test)]
 mod netns;

@@ -1,0 +1,135 @@
+-- 0009: what people do with alerts, incidents, and counters, so that no page has to count.
+
+SET LOCAL app.tenant = '*';
+
+ALTER TABLE device_status ADD COLUMN unresolved_informational BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE device_status ADD COLUMN unresolved_low           BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE device_status ADD COLUMN unresolved_medium        BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE device_status ADD COLUMN unresolved_high          BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE device_status ADD COLUMN risk TEXT NOT NULL DEFAULT 'None'; -- what follows from the four
+
+UPDATE device_status SET
+    unresolved_informational = (SELECT count(*) FROM alert AS a
+        WHERE a.tenant_id = device_status.tenant_id AND a.device_id = device_status.device_id
+            AND a.severity = 'Informational' AND a.status <> 'Resolved'),
+    unresolved_low = (SELECT count(*) FROM alert AS a
+        WHERE a.tenant_id = device_status.tenant_id AND a.device_id = device_status.device_id
+            AND a.severity = 'Low' AND a.status <> 'Resolved'),
+    unresolved_medium = (SELECT count(*) FROM alert AS a
+        WHERE a.tenant_id = device_status.tenant_id AND a.device_id = device_status.device_id
+            AND a.severity = 'Medium' AND a.status <> 'Resolved'),
+    unresolved_high = (SELECT count(*) FROM alert AS a
+        WHERE a.tenant_id = device_status.tenant_id AND a.device_id = device_status.device_id
+            AND a.severity = 'High' AND a.status <> 'Resolved');
+
+UPDATE device_status SET risk = CASE
+    WHEN 0 < unresolved_high OR 3 <= unresolved_medium THEN 'High'
+    WHEN 0 < unresolved_medium OR 5 <= unresolved_low THEN 'Medium'
+    WHEN 0 < unresolved_low THEN 'Low'
+    WHEN 0 < unresolved_informational THEN 'Informational'
+    ELSE 'None' END;
+
+CREATE INDEX device_status_risk ON device_status (tenant_id, risk, last_seen_at_ms, device_id);
+
+ALTER TABLE alert ADD COLUMN subject        TEXT    NOT NULL DEFAULT ''; -- what is joined by: the host, if it is told
+ALTER TABLE alert ADD COLUMN classification TEXT    NOT NULL DEFAULT 'Unknown';
+ALTER TABLE alert ADD COLUMN determination  TEXT    NOT NULL DEFAULT 'NotAvailable';
+ALTER TABLE alert ADD COLUMN assigned_to    BYTEA;                        -- a member
+ALTER TABLE alert ADD COLUMN incident_id    BYTEA;                        -- absent in alerts from before
+ALTER TABLE alert ADD COLUMN updated_at_ms  BIGINT NOT NULL DEFAULT 0;  -- by anybody: device or people
+
+UPDATE alert SET subject = coalesce(host, ''), updated_at_ms = coalesce(status_at_ms, received_at_ms);
+
+DROP INDEX alert_subject;
+CREATE INDEX alert_subject  ON alert (tenant_id, device_id, detector, subject, last_seen_at_ms)
+    WHERE status <> 'Resolved';
+DROP INDEX alert_unresolved;
+CREATE INDEX alert_incident ON alert (tenant_id, incident_id, last_seen_at_ms, alert_id);
+CREATE INDEX alert_updated  ON alert (tenant_id, updated_at_ms, alert_id);
+
+-- How many alerts there are, so that nobody has to count them.
+CREATE TABLE alert_count (
+    tenant_id BIGINT NOT NULL REFERENCES tenant (tenant_id),
+    status    TEXT    NOT NULL,
+    severity  TEXT    NOT NULL,
+    alerts    BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, status, severity)
+);
+
+INSERT INTO alert_count (tenant_id, status, severity, alerts)
+SELECT tenant_id, status, severity, count(*) FROM alert GROUP BY tenant_id, status, severity;
+
+-- What people changed or said about an alert; never changed itself.
+CREATE TABLE alert_change (
+    tenant_id   BIGINT NOT NULL,
+    alert_id    BYTEA    NOT NULL,
+    change_id   BYTEA    NOT NULL CHECK (length(change_id) = 16),
+    at_ms       BIGINT NOT NULL,
+    changed_by  BYTEA,             -- a member; absent for the portal itself
+    kind        TEXT    NOT NULL,
+    text_before TEXT    NOT NULL,
+    text_after  TEXT    NOT NULL,
+    PRIMARY KEY (tenant_id, alert_id, change_id),
+    FOREIGN KEY (tenant_id, alert_id) REFERENCES alert (tenant_id, alert_id)
+);
+
+CREATE TABLE alert_tag (
+    tenant_id BIGINT NOT NULL,
+    alert_id  BYTEA    NOT NULL,
+    tag       TEXT    NOT NULL CHECK (tag <> ''),
+    PRIMARY KEY (tenant_id, alert_id, tag),
+    FOREIGN KEY (tenant_id, alert_id) REFERENCES alert (tenant_id, alert_id)
+);
+
+-- Alerts that belong together, and why.
+CREATE TABLE incident (
+    tenant_id        BIGINT NOT NULL REFERENCES tenant (tenant_id),
+    incident_id      BYTEA    NOT NULL CHECK (length(incident_id) = 16),
+    title            TEXT    NOT NULL,
+    severity         TEXT    NOT NULL, -- the worst of its alerts
+    created_at_ms    BIGINT NOT NULL,
+    last_seen_at_ms  BIGINT NOT NULL,
+    alerts           BIGINT NOT NULL,
+    unresolved       BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, incident_id)
+);
+
+CREATE INDEX incident_newest ON incident (tenant_id, last_seen_at_ms, incident_id);
+CREATE INDEX incident_open   ON incident (tenant_id, last_seen_at_ms, incident_id) WHERE 0 < unresolved;
+
+-- The newest incident of a device, or about a subject.
+CREATE TABLE incident_key (
+    tenant_id       BIGINT NOT NULL REFERENCES tenant (tenant_id),
+    kind            TEXT    NOT NULL CHECK (kind IN ('device', 'subject')),
+    key             TEXT    NOT NULL,
+    incident_id     BYTEA    NOT NULL,
+    last_seen_at_ms BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, kind, key)
+);
+
+-- Why the risk of a device is what it is, and what it was.
+CREATE TABLE risk_change (
+    tenant_id BIGINT NOT NULL,
+    device_id BYTEA    NOT NULL,
+    change_id BYTEA    NOT NULL CHECK (length(change_id) = 16),
+    at_ms     BIGINT NOT NULL,
+    risk      TEXT    NOT NULL,
+    reason    TEXT    NOT NULL,
+    PRIMARY KEY (tenant_id, device_id, change_id),
+    FOREIGN KEY (tenant_id, device_id) REFERENCES device (tenant_id, device_id)
+);
+
+DO $$
+DECLARE name text;
+BEGIN
+    FOR name IN
+        SELECT c.relname FROM pg_class AS c
+        JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+        WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace
+            AND c.relname <> 'locator' AND NOT c.relrowsecurity
+    LOOP
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
+        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
+        EXECUTE format('CREATE POLICY tenant ON %I USING (current_setting(''app.tenant'', true) IN (tenant_id::text, ''*''))', name);
+    END LOOP;
+END $$;
