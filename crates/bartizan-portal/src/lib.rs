@@ -26,6 +26,7 @@ mod health;
 mod indicator_csv;
 mod indicator_import;
 mod indicator_rule;
+mod lease;
 mod live;
 mod metrics;
 mod pages;
@@ -34,6 +35,7 @@ pub mod policy;
 mod publish;
 mod replay;
 mod request;
+mod retention;
 mod router;
 mod serve;
 mod session;
@@ -51,11 +53,11 @@ use bartizan_contract::keys::Jwk;
 use bartizan_indicators::build::{Stamp, build};
 use bartizan_indicators::compile::Compiled;
 use bartizan_model::{Policy, Private, TenantId, UnixMillis};
-use bartizan_store::{AlertFilter, AlertRow, IndicatorFileRow, NewMember, Store, StoreError};
+use bartizan_store::{AlertFilter, AlertRow, IndicatorFileRow, NewMember, Store};
 use ed25519_dalek::SigningKey;
 use sha2::{Digest as _, Sha256};
 
-pub use bartizan_store::{DatabaseError, DatabaseUrl};
+pub use bartizan_store::{DatabaseError, DatabaseFacts, DatabaseUrl, StoreError};
 pub use clock::Clock;
 pub use router::{Access, routes};
 pub use serve::{Listener, serve};
@@ -72,13 +74,15 @@ pub struct PortalConfig {
     pub secure_cookies: bool,
     /// Where the database is; `portal.db` in the data folder if it is not named.
     pub database: Option<DatabaseUrl>,
+    /// How long resolved alerts, decided reports and dismissed notices are kept; for ever if it is not said.
+    pub retention: Option<Duration>,
 }
 
 impl PortalConfig {
     /// A data folder with its own database, reached without TLS.
     #[must_use]
     pub fn new(data_dir: PathBuf) -> Self {
-        Self { data_dir, secure_cookies: false, database: None }
+        Self { data_dir, secure_cookies: false, database: None, retention: Some(RETENTION) }
     }
 
     /// Returns where the database is.
@@ -112,13 +116,14 @@ impl Portal {
     /// The folder or the database cannot be used.
     pub async fn open_at(config: PortalConfig, clock: Clock) -> anyhow::Result<Self> {
         let now = clock.now();
+        let retention = config.retention;
         let opened = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
             let files = Files::open(&config.data_dir)?;
             let store = Store::open(config.database(), now).context("cannot open the database")?;
             Ok((files, store, config.secure_cookies))
         });
         let (files, store, secure_cookies) = opened.await??;
-        let state = AppState::new(store, files, clock, secure_cookies).await?;
+        let state = AppState::new(store, files, clock, secure_cookies, retention).await?;
         Ok(Self { state, demo: None })
     }
 
@@ -287,7 +292,7 @@ impl Portal {
         serve(metrics::router(self.state.clone()), vec![Listener::Plain(listener)], closing).await;
     }
 
-    /// Serves, and works on feeds, until `shutdown` completes; then stops accepting, ends event streams, finishes requests
+    /// Serves, works on feeds, and removes what is old, until `shutdown` completes; then stops accepting, ends event streams, finishes requests
     /// for up to 10 s, and closes the store.
     ///
     /// # Errors
@@ -305,7 +310,7 @@ impl Portal {
             shutdown.await;
             self.state.closing.send_replace(true);
         };
-        tokio::join!(ended, work, stop);
+        tokio::join!(ended, work, retention::run(self.state.clone()), stop);
         self.state.store.close().await;
         Ok(())
     }
@@ -420,6 +425,8 @@ fn later(now: UnixMillis, by: Duration) -> UnixMillis {
 /// 30 characters; without I, L, O, U, 0 and 1.
 const ALPHABET: &[u8; 30] = b"ABCDEFGHJKMNPQRSTVWXYZ23456789";
 const ONE_TIME_PASSWORD_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// Half a year.
+pub const RETENTION: Duration = Duration::from_secs(180 * 24 * 60 * 60);
 /// Of tokens for a load test.
 const DEMO_TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 const ALERT_PAGE: u32 = 50;

@@ -288,7 +288,7 @@ mod tests {
                 one_time_expires_at: NOW,
             };
             let member = store.invite_member(scope, member, NOW).await.unwrap();
-            let state = AppState::new(store, files, Clock::fixed(NOW), false).await.unwrap();
+            let state = AppState::new(store, files, Clock::fixed(NOW), false, None).await.unwrap();
             Self { dir, state, scope, member }
         }
 

@@ -2,9 +2,10 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bartizan_model::Private;
-use bartizan_store::Store;
+use bartizan_store::{JobHolder, Store};
 use tokio::sync::watch;
 
 use crate::access_token::AccessTokens;
@@ -29,6 +30,10 @@ pub(crate) struct Shared {
     pub(crate) files: Files,
     pub(crate) clock: Clock,
     pub(crate) secure_cookies: bool,
+    /// How long what is settled is kept; for ever if it is not said.
+    pub(crate) retention: Option<Duration>,
+    /// Tells this process from others that share its work.
+    pub(crate) holder: JobHolder,
     pub(crate) access_tokens: AccessTokens,
     pub(crate) replays: Replays,
     pub(crate) throttle: Throttle,
@@ -49,6 +54,7 @@ impl AppState {
         files: Files,
         clock: Clock,
         secure_cookies: bool,
+        retention: Option<Duration>,
     ) -> anyhow::Result<Self> {
         let access_tokens = AccessTokens::new(store.access_token_key().await?);
         let nobody = Private(crate::files::hexadecimal(&random::<32>()?));
@@ -59,6 +65,8 @@ impl AppState {
             files,
             clock,
             secure_cookies,
+            retention,
+            holder: JobHolder(random()?),
             access_tokens,
             replays: Replays::default(),
             throttle: Throttle::default(),

@@ -31,9 +31,11 @@ mod hit;
 mod incident;
 mod indicator;
 mod ingest;
+mod job_lease;
 mod key;
 mod member;
 mod notice;
+mod retention;
 mod risk;
 mod scope;
 mod session;
@@ -68,9 +70,11 @@ pub use feed_version::{AddedVersion, FeedVersionRow, FeedVersionState, NewFeedVe
 pub use hit::HitRow;
 pub use incident::{IncidentCursor, IncidentId, IncidentIdError, IncidentRow};
 pub use indicator::{DeviceFile, IndicatorFileRow, WantedCompile};
+pub use job_lease::JobHolder;
 pub use key::{FeedId, NoticeId, RowIdError};
 pub use member::{MemberCredential, MemberId, MemberRow, NewMember};
 pub use notice::{NoticeKind, NoticeRow};
+pub use retention::Removed;
 pub use risk::RiskChange;
 pub use scope::TenantScope;
 pub use session::{NewSession, SessionRow};
@@ -85,7 +89,9 @@ pub use tenant_indicator_change::{Imported, MAX_INDICATORS};
 pub use triage::{AlertChange, AlertUpdate, CLASSIFICATIONS, Verdict};
 
 use db::{Database, Reach, params};
-pub use db::{DatabaseError, DatabaseUrl, GROUP_SIZES, StoreLoad};
+pub use db::{
+    DatabaseError, DatabaseFacts, DatabaseSetting, DatabaseUrl, GROUP_SIZES, StoreLoad, TableCount,
+};
 use gather::Gather;
 
 /// The portal's database. Cloning shares it.

@@ -1,12 +1,17 @@
 //! `bartizan admin`: what an administrator does at the portal's data folder. The portal may be running.
 
+mod backup;
+mod certificate;
+mod doctor;
+mod support_bundle;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
 use bartizan_model::TenantId;
-use bartizan_portal::{DatabaseUrl, Portal, PortalConfig};
+use bartizan_portal::{Clock, DatabaseUrl, Portal, PortalConfig};
 
 use crate::config::Config;
 use crate::feeds::{Listed, Sources};
@@ -47,6 +52,40 @@ pub(crate) enum AdminCommand {
     },
     /// Show what is decided for the devices, and change what is named
     Policy(PolicyArgs),
+    /// Write the database and the files that it names into one archive, and read it back; the portal may run
+    Backup {
+        #[command(flatten)]
+        place: Place,
+        /// Archive to write; it must not be there yet
+        file: PathBuf,
+    },
+    /// Make a data folder of a backup
+    Restore {
+        #[command(flatten)]
+        place: Place,
+        /// Archive to read
+        file: PathBuf,
+    },
+    /// Bring the database's schema up to date, as `bartizan portal` does when it starts
+    Migrate {
+        #[command(flatten)]
+        place: Place,
+        /// Say what would be done; of a file, do it to a copy
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Look at what the portal stands on, and say what to do about what is wrong
+    Doctor {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Write what somebody who helps needs to know into an archive, without secrets and personal data
+    SupportBundle {
+        #[command(flatten)]
+        place: Place,
+        /// Archive to write; it must not be there yet
+        file: PathBuf,
+    },
 }
 
 /// Which portal and tenant.
@@ -60,6 +99,57 @@ pub(crate) struct At {
 }
 
 pub(crate) fn run(command: AdminCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        AdminCommand::Backup { place, file } => backup::backup(&place.config()?, &file)?,
+        AdminCommand::Restore { place, file } => backup::restore(&place.config()?, &file)?,
+        AdminCommand::Migrate { place, dry_run } => migrate(&place.config()?, dry_run)?,
+        AdminCommand::Doctor { place } => {
+            let findings = doctor::examine(&place.config()?);
+            out::line(doctor::text(&findings).trim_end());
+            if findings.iter().any(|finding| finding.state == doctor::State::Fail) {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        AdminCommand::SupportBundle { place, file } => {
+            support_bundle::write(&place.config()?, &file)?;
+        }
+        AdminCommand::EnrollmentToken { .. }
+        | AdminCommand::Password { .. }
+        | AdminCommand::Publish { .. }
+        | AdminCommand::Policy(_) => return at_a_portal(command),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes the schema's steps, or says which.
+fn migrate(config: &Config, dry_run: bool) -> anyhow::Result<()> {
+    let database = config.portal().database();
+    let steps = database.pending_steps()?;
+    if steps.is_empty() {
+        out::line("The schema is up to date");
+        return Ok(());
+    }
+    let (named, now) = (steps.join(", "), Clock::system().now());
+    if !dry_run {
+        database.migrate(now)?;
+        out::line(&format!("Done: {named}"));
+        return Ok(());
+    }
+    if let DatabaseUrl::File(file) = &database
+        && file.exists()
+    {
+        let folder = tempfile::tempdir_in(&config.data)?;
+        let copy = folder.path().join("portal.db");
+        database.copy_to(&copy)?;
+        DatabaseUrl::File(copy).migrate(now).context("a copy could not be brought up to date")?;
+        out::line(&format!("To be done, and done to a copy without fault: {named}"));
+    } else {
+        out::line(&format!("To be done: {named}"));
+    }
+    Ok(())
+}
+
+fn at_a_portal(command: AdminCommand) -> anyhow::Result<ExitCode> {
     tokio::runtime::Runtime::new()?.block_on(async {
         match command {
             AdminCommand::EnrollmentToken { at, valid_days } => {
@@ -88,6 +178,11 @@ pub(crate) fn run(command: AdminCommand) -> anyhow::Result<ExitCode> {
                 ));
             }
             AdminCommand::Policy(args) => return policy_admin::run(args).await,
+            AdminCommand::Backup { .. }
+            | AdminCommand::Restore { .. }
+            | AdminCommand::Migrate { .. }
+            | AdminCommand::Doctor { .. }
+            | AdminCommand::SupportBundle { .. } => return run(command),
         }
         Ok(ExitCode::SUCCESS)
     })

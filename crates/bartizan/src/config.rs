@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use bartizan_portal::{DatabaseUrl, PortalConfig};
@@ -29,6 +30,10 @@ pub(crate) struct Config {
     pub(crate) tls_cert: Option<PathBuf>,
     pub(crate) tls_key: Option<PathBuf>,
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// 0 keeps everything.
+    pub(crate) retention_days: u64,
+    /// Where the log goes; standard error if it is not named.
+    pub(crate) log_file: Option<PathBuf>,
     pub(crate) feed: Vec<String>,
     pub(crate) allow: Vec<String>,
     pub(crate) own: Vec<String>,
@@ -94,6 +99,8 @@ impl Config {
             tls_cert: settings.path("tls-cert"),
             tls_key: settings.path("tls-key"),
             metrics_listen: settings.parsed("metrics-listen", address)?,
+            retention_days: settings.parsed("retention-days", days)?.unwrap_or(0),
+            log_file: settings.path("log-file"),
             feed: settings.list("feed"),
             allow: settings.list("allow"),
             own: settings.list("own"),
@@ -113,6 +120,8 @@ impl Config {
         PortalConfig {
             secure_cookies: self.tls_cert.is_some(),
             database: self.database.clone(),
+            retention: (self.retention_days != 0)
+                .then(|| Duration::from_secs(self.retention_days * 86_400)),
             ..PortalConfig::new(self.data.clone())
         }
     }
@@ -228,7 +237,7 @@ fn environment_layer(variables: &[(String, String)]) -> Result<Layer, ConfigErro
             .ok_or_else(|| ConfigError::unknown(variable.clone(), variable_of))?;
         let values = match key.kind {
             Kind::List => value.split(',').map(|item| item.trim().to_owned()).collect(),
-            Kind::Text | Kind::Path | Kind::Address | Kind::Secret => {
+            Kind::Text | Kind::Path | Kind::Address | Kind::Number | Kind::Secret => {
                 vec![value.clone()]
             }
         };
@@ -252,6 +261,12 @@ fn address(text: &str) -> anyhow::Result<SocketAddr> {
         return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
     }
     text.parse().with_context(|| format!("{text} is not an address with a port, as 127.0.0.1:8443"))
+}
+
+/// Reads a number of days, up to a century.
+fn days(text: &str) -> anyhow::Result<u64> {
+    let days = text.parse().ok().filter(|days| *days <= 36_500);
+    days.with_context(|| format!("{text} is no number of days from 0 to 36500"))
 }
 
 /// What is wrong with the file or the environment.

@@ -3,7 +3,7 @@
 //! Results go to standard output, everything else to standard error, so that `--json` can be piped.
 
 use std::io::Write;
-#[cfg(feature = "demo")]
+#[cfg(feature = "portal")]
 use std::path::Path;
 
 #[cfg(any(feature = "agent", feature = "portal"))]
@@ -33,10 +33,10 @@ pub(crate) fn log_to_stderr() {
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
-/// Logs as JSON to a file, so that the terminal stays readable.
-#[cfg(feature = "demo")]
+/// Logs as JSON to the end of a file, so that the terminal stays readable.
+#[cfg(feature = "portal")]
 pub(crate) fn log_to_file(path: &Path) -> anyhow::Result<()> {
-    let file = std::fs::File::create(path)?;
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(path)?;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(file).init();
     Ok(())

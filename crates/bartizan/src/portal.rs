@@ -43,7 +43,11 @@ pub(crate) fn run(args: PortalArgs) -> anyhow::Result<ExitCode> {
         "--demo-admin lets anybody who reaches {} enroll devices: listen on 127.0.0.1",
         config.listen
     );
-    out::log_to_stderr();
+    match &config.log_file {
+        Some(path) => out::log_to_file(path)
+            .with_context(|| format!("cannot write the log to {}", path.display()))?,
+        None => out::log_to_stderr(),
+    }
     tokio::runtime::Runtime::new()?.block_on(serve(config, tls, args.demo_admin))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::{compile, look};
+use crate::lease;
 use crate::serve::closed;
 use crate::state::AppState;
 
@@ -66,7 +67,16 @@ pub(super) async fn look_at_due_feeds(state: &AppState) -> Result<(), StoreError
         }
         let state = state.clone();
         looks.spawn(async move {
-            if let Err(error) = look(&state, scope, feed).await {
+            let job = format!("feed {feed}");
+            let look = lease::held(&state, scope, job, LEASE, async || {
+                // Another process may have looked since the list was read.
+                let is_due = state.store.feed(scope, feed).await?.due_at;
+                if is_due.is_some_and(|due| due <= state.clock.now()) {
+                    look(&state, scope, feed).await?;
+                }
+                Ok::<_, anyhow::Error>(())
+            });
+            if let Err(error) = look.await {
                 tracing::error!(
                     tenant.id = scope.tenant_id().0,
                     feed.id = %feed,
@@ -89,7 +99,15 @@ pub(super) async fn compile_wanted(state: &AppState, until: UnixMillis) -> Resul
         if until < wanted.wanted_at || *state.closing.borrow() {
             continue;
         }
-        if let Err(error) = compile(state, wanted.scope).await {
+        let (scope, job) = (wanted.scope, "compile".to_owned());
+        let compile = lease::held(state, scope, job, LEASE, async || {
+            // Another process may have compiled since the list was read.
+            if state.store.wanted_compiles().await?.iter().any(|wanted| wanted.scope == scope) {
+                compile(state, scope).await?;
+            }
+            Ok::<_, anyhow::Error>(())
+        });
+        if let Err(error) = compile.await {
             tracing::error!(
                 tenant.id = wanted.scope.tenant_id().0,
                 error = &*error as &dyn std::error::Error,
@@ -104,4 +122,6 @@ const TICK: Duration = Duration::from_secs(5);
 const SETTLED_MS: u64 = 2_000;
 const BATCH: u32 = 100;
 const AT_ONCE: usize = 4;
+/// Longer than a fetch or a compile takes; a process that died holds the next one up for so long.
+const LEASE: Duration = Duration::from_secs(15 * 60);
 const AFTER_FAULT: Duration = Duration::from_secs(600);

@@ -59,6 +59,11 @@ async fn warn_of_role(client: &Client) -> Result<(), tokio_postgres::Error> {
     Ok(())
 }
 
+/// The names of all steps, in their order.
+pub(super) fn names() -> Vec<&'static str> {
+    SQLITE.iter().filter_map(|(name, _)| name.split_once("__").map(|(_, name)| name)).collect()
+}
+
 fn runner(steps: &[(&str, &str)]) -> Result<Runner, StoreError> {
     let steps: Result<Vec<_>, _> =
         steps.iter().map(|(name, sql)| Migration::unapplied(name, sql)).collect();
@@ -101,4 +106,5 @@ steps! {
     "V5__policy", "0005_policy.sql";
     "V6__tenancy", "0006_tenancy.sql";
     "V9__incidents", "0009_incidents.sql";
+    "V10__upkeep", "0010_upkeep.sql";
 }

@@ -12,6 +12,7 @@
 mod connection;
 mod group;
 mod load;
+mod maintain;
 mod many;
 mod migrate;
 mod open;
@@ -21,6 +22,7 @@ mod value;
 pub(crate) use connection::{Connection, Optional, Row, Rows};
 pub(crate) use group::Database;
 pub use load::{GROUP_SIZES, StoreLoad};
+pub use maintain::{DatabaseFacts, DatabaseSetting, TableCount};
 pub(crate) use many::{execute_many, query_many};
 pub use open::{DatabaseError, DatabaseUrl};
 pub(crate) use value::{Bind, Value};

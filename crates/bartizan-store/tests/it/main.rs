@@ -26,6 +26,8 @@ mod triage;
 #[cfg(test)]
 mod upgrade;
 #[cfg(test)]
+mod upkeep;
+#[cfg(test)]
 mod world;
 #[cfg(test)]
 mod writer;

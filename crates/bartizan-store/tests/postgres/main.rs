@@ -22,6 +22,7 @@ mod slow {
         mod policy;
         mod tenancy;
         mod triage;
+        mod upkeep;
         #[path = "../postgres/walls.rs"]
         mod walls;
         mod writer;

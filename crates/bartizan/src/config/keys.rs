@@ -18,6 +18,7 @@ pub(crate) enum Kind {
     Text,
     Path,
     Address,
+    Number,
     List,
     Secret,
 }
@@ -28,6 +29,7 @@ impl Kind {
             Self::Text => "text",
             Self::Path => "a path, as text",
             Self::Address => "an address with a port, as text, or a port of this machine",
+            Self::Number => "a whole number",
             Self::List => "a list of texts",
             Self::Secret => "text; it is never shown",
         }
@@ -38,6 +40,7 @@ impl Kind {
             Self::Text | Self::List => "TEXT",
             Self::Path => "PATH",
             Self::Address => "ADDR",
+            Self::Number => "N",
             Self::Secret => "URL",
         }
     }
@@ -80,6 +83,18 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Address,
         None,
         "Address that answers `GET /metrics` in plain HTTP to whoever can reach it; off if it is not given",
+    ),
+    key(
+        "retention-days",
+        Kind::Number,
+        Some("180"),
+        "Days after which resolved alerts, decided reports of sites and dismissed notices are removed; 0 keeps them",
+    ),
+    key(
+        "log-file",
+        Kind::Path,
+        None,
+        "File that the log is appended to, one JSON object a line; standard error if it is not given",
     ),
     key(
         "feed",

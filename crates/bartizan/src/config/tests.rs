@@ -56,6 +56,8 @@ fn what_does_not_fit_names_its_key_and_where_it_stands() {
     };
     let listen = told("listen = 'here'");
     assert!(listen.starts_with("listen (file): here is not an address with a port"), "{listen}");
+    let days = told("retention-days = -1");
+    assert!(days.ends_with("-1 is no number of days from 0 to 36500"), "{days}");
     let database = told("database = 'mysql://u:secret@h/x'");
     assert!(database.starts_with("database (file): not the address"), "{database}");
     assert!(!database.contains("secret"), "{database}");

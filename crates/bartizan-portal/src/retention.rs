@@ -1,0 +1,106 @@
+//! Removes what is older than it is kept, every hour, a little at a time, while the portal runs.
+
+use std::time::Duration;
+
+use bartizan_model::UnixMillis;
+use bartizan_store::{StoreError, TenantScope};
+
+use crate::lease;
+use crate::serve::closed;
+use crate::state::AppState;
+
+/// Runs until the portal closes.
+pub(crate) async fn run(state: AppState) {
+    let Some(kept) = state.retention else { return };
+    let mut closing = state.closing.subscribe();
+    loop {
+        if let Err(error) = sweep(&state, kept).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "old rows were not removed");
+        }
+        tokio::select! {
+            () = closed(&mut closing) => return,
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+}
+
+/// Goes through all tenants once; tells how many alerts went.
+pub(crate) async fn sweep(state: &AppState, kept: Duration) -> Result<u64, StoreError> {
+    let now = state.clock.now();
+    let kept_ms = u64::try_from(kept.as_millis()).unwrap_or(u64::MAX);
+    let before = UnixMillis(now.0.saturating_sub(kept_ms));
+    let mut alerts = 0;
+    for (tenant, _) in state.store.tenants().await? {
+        if *state.closing.borrow() {
+            break;
+        }
+        let scope = state.store.tenant(tenant).await?;
+        let removed = lease::held(state, scope, "retention".to_owned(), LEASE, async || {
+            remove(state, scope, before).await
+        });
+        alerts += removed.await?.unwrap_or(0);
+    }
+    Ok(alerts)
+}
+
+async fn remove(
+    state: &AppState,
+    scope: TenantScope,
+    before: UnixMillis,
+) -> Result<u64, StoreError> {
+    let mut alerts = 0;
+    let mut others = 0;
+    loop {
+        let removed = state.store.remove_old(scope, before, STEP).await?;
+        alerts += removed.alerts;
+        others += removed.others;
+        if !removed.more || *state.closing.borrow() {
+            break;
+        }
+        // Whoever waits for the writer comes in between.
+        tokio::task::yield_now().await;
+    }
+    if 0 < alerts + others {
+        tracing::info!(tenant.id = scope.tenant_id().0, alerts, others, "old rows removed");
+    }
+    Ok(alerts)
+}
+
+const PAUSE: Duration = Duration::from_secs(60 * 60);
+/// Of rows in one transaction: some ten milliseconds.
+const STEP: u32 = 500;
+/// Longer than a tenant takes; a process that died holds the next one up for so long.
+const LEASE: Duration = Duration::from_secs(30 * 60);
+
+#[cfg(test)]
+mod tests {
+    use bartizan_store::Store;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::files::Files;
+
+    #[tokio::test]
+    async fn another_process_at_work_is_left_alone() {
+        let now = UnixMillis(1_800_000_000_000);
+        let dir = tempfile::tempdir().unwrap();
+        let open = async || {
+            let store = Store::open(dir.path().join("portal.db").as_path(), now).unwrap();
+            let files = Files::open(dir.path()).unwrap();
+            AppState::new(store, files, Clock::fixed(now), false, None).await.unwrap()
+        };
+        let (one, other) = (open().await, open().await);
+        let tenant = one.store.create_tenant("ACME", [1; 32], now).await.unwrap();
+        let scope = one.store.tenant(tenant).await.unwrap();
+        let worked = async |state: &AppState, meanwhile: &AppState| {
+            let job = || "work".to_owned();
+            let outer = lease::held(state, scope, job(), LEASE, async || {
+                lease::held(meanwhile, scope, job(), LEASE, async || Ok::<_, StoreError>(())).await
+            });
+            outer.await.unwrap()
+        };
+        assert_eq!(worked(&one, &other).await, Some(None), "held by one, not by the other");
+        assert_eq!(worked(&other, &one).await, Some(None), "given back when it is done");
+        assert_eq!(sweep(&one, Duration::from_secs(1)).await.unwrap(), 0);
+    }
+}

@@ -1,0 +1,13 @@
+-- 0010: work that several portals share, and what retention needs.
+
+-- Who does a piece of a tenant's work, so that no other process does it at the same time.
+CREATE TABLE job_lease (
+    tenant_id INTEGER NOT NULL REFERENCES tenant (tenant_id),
+    name      TEXT    NOT NULL CHECK (name <> ''),
+    holder    BLOB    NOT NULL CHECK (length(holder) = 16), -- drawn by each process when it starts
+    until_ms  INTEGER NOT NULL,                             -- afterwards anybody may take it
+    PRIMARY KEY (tenant_id, name)
+) STRICT, WITHOUT ROWID;
+
+-- An alert that is removed takes its receipts along.
+CREATE INDEX alert_receipt_alert ON alert_receipt (tenant_id, alert_id);

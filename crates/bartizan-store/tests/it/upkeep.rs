@@ -1,0 +1,57 @@
+//! Leases on work, and what retention removes.
+
+use bartizan_model::{AlertStatus, UnixMillis};
+use bartizan_store::{AlertFilter, JobHolder};
+
+use crate::world::{DAY, NOW, World, alert};
+
+const ONE: JobHolder = JobHolder([1; 16]);
+const OTHER: JobHolder = JobHolder([2; 16]);
+
+#[tokio::test]
+async fn a_lease_has_one_holder_until_it_ends_or_is_given_back() {
+    let world = World::new().await;
+    let lease = async |holder, now: u64| {
+        let (now, until) = (UnixMillis(NOW.0 + now), UnixMillis(NOW.0 + now + 100));
+        world.store.lease(world.acme.scope, "compile".into(), holder, until, now).await.unwrap()
+    };
+    assert!(lease(ONE, 0).await);
+    assert!(!lease(OTHER, 50).await);
+    assert!(lease(ONE, 90).await, "prolonged");
+    assert!(!lease(OTHER, 189).await);
+    assert!(lease(OTHER, 190).await, "who died is replaced");
+    let globex = world.globex.scope;
+    assert!(world.store.lease(globex, "compile".into(), ONE, NOW, NOW).await.unwrap());
+    world.store.release(world.acme.scope, "compile".into(), ONE).await.unwrap();
+    assert!(!lease(ONE, 200).await, "only its holder gives it back");
+    world.store.release(world.acme.scope, "compile".into(), OTHER).await.unwrap();
+    assert!(lease(ONE, 201).await);
+}
+
+#[tokio::test]
+async fn what_is_old_and_settled_goes_in_small_steps() {
+    let world = World::new().await;
+    for number in 0..5_u64 {
+        let host = format!("h{number}.test");
+        world.ingest(alert(u128::from(number), &host, number * DAY), number * DAY).await;
+    }
+    let rows = world.list(AlertFilter::default()).await;
+    let (acme, store) = (world.acme, &world.store);
+    for row in rows.iter().filter(|row| row.host.as_ref().unwrap().as_str() != "h1.test") {
+        let set =
+            store.set_alert_status(acme.scope, row.key, AlertStatus::Resolved, acme.member, NOW);
+        set.await.unwrap();
+    }
+    let before = UnixMillis(NOW.0 + 3 * DAY);
+    let step = store.remove_old(acme.scope, before, 1).await.unwrap();
+    assert_eq!((step.alerts, step.more), (1, true));
+    assert_eq!(store.remove_old(world.globex.scope, before, 10).await.unwrap().alerts, 0);
+    let step = store.remove_old(acme.scope, before, 10).await.unwrap();
+    assert_eq!((step.alerts, step.more), (1, false));
+    let rows = world.list(AlertFilter::default()).await;
+    let left: Vec<_> = rows.iter().map(|row| row.host.as_ref().unwrap().to_string()).collect();
+    assert_eq!(left, ["h4.test", "h3.test", "h1.test"], "open or young ones stay");
+    let incidents = store.incidents(acme.scope, false, None, 100).await.unwrap();
+    let counted: u64 = incidents.iter().map(|incident| incident.alerts).sum();
+    assert_eq!(counted, 3, "incidents count what is there");
+}
