@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bartizan_model::Private;
 use bartizan_store::Store;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::access_token::AccessTokens;
 use crate::clock::Clock;
@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) feeds: Work,
     pub(crate) uploads: Uploads,
     pub(crate) publisher: Publisher,
+    /// Wakes who puts devices into groups anew.
+    pub(crate) regroup: Notify,
     /// Whether the portal is shutting down.
     pub(crate) closing: watch::Sender<bool>,
     /// Hash of a password that nobody has, to verify against where there is no account.
@@ -63,6 +65,7 @@ impl AppState {
             feeds: Work::default(),
             uploads: Uploads::default(),
             publisher: Publisher::default(),
+            regroup: Notify::new(),
             closing: watch::Sender::new(false),
             nobodys_password,
         })))

@@ -6,7 +6,9 @@ use bartizan_model::{
 };
 
 use crate::column::{count, found, int, ms, time, word};
-use crate::{Store, StoreError, TenantScope, tenant};
+use crate::device_change::DeviceValue;
+use crate::device_event::note_day;
+use crate::{GroupId, Store, StoreError, TenantScope, device_member, policy};
 
 /// What a device's word is checked against.
 #[derive(Clone, Debug)]
@@ -19,6 +21,8 @@ pub struct DeviceCredential {
     pub jwk: String,
     /// The key's name (RFC 7638).
     pub key_thumbprint: [u8; 32],
+    /// Whether it was taken out, and is to be refused.
+    pub is_offboarded: bool,
 }
 
 /// How a device says it is.
@@ -101,6 +105,18 @@ pub struct DeviceRow {
     pub counters: Counters,
     /// What its risk follows from.
     pub unresolved: UnresolvedAlerts,
+    /// Its person's address; empty where nobody is known.
+    pub owner: String,
+    /// What it is worth.
+    pub value: DeviceValue,
+    /// Its group, with the name; absent where none matches.
+    pub group: Option<(GroupId, String)>,
+    /// When it was taken out.
+    pub offboarded_at: Option<UnixMillis>,
+    /// Of the policy that it should have.
+    pub newest_policy_version: u64,
+    /// How often it checked in on the day of the latest check-in.
+    pub day_checkins: u64,
 }
 
 /// Where a page of devices ended.
@@ -127,6 +143,23 @@ pub struct DeviceFilter {
     pub name_contains: String,
     /// Only those in this state.
     pub state: Option<DeviceState>,
+    /// Only those of this system, `iOS`; empty for all.
+    pub os: String,
+    /// Only those with this version of the program; empty for all.
+    pub app_version: String,
+    /// Only those with this tag; empty for all.
+    pub tag: String,
+    /// Only those in this group, or in none.
+    pub group: Option<GroupChoice>,
+}
+
+/// Devices by their group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupChoice {
+    /// In this one.
+    In(GroupId),
+    /// In none.
+    Ungrouped,
 }
 
 /// What devices are told apart by: what they said last, or that they said nothing.
@@ -161,7 +194,7 @@ impl Store {
             .read(Reach::All, move |db| {
                 let row = db
                     .prepare_cached(
-                        "SELECT d.tenant_id, d.jwk, d.key_thumbprint
+                        "SELECT d.tenant_id, d.jwk, d.key_thumbprint, d.offboarded_at_ms
                          FROM locator AS l
                          JOIN device AS d ON d.tenant_id = l.tenant_id AND d.device_id = l.key
                          WHERE l.kind = 'device' AND l.key = ?1",
@@ -185,8 +218,8 @@ impl Store {
             .read(Reach::All, move |db| {
                 let row = db
                     .prepare_cached(
-                        "SELECT tenant_id, jwk, key_thumbprint FROM device
-                         WHERE tenant_id = ?1 AND device_id = ?2",
+                        "SELECT tenant_id, jwk, key_thumbprint, offboarded_at_ms FROM device
+                         WHERE tenant_id = ?1 AND device_id = ?2 AND forgotten_at_ms IS NULL",
                     )?
                     .query_row(params![tenant.0, device.0.to_be_bytes()], |row| {
                         credential(row, device)
@@ -264,28 +297,6 @@ impl Store {
             })
             .await
     }
-
-    /// Counts the devices by the version of the policy that they said they use, the newest version first; 0 is that of
-    /// devices that use none yet.
-    ///
-    /// # Errors
-    /// The store is unavailable.
-    pub async fn devices_by_policy(
-        &self,
-        scope: TenantScope,
-    ) -> Result<Vec<(u64, u64)>, StoreError> {
-        self.db
-            .read(scope, move |db| {
-                let statement = db.prepare_cached(
-                    "SELECT policy_version, count(*) FROM device_status WHERE tenant_id = ?1
-                     GROUP BY policy_version ORDER BY policy_version DESC",
-                )?;
-                let rows = statement
-                    .query_map([scope.id()], |row| Ok((count(row.get(0)?), count(row.get(1)?))))?;
-                Ok(rows.collect::<crate::db::Result<_>>()?)
-            })
-            .await
-    }
 }
 
 fn check_in(
@@ -295,35 +306,58 @@ fn check_in(
     report: &DeviceReport,
     now: UnixMillis,
 ) -> Result<CheckinState, StoreError> {
-    let before = db
+    let row = db
         .prepare_cached(
-            "SELECT protection FROM device_status WHERE tenant_id = ?1 AND device_id = ?2",
+            "SELECT s.protection, s.os_version, s.last_seen_at_ms, s.day, s.day_checkins, d.group_moves
+             FROM device_status AS s
+             JOIN device AS d ON d.tenant_id = s.tenant_id AND d.device_id = s.device_id
+             WHERE s.tenant_id = ?1 AND s.device_id = ?2",
         )?
-        .query_row(params![scope.id(), device.0.to_be_bytes()], |row| row.get(0));
-    let before: Option<String> = found(before, "device")?;
+        .query_row(params![scope.id(), device.0.to_be_bytes()], |row| {
+            let before: (Option<String>, String) = (row.get(0)?, row.get(1)?);
+            let numbers: [i64; 4] = [row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?];
+            Ok((before, numbers))
+        });
+    let ((protection, os_version), [last_seen, day, checkins, moves]) = found(row, "device")?;
+    // A clock that was set back counts on where it was.
+    let today = int(now.0 / DAY_MS).max(day);
+    if day < today && 0 < checkins {
+        note_day(db, scope, device, (time(last_seen), count(checkins)))?;
+    }
     db.prepare_cached(
-            "UPDATE device_status SET last_seen_at_ms = greatest(last_seen_at_ms, ?3), mode = ?4,
-                 protection = ?5, os_version = ?6, app_version = ?7, policy_version = ?8,
-                 indicator_epoch = ?9, queries = ?10, blocked = ?11, dropped = ?12, alerts_lost = ?13,
-                 tenant_epoch = ?14
-             WHERE tenant_id = ?1 AND device_id = ?2",
-        )?
-        .execute(params![
-            scope.id(),
-            device.0.to_be_bytes(),
-            ms(now),
-            report.mode.word(),
-            report.protection.word(),
-            report.os_version,
-            report.app_version,
-            int(report.policy_version),
-            report.indicator_epoch.map(int),
-            int(report.counters.queries),
-            int(report.counters.blocked),
-            int(report.counters.dropped),
-            int(report.counters.alerts_lost),
-            report.tenant_epoch.map(int),
-        ])?;
+        "UPDATE device_status SET last_seen_at_ms = greatest(last_seen_at_ms, ?3), mode = ?4,
+             protection = ?5, os_version = ?6, app_version = ?7, policy_version = ?8,
+             indicator_epoch = ?9, queries = ?10, blocked = ?11, dropped = ?12, alerts_lost = ?13,
+             tenant_epoch = ?14, day = ?15, day_checkins = ?16
+         WHERE tenant_id = ?1 AND device_id = ?2",
+    )?
+    .execute(params![
+        scope.id(),
+        device.0.to_be_bytes(),
+        ms(now),
+        report.mode.word(),
+        report.protection.word(),
+        report.os_version,
+        report.app_version,
+        int(report.policy_version),
+        report.indicator_epoch.map(int),
+        int(report.counters.queries),
+        int(report.counters.blocked),
+        int(report.counters.dropped),
+        int(report.counters.alerts_lost),
+        report.tenant_epoch.map(int),
+        today,
+        if day < today { 1 } else { checkins.saturating_add(1) },
+    ])?;
+    let mut moves = moves;
+    if os_version != report.os_version {
+        device_member::regroup(db, scope, device, false)?;
+        moves = db
+            .prepare_cached(
+                "SELECT group_moves FROM device WHERE tenant_id = ?1 AND device_id = ?2",
+            )?
+            .query_row(params![scope.id(), device.0.to_be_bytes()], |row| row.get(0))?;
+    }
     let epoch: Option<i64> = db
         .prepare_cached("SELECT max(epoch) FROM indicator_file WHERE tenant_id = ?1")?
         .query_row([scope.id()], |row| row.get(0))?;
@@ -331,10 +365,10 @@ fn check_in(
         .prepare_cached("SELECT max(epoch) FROM tenant_file WHERE tenant_id = ?1")?
         .query_row([scope.id()], |row| row.get(0))?;
     Ok(CheckinState {
-        policy_version: tenant::policy_version(db, scope)?,
+        policy_version: policy::device_version(db, scope, count(moves))?,
         indicator_epoch: epoch.map(count),
         tenant_epoch: tenant_epoch.map(count),
-        protection_changed: before.as_deref() != Some(report.protection.word()),
+        protection_changed: protection.as_deref() != Some(report.protection.word()),
     })
 }
 
@@ -368,6 +402,24 @@ fn list(
             );
         }
         Some(DeviceState::NeverCheckedIn) => narrow(" AND s.protection IS NULL", None),
+    }
+    for (piece, text) in [
+        (" AND d.os = ?", filter.os),
+        (" AND s.app_version = ?", filter.app_version),
+        (
+            " AND EXISTS (SELECT 1 FROM device_tag AS t WHERE t.tenant_id = s.tenant_id
+                 AND t.device_id = s.device_id AND t.tag = ?)",
+            filter.tag,
+        ),
+    ] {
+        if !text.is_empty() {
+            narrow(piece, Some(text.into()));
+        }
+    }
+    match filter.group {
+        None => {}
+        Some(GroupChoice::In(group)) => narrow(" AND d.group_id = ?", Some(group.octets().into())),
+        Some(GroupChoice::Ungrouped) => narrow(" AND d.group_id IS NULL", None),
     }
     if let Some(after) = after {
         narrow(" AND (s.last_seen_at_ms, s.device_id) < (?,", Some(ms(after.last_seen_at).into()));
@@ -405,6 +457,7 @@ fn credential(row: &Row<'_>, id: DeviceId) -> crate::db::Result<DeviceCredential
         id,
         jwk: row.get(1)?,
         key_thumbprint: row.get(2)?,
+        is_offboarded: row.get::<Option<i64>>(3)?.is_some(),
     })
 }
 
@@ -439,10 +492,18 @@ fn read(row: &Row<'_>) -> Result<DeviceRow, StoreError> {
             alerts_lost: count(row.get(15)?),
         },
         unresolved,
+        owner: row.get(21)?,
+        value: word("value", &row.get::<String>(22)?, DeviceValue::from_word)?,
+        offboarded_at: row.get::<Option<i64>>(23)?.map(time),
+        group: row.get::<Option<[u8; 16]>>(24)?.map(GroupId::of).zip(row.get(25)?),
+        newest_policy_version: count(row.get(26)?),
+        day_checkins: count(row.get(27)?),
     })
 }
 
-/// What [`read`] reads. The last four stand in the order of [`Severity::ALL`].
+const DAY_MS: u64 = 86_400_000;
+
+/// What [`read`] reads. The four counts stand in the order of [`Severity::ALL`].
 macro_rules! device_columns {
     () => {
         "SELECT d.device_id, d.os, s.os_version, d.model, d.device_name, s.app_version,
@@ -459,9 +520,13 @@ macro_rules! device_columns {
                      AND a.status <> 'Resolved'),
                 (SELECT count(*) FROM alert AS a WHERE a.tenant_id = s.tenant_id
                      AND a.device_id = s.device_id AND a.severity = 'High'
-                     AND a.status <> 'Resolved')
+                     AND a.status <> 'Resolved'),
+                d.owner, d.value, d.offboarded_at_ms, g.group_id, g.name,
+                coalesce(e.epoch, 0) + d.group_moves, s.day_checkins
          FROM device_status AS s
          JOIN device AS d ON d.tenant_id = s.tenant_id AND d.device_id = s.device_id
+         LEFT JOIN device_group AS g ON g.tenant_id = d.tenant_id AND g.group_id = d.group_id
+         LEFT JOIN policy_epoch AS e ON e.tenant_id = s.tenant_id
          "
     };
 }

@@ -19,6 +19,11 @@ mod column;
 mod db;
 mod delta;
 mod device;
+mod device_change;
+mod device_event;
+mod device_group;
+mod device_member;
+mod device_rule;
 mod enrollment;
 mod exception;
 mod feed;
@@ -28,6 +33,7 @@ mod indicator;
 mod key;
 mod member;
 mod notice;
+mod policy;
 mod scope;
 mod session;
 mod site_report;
@@ -47,8 +53,12 @@ pub use alert::{
 pub use delta::DeltaRow;
 pub use device::{
     CheckinState, Counters, DeviceCounts, DeviceCredential, DeviceCursor, DeviceFilter,
-    DeviceReport, DeviceRow, DeviceState,
+    DeviceReport, DeviceRow, DeviceState, GroupChoice,
 };
+pub use device_change::{DeviceValue, MAX_TAGS};
+pub use device_event::{DeviceEventKind, DeviceEventRow};
+pub use device_group::{GroupRow, MAX_GROUPS};
+pub use device_rule::{Combine, GroupRules, Rule, RuleField, RuleOperator};
 pub use enrollment::{EnrollError, Enrolled, NewDevice};
 pub use exception::{HeldBackRow, ReleasedRow};
 pub use feed::{
@@ -58,9 +68,12 @@ pub use feed::{
 pub use feed_version::{AddedVersion, FeedVersionRow, FeedVersionState, NewFeedVersion};
 pub use hit::HitRow;
 pub use indicator::{DeviceFile, IndicatorFileRow, WantedCompile};
-pub use key::{FeedId, NoticeId, RowIdError};
+pub use key::{FeedId, GroupId, NoticeId, RowIdError};
 pub use member::{MemberCredential, MemberId, MemberRow, NewMember};
 pub use notice::{NoticeKind, NoticeRow};
+pub use policy::{
+    DevicePolicyRow, NewPolicyVersion, PolicyLayerRow, PolicyProgress, PolicyVersionRow,
+};
 pub use scope::TenantScope;
 pub use session::{NewSession, SessionRow};
 pub use site_report::{NewSiteReport, SiteReportKind, SiteReportRow, SiteReportStatus};

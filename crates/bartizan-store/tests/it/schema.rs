@@ -64,7 +64,10 @@ async fn opening_again_migrates_nothing() {
     let db = Connection::open(&world.place.file).unwrap();
     assert_eq!(strings(&db, schema), before);
     let steps = strings(&db, "SELECT name FROM refinery_schema_history");
-    assert_eq!(steps, ["base", "feeds", "indicators", "deltas", "policy", "tenancy"]);
+    assert_eq!(
+        steps,
+        ["base", "feeds", "indicators", "deltas", "policy", "tenancy", "devices_policies"]
+    );
 }
 
 #[tokio::test]

@@ -2,65 +2,48 @@
 
 use std::fs;
 
-use bartizan_model::{Mode, Policy};
+use bartizan_store::Store;
 use rusqlite::Connection;
 
-use crate::world::World;
+use crate::world::{NOW, World};
 
-/// A database from before the fifth step, as the first four leave it.
+/// A database as the first four steps left it.
 #[tokio::test]
 async fn an_older_database_keeps_its_policies_and_devices() {
     let world = World::new().await;
     world.store.close().await;
-    let db = Connection::open(&world.place.file).unwrap();
-    db.execute_batch(&back_to_the_fourth_step()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("older.sqlite");
+    let db = Connection::open(&file).unwrap();
+    for step in ["0001_base", "0002_feeds", "0003_indicators", "0004_deltas"] {
+        let path = format!("{}/migrations/sqlite/{step}.sql", env!("CARGO_MANIFEST_DIR"));
+        db.execute_batch(&fs::read_to_string(path).unwrap()).unwrap();
+    }
+    db.execute("ATTACH ?1 AS now", [world.place.file.to_str().unwrap()]).unwrap();
     db.execute_batch(
-        "UPDATE policy SET mode = 'off', checkin_interval_s = 77 WHERE tenant_id = 1;
-         UPDATE device_status SET policy_version = 9, tenant_epoch = 5 WHERE tenant_id = 1;",
+        "CREATE TABLE refinery_schema_history AS
+             SELECT * FROM now.refinery_schema_history WHERE version <= 4;
+         DETACH now;
+         INSERT INTO tenant VALUES (1, 'ACME', zeroblob(32), 5);
+         INSERT INTO policy VALUES (1, 1, 'dns', 'block', 1, 900, 5), (1, 2, 'off', 'off', 0, 77, 6);
+         INSERT INTO device VALUES (1, x'00000000000000000000000000000001', 'key', zeroblob(32), 'iOS', 'm', 'Phone', 7);
+         INSERT INTO device_status VALUES
+             (1, x'00000000000000000000000000000001', 8, 'dns', 'on', '18.1', '0.1.0', 9, NULL, 0, 0, 0, 0, 5);",
     )
     .unwrap();
     drop(db);
 
-    let store = world.open_again().unwrap();
-    let before =
-        Policy { version: 1, mode: Mode::Off, checkin_interval_s: 77, ..Policy::default() };
-    assert_eq!(store.policy(world.acme.scope).await.unwrap(), before);
-    assert_eq!(store.policy(world.globex.scope).await.unwrap().mode, Mode::Dns);
-    let row = store.device(world.acme.scope, world.acme.device).await.unwrap();
+    let store = Store::open(file.as_path(), NOW).unwrap();
+    let scope = store.tenant(world.acme.tenant).await.unwrap();
+    let layer = store.policy_layer(scope, None).await.unwrap();
+    let row = layer.in_force.unwrap();
+    assert_eq!((row.number, row.epoch, row.percent), (2, 2, 100));
+    assert_eq!(row.settings, MIGRATED);
+    assert_eq!(store.policy_versions(scope, None, None, 9).await.unwrap().len(), 2);
+    let row = store.device(scope, world.acme.device).await.unwrap();
     assert_eq!((row.policy_version, row.tenant_epoch), (9, Some(5)));
+    assert_eq!((row.newest_policy_version, row.group), (2, None));
 }
 
-/// Both tables with the columns and checks of the first four steps, and a history without the fifth.
-fn back_to_the_fourth_step() -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite/0001_base.sql");
-    let base = fs::read_to_string(path).unwrap();
-    let mut batch = String::from("BEGIN;\n");
-    for (table, columns) in [
-        (
-            "policy",
-            "tenant_id, version, mode, web_protection, report_blocked_host, checkin_interval_s,
-             created_at_ms",
-        ),
-        (
-            "device_status",
-            "tenant_id, device_id, last_seen_at_ms, mode, protection, os_version, app_version,
-             policy_version, indicator_epoch, queries, blocked, dropped, alerts_lost",
-        ),
-    ] {
-        let create = format!("CREATE TABLE {table} (");
-        let (_, rest) = base.split_once(&create).unwrap();
-        let (columns_and_checks, _) = rest.split_once(';').unwrap();
-        batch += &format!(
-            "CREATE TEMP TABLE kept AS SELECT {columns} FROM {table};
-             DROP TABLE {table};
-             {create}{columns_and_checks};
-             INSERT INTO {table} ({columns}) SELECT {columns} FROM kept;
-             DROP TABLE kept;\n"
-        );
-    }
-    batch += "ALTER TABLE device_status ADD COLUMN tenant_epoch INTEGER;
-              CREATE INDEX device_status_seen ON device_status (tenant_id, last_seen_at_ms, device_id);
-              DELETE FROM refinery_schema_history WHERE 5 <= version;
-              COMMIT;";
-    batch
-}
+/// In canonical form, as a document is.
+const MIGRATED: &str = r#"{"BartizanBlockEncryptedDns":false,"BartizanBlockPrivateRelay":false,"BartizanCheckinSeconds":77,"BartizanDnsFallback":true,"BartizanDnsUpstream":"system","BartizanMode":"off","BartizanStripEch":false,"BartizanWarnPassHours":24,"DefenderExcludeURLInReport":true,"WebProtection":false}"#;
