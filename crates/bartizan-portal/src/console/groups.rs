@@ -100,7 +100,7 @@ impl GroupPage {
     }
 
     fn action(&self) -> String {
-        self.id.as_ref().map_or("/groups".into(), |id| format!("/groups/{id}"))
+        self.id.as_ref().map_or_else(|| "/groups".into(), |id| format!("/groups/{id}"))
     }
 }
 

@@ -87,8 +87,10 @@ async fn document(
 ) -> Result<DocumentLine, ApiError> {
     let layer = state.store.policy_layer(scope, group.as_ref().map(|group| group.id)).await?;
     Ok(DocumentLine {
-        href: group.as_ref().map_or("/policy/all".into(), |group| format!("/policy/{}", group.id)),
-        name: group.map_or("Every device".into(), |group| group.name),
+        href: group
+            .as_ref()
+            .map_or_else(|| "/policy/all".into(), |group| format!("/policy/{}", group.id)),
+        name: group.map_or_else(|| "Every device".into(), |group| group.name),
         in_force: layer.in_force.map(|row| row.number),
         rolling_out: layer.rolling_out.map(|row| (row.number, row.percent)),
     })

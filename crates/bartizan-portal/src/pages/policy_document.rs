@@ -149,7 +149,7 @@ pub(crate) async fn version(
     let who = find(&state, &session, &who).await?;
     let version = store.policy_version(scope, who.group, number).await?;
     let settings = policies::read(&version)?;
-    let against = query.against.unwrap_or(number.saturating_sub(1));
+    let against = query.against.unwrap_or_else(|| number.saturating_sub(1));
     let before = match against {
         0 => Settings::default(),
         other => policies::read(&store.policy_version(scope, who.group, other).await?)?,
