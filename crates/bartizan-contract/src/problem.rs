@@ -38,6 +38,8 @@ pub mod code {
     pub const TOKEN_EXPIRED: &str = "token_expired";
     /// The portal does not know this device; it has to enroll again.
     pub const DEVICE_UNKNOWN: &str = "device_unknown";
+    /// The organization took this device out; it has to enroll again to come back.
+    pub const DEVICE_OFFBOARDED: &str = "device_offboarded";
     /// The request is not what the contract says.
     pub const MALFORMED: &str = "malformed";
     /// The request is larger than the contract allows.

@@ -325,6 +325,7 @@ impl PortalClient {
             (
                 Some(
                     code::DEVICE_UNKNOWN
+                    | code::DEVICE_OFFBOARDED
                     | code::ENROLLMENT_TOKEN_UNKNOWN
                     | code::ENROLLMENT_TOKEN_USED
                     | code::ENROLLMENT_TOKEN_EXPIRED,

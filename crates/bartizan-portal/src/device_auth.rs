@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use bartizan_contract::dpop::{self, Proof, ProofError};
 use bartizan_contract::problem::code;
 use bartizan_model::DeviceId;
-use bartizan_store::{StoreError, TenantScope};
+use bartizan_store::{DeviceCredential, StoreError, TenantScope};
 
 use crate::access_token::TokenError;
 use crate::error::ApiError;
@@ -42,6 +42,7 @@ impl FromRequestParts<AppState> for Device {
         if device.key_thumbprint != proof.thumbprint {
             return Err(invalid_token());
         }
+        refuse_offboarded(&device)?;
         accept_once(state, &proof)?;
         Caller::note(parts, claims.tenant);
         Ok(Self { scope: device.scope, id: device.id })
@@ -67,6 +68,15 @@ pub(crate) fn accept_once(state: &AppState, proof: &Proof) -> Result<(), ApiErro
     } else {
         Err(ApiError::unauthorized(code::PROOF_REPLAYED, "DPoP proof was used before"))
     }
+}
+
+/// Refuses a device that was taken out. Asked once the device has proven itself, so that nobody else learns of it.
+pub(crate) fn refuse_offboarded(device: &DeviceCredential) -> Result<(), ApiError> {
+    if device.is_offboarded {
+        let detail = "this device was taken out by the organization";
+        return Err(ApiError::unauthorized(code::DEVICE_OFFBOARDED, detail));
+    }
+    Ok(())
 }
 
 /// Says that a device is unknown, where the store does not know it.

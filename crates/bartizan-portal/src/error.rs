@@ -96,9 +96,10 @@ impl ApiError {
             code::PROOF_INVALID | code::PROOF_REPLAYED | code::CLOCK_SKEW => {
                 Some(r#"DPoP error="invalid_dpop_proof", algs="ES256""#)
             }
-            code::TOKEN_INVALID | code::TOKEN_EXPIRED | code::DEVICE_UNKNOWN => {
-                Some(r#"DPoP error="invalid_token", algs="ES256""#)
-            }
+            code::TOKEN_INVALID
+            | code::TOKEN_EXPIRED
+            | code::DEVICE_UNKNOWN
+            | code::DEVICE_OFFBOARDED => Some(r#"DPoP error="invalid_token", algs="ES256""#),
             _ => None,
         }
     }

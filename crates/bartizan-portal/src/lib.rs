@@ -31,8 +31,10 @@ mod live;
 mod metrics;
 mod pages;
 mod password;
+mod policies;
 pub mod policy;
 mod publish;
+mod regroup;
 mod replay;
 mod request;
 mod retention;
@@ -149,13 +151,13 @@ impl Portal {
         Ok(self.state.store.create_tenant(name, random()?, self.state.clock.now()).await?)
     }
 
-    /// Returns what is decided for the tenant's devices.
+    /// Returns what the tenant's policy decides, whatever those of groups add.
     ///
     /// # Errors
     /// There is no such tenant, or the store is unavailable.
     pub async fn policy(&self, tenant: TenantId) -> Result<Policy, StoreError> {
         let scope = self.state.store.tenant(tenant).await?;
-        self.state.store.policy(scope).await
+        policies::of_tenant(&self.state, scope).await
     }
 
     /// Decides something else for them, and returns its version; `policy.version` is ignored.
@@ -165,7 +167,8 @@ impl Portal {
     pub async fn set_policy(&self, tenant: TenantId, policy: Policy) -> anyhow::Result<u64> {
         policy.check()?;
         let scope = self.state.store.tenant(tenant).await?;
-        Ok(self.state.store.set_policy(scope, policy, self.state.clock.now()).await?)
+        let now = self.state.clock.now();
+        Ok(policies::set_of_tenant(&self.state, scope, &policy, ("", ""), now).await?)
     }
 
     /// Creates a member of the tenant, or resets an existing one's password.
@@ -306,11 +309,12 @@ impl Portal {
         let closing = self.state.closing.subscribe();
         let ended = serve(self.router(), listeners, closing);
         let work = feeds::run(self.state.clone());
+        let regroup = regroup::run(self.state.clone());
         let stop = async {
             shutdown.await;
             self.state.closing.send_replace(true);
         };
-        tokio::join!(ended, work, retention::run(self.state.clone()), stop);
+        tokio::join!(ended, work, regroup, retention::run(self.state.clone()), stop);
         self.state.store.close().await;
         Ok(())
     }

@@ -61,6 +61,25 @@ const ROUTES: &[Route] = &[
     row(Method::GET, "/incidents/{id}", Access::Member, || get(pages::incidents::incident)),
     row(Method::GET, "/devices", Access::Member, || get(pages::devices::list)),
     row(Method::GET, "/devices/{id}", Access::Member, || get(pages::devices::device)),
+    row(Method::POST, "/devices/{id}", Access::Member, || post(pages::device_change::describe)),
+    row(Method::POST, "/devices/{id}/tags", Access::Member, || post(pages::device_change::tags)),
+    row(Method::GET, "/devices/{id}/remove", Access::Member, || {
+        get(pages::device_change::ask_to_remove)
+    }),
+    row(Method::POST, "/devices/{id}/offboard", Access::Member, || {
+        post(pages::device_change::offboard)
+    }),
+    row(Method::POST, "/devices/{id}/forget", Access::Member, || {
+        post(pages::device_change::forget)
+    }),
+    row(Method::GET, "/groups", Access::Member, || get(pages::groups::list)),
+    row(Method::POST, "/groups", Access::Member, || post(pages::groups::create)),
+    row(Method::GET, "/groups/new", Access::Member, || get(pages::groups::blank)),
+    row(Method::GET, "/groups/{id}", Access::Member, || get(pages::groups::group)),
+    row(Method::POST, "/groups/{id}", Access::Member, || post(pages::groups::save)),
+    row(Method::POST, "/groups/{id}/rank", Access::Member, || post(pages::groups::rank)),
+    row(Method::GET, "/groups/{id}/delete", Access::Member, || get(pages::groups::ask_to_delete)),
+    row(Method::POST, "/groups/{id}/delete", Access::Member, || post(pages::groups::delete)),
     row(Method::GET, "/feeds", Access::Member, || get(pages::feeds::list)),
     row(Method::POST, "/feeds", Access::Member, || post(pages::feed::create)),
     row(Method::GET, "/feeds/new", Access::Member, || get(pages::feed::new_page)),
@@ -100,6 +119,15 @@ const ROUTES: &[Route] = &[
     row(Method::POST, "/indicators/{id}", Access::Member, || post(pages::indicators::save)),
     row(Method::GET, "/policy", Access::Member, || get(pages::policy::page)),
     row(Method::POST, "/policy", Access::Member, || post(pages::policy::save)),
+    row(Method::GET, "/policy/{who}", Access::Member, || get(pages::policy_document::document)),
+    row(Method::POST, "/policy/{who}", Access::Member, || post(pages::policy_document::save)),
+    row(Method::POST, "/policy/{who}/percent", Access::Member, || {
+        post(pages::policy_document::set_percent)
+    }),
+    row(Method::GET, "/policy/{who}/versions/{number}", Access::Member, || {
+        get(pages::policy_document::version)
+    }),
+    row(Method::GET, "/policy/{who}/file", Access::Member, || get(pages::policy_document::file)),
     row(Method::GET, live::EVENTS, Access::Member, || get(live::events)),
 ];
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bartizan_model::Private;
 use bartizan_store::{JobHolder, Store};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::access_token::AccessTokens;
 use crate::clock::Clock;
@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) feeds: Work,
     pub(crate) uploads: Uploads,
     pub(crate) publisher: Publisher,
+    /// Wakes who puts devices into groups anew.
+    pub(crate) regroup: Notify,
     /// Whether the portal is shutting down.
     pub(crate) closing: watch::Sender<bool>,
     /// Hash of a password that nobody has, to verify against where there is no account.
@@ -75,6 +77,7 @@ impl AppState {
             feeds: Work::default(),
             uploads: Uploads::default(),
             publisher: Publisher::default(),
+            regroup: Notify::new(),
             closing: watch::Sender::new(false),
             nobodys_password,
         })))

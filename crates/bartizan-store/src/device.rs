@@ -4,7 +4,8 @@ use crate::db::{Connection, Reach, Row, Value, params};
 use bartizan_model::{DeviceId, Mode, ProtectionState, TenantId, UnixMillis, UnresolvedAlerts};
 
 use crate::column::{count, found, ms, time, word};
-use crate::{Store, StoreError, TenantScope};
+use crate::device_change::DeviceValue;
+use crate::{GroupId, Store, StoreError, TenantScope};
 
 /// What a device's word is checked against.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub struct DeviceCredential {
     pub jwk: String,
     /// The key's name (RFC 7638).
     pub key_thumbprint: [u8; 32],
+    /// Whether it was taken out, and is to be refused.
+    pub is_offboarded: bool,
 }
 
 /// How a device says it is.
@@ -99,6 +102,18 @@ pub struct DeviceRow {
     pub counters: Counters,
     /// What its risk follows from.
     pub unresolved: UnresolvedAlerts,
+    /// Its person's address; empty where nobody is known.
+    pub owner: String,
+    /// What it is worth.
+    pub value: DeviceValue,
+    /// Its group, with the name; absent where none matches.
+    pub group: Option<(GroupId, String)>,
+    /// When it was taken out.
+    pub offboarded_at: Option<UnixMillis>,
+    /// Of the policy that it should have.
+    pub newest_policy_version: u64,
+    /// How often it checked in on the day of the latest check-in.
+    pub day_checkins: u64,
 }
 
 /// Where a page of devices ended.
@@ -125,6 +140,23 @@ pub struct DeviceFilter {
     pub name_contains: String,
     /// Only those in this state.
     pub state: Option<DeviceState>,
+    /// Only those of this system, `iOS`; empty for all.
+    pub os: String,
+    /// Only those with this version of the program; empty for all.
+    pub app_version: String,
+    /// Only those with this tag; empty for all.
+    pub tag: String,
+    /// Only those in this group, or in none.
+    pub group: Option<GroupChoice>,
+}
+
+/// Devices by their group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupChoice {
+    /// In this one.
+    In(GroupId),
+    /// In none.
+    Ungrouped,
 }
 
 /// What devices are told apart by: what they said last, or that they said nothing.
@@ -159,7 +191,7 @@ impl Store {
             .read(Reach::All, move |db| {
                 let row = db
                     .prepare_cached(
-                        "SELECT d.tenant_id, d.jwk, d.key_thumbprint
+                        "SELECT d.tenant_id, d.jwk, d.key_thumbprint, d.offboarded_at_ms
                          FROM locator AS l
                          JOIN device AS d ON d.tenant_id = l.tenant_id AND d.device_id = l.key
                          WHERE l.kind = 'device' AND l.key = ?1",
@@ -183,8 +215,8 @@ impl Store {
             .read(Reach::All, move |db| {
                 let row = db
                     .prepare_cached(
-                        "SELECT tenant_id, jwk, key_thumbprint FROM device
-                         WHERE tenant_id = ?1 AND device_id = ?2",
+                        "SELECT tenant_id, jwk, key_thumbprint, offboarded_at_ms FROM device
+                         WHERE tenant_id = ?1 AND device_id = ?2 AND forgotten_at_ms IS NULL",
                     )?
                     .query_row(params![tenant.0, device.0.to_be_bytes()], |row| {
                         credential(row, device)
@@ -248,28 +280,6 @@ impl Store {
             })
             .await
     }
-
-    /// Counts the devices by the version of the policy that they said they use, the newest version first; 0 is that of
-    /// devices that use none yet.
-    ///
-    /// # Errors
-    /// The store is unavailable.
-    pub async fn devices_by_policy(
-        &self,
-        scope: TenantScope,
-    ) -> Result<Vec<(u64, u64)>, StoreError> {
-        self.db
-            .read(scope, move |db| {
-                let statement = db.prepare_cached(
-                    "SELECT policy_version, count(*) FROM device_status WHERE tenant_id = ?1
-                     GROUP BY policy_version ORDER BY policy_version DESC",
-                )?;
-                let rows = statement
-                    .query_map([scope.id()], |row| Ok((count(row.get(0)?), count(row.get(1)?))))?;
-                Ok(rows.collect::<crate::db::Result<_>>()?)
-            })
-            .await
-    }
 }
 
 fn list(
@@ -302,6 +312,24 @@ fn list(
             );
         }
         Some(DeviceState::NeverCheckedIn) => narrow(" AND s.protection IS NULL", None),
+    }
+    for (piece, text) in [
+        (" AND d.os = ?", filter.os),
+        (" AND s.app_version = ?", filter.app_version),
+        (
+            " AND EXISTS (SELECT 1 FROM device_tag AS t WHERE t.tenant_id = s.tenant_id
+                 AND t.device_id = s.device_id AND t.tag = ?)",
+            filter.tag,
+        ),
+    ] {
+        if !text.is_empty() {
+            narrow(piece, Some(text.into()));
+        }
+    }
+    match filter.group {
+        None => {}
+        Some(GroupChoice::In(group)) => narrow(" AND d.group_id = ?", Some(group.octets().into())),
+        Some(GroupChoice::Ungrouped) => narrow(" AND d.group_id IS NULL", None),
     }
     if let Some(after) = after {
         narrow(" AND (s.last_seen_at_ms, s.device_id) < (?,", Some(ms(after.last_seen_at).into()));
@@ -339,6 +367,7 @@ fn credential(row: &Row<'_>, id: DeviceId) -> crate::db::Result<DeviceCredential
         id,
         jwk: row.get(1)?,
         key_thumbprint: row.get(2)?,
+        is_offboarded: row.get::<Option<i64>>(3)?.is_some(),
     })
 }
 
@@ -374,6 +403,12 @@ fn read(row: &Row<'_>) -> Result<DeviceRow, StoreError> {
             low: count(row.get(19)?),
             informational: count(row.get(20)?),
         },
+        owner: row.get(21)?,
+        value: word("value", &row.get::<String>(22)?, DeviceValue::from_word)?,
+        offboarded_at: row.get::<Option<i64>>(23)?.map(time),
+        group: row.get::<Option<[u8; 16]>>(24)?.map(GroupId::of).zip(row.get(25)?),
+        newest_policy_version: count(row.get(26)?),
+        day_checkins: count(row.get(27)?),
     })
 }
 
@@ -383,9 +418,13 @@ macro_rules! device_columns {
         "SELECT d.device_id, d.os, s.os_version, d.model, d.device_name, s.app_version,
                 d.enrolled_at_ms, s.last_seen_at_ms, s.mode, s.protection, s.policy_version,
                 s.indicator_epoch, s.queries, s.blocked, s.dropped, s.alerts_lost, s.tenant_epoch,
-                s.unresolved_high, s.unresolved_medium, s.unresolved_low, s.unresolved_informational
+                s.unresolved_high, s.unresolved_medium, s.unresolved_low, s.unresolved_informational,
+                d.owner, d.value, d.offboarded_at_ms, g.group_id, g.name,
+                coalesce(e.epoch, 0) + d.group_moves, s.day_checkins
          FROM device_status AS s
          JOIN device AS d ON d.tenant_id = s.tenant_id AND d.device_id = s.device_id
+         LEFT JOIN device_group AS g ON g.tenant_id = d.tenant_id AND g.group_id = d.group_id
+         LEFT JOIN policy_epoch AS e ON e.tenant_id = s.tenant_id
          "
     };
 }

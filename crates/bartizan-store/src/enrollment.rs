@@ -4,7 +4,8 @@ use crate::db::{Connection, Optional, Reach, params};
 use bartizan_model::{DeviceId, Private, UnixMillis};
 
 use crate::column::{ms, time};
-use crate::{Store, StoreError, TenantScope, tenant};
+use crate::device_event::{DeviceEventKind, note};
+use crate::{Store, StoreError, TenantScope, device_member, tenant};
 
 /// A device that asks to be let in. All but the id is what it says about itself.
 #[derive(Clone, Debug)]
@@ -145,7 +146,7 @@ fn enroll(
         Some(_) => return Err(EnrollError::Used),
         None if expires_at <= now => return Err(EnrollError::Expired),
         None => {
-            insert(db, scope, token_hash, device, now).map_err(StoreError::from)?;
+            insert(db, scope, token_hash, device, now)?;
             device.id
         }
     };
@@ -159,7 +160,7 @@ fn insert(
     token_hash: [u8; 32],
     device: &NewDevice,
     now: UnixMillis,
-) -> crate::db::Result<()> {
+) -> Result<(), StoreError> {
     let id = device.id.0.to_be_bytes();
     db.prepare_cached(
         "INSERT INTO device (tenant_id, device_id, jwk, key_thumbprint, os, model, device_name,
@@ -189,5 +190,6 @@ fn insert(
          WHERE tenant_id = ?1 AND token_hash = ?2",
     )?
     .execute(params![scope.id(), token_hash, ms(now), id])?;
-    Ok(())
+    note(db, scope, device.id, DeviceEventKind::Enrolled, ("", ""), now)?;
+    device_member::regroup(db, scope, device.id, true)
 }

@@ -52,6 +52,10 @@ row_id! {
     /// A notice.
     NoticeId
 }
+row_id! {
+    /// A device group.
+    GroupId
+}
 
 #[cfg(test)]
 mod tests {

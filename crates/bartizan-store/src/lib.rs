@@ -20,6 +20,11 @@ mod column;
 mod db;
 mod delta;
 mod device;
+mod device_change;
+mod device_event;
+mod device_group;
+mod device_member;
+mod device_rule;
 mod enrollment;
 mod exception;
 mod feed;
@@ -35,6 +40,7 @@ mod job_lease;
 mod key;
 mod member;
 mod notice;
+mod policy;
 mod retention;
 mod risk;
 mod scope;
@@ -57,8 +63,12 @@ pub use alert::{
 pub use delta::DeltaRow;
 pub use device::{
     CheckinState, Counters, DeviceCounts, DeviceCredential, DeviceCursor, DeviceFilter,
-    DeviceReport, DeviceRow, DeviceState,
+    DeviceReport, DeviceRow, DeviceState, GroupChoice,
 };
+pub use device_change::{DeviceValue, MAX_TAGS};
+pub use device_event::{DeviceEventKind, DeviceEventRow};
+pub use device_group::{GroupRow, MAX_GROUPS};
+pub use device_rule::{Combine, GroupRules, Rule, RuleField, RuleOperator};
 pub use enrollment::{EnrollError, Enrolled, NewDevice};
 pub use exception::{HeldBackRow, ReleasedRow};
 pub use feed::{
@@ -71,9 +81,12 @@ pub use hit::HitRow;
 pub use incident::{IncidentCursor, IncidentId, IncidentIdError, IncidentRow};
 pub use indicator::{DeviceFile, IndicatorFileRow, WantedCompile};
 pub use job_lease::JobHolder;
-pub use key::{FeedId, NoticeId, RowIdError};
+pub use key::{FeedId, GroupId, NoticeId, RowIdError};
 pub use member::{MemberCredential, MemberId, MemberRow, NewMember};
 pub use notice::{NoticeKind, NoticeRow};
+pub use policy::{
+    DevicePolicyRow, NewPolicyVersion, PolicyLayerRow, PolicyProgress, PolicyVersionRow,
+};
 pub use retention::Removed;
 pub use risk::RiskChange;
 pub use scope::TenantScope;

@@ -1,11 +1,10 @@
-//! Tenants and their policies.
+//! Tenants.
 
 use crate::db::{Connection, Reach, params};
-use bartizan_model::{
-    DnsPolicy, DnsUpstream, Mode, Policy, Private, TenantId, UnixMillis, WebProtection,
-};
+use bartizan_model::{Private, TenantId, UnixMillis};
 
-use crate::column::{count, found, int, ms, time, word};
+use crate::column::{found, ms, time};
+use crate::policy::{self, NewPolicyVersion};
 use crate::{Store, StoreError, TenantScope};
 
 /// An organization.
@@ -22,7 +21,7 @@ pub struct TenantRow {
 }
 
 impl Store {
-    /// Creates a tenant with the default policy, version 1.
+    /// Creates a tenant with a policy that decides nothing, version 1.
     ///
     /// # Errors
     /// The store is unavailable.
@@ -42,7 +41,13 @@ impl Store {
                          RETURNING tenant_id",
                     )?
                     .query_row(params![name, signing_key, ms(now)], |row| row.get(0))?;
-                insert_policy(db, TenantScope::new(tenant), &Policy::default(), now)?;
+                let first = NewPolicyVersion {
+                    settings: "{}".into(),
+                    note: String::new(),
+                    changed_by: String::new(),
+                    percent: 100,
+                };
+                policy::add(db, TenantScope::new(tenant), None, &first, now)?;
                 Ok(TenantId(tenant))
             })
             .await
@@ -80,27 +85,6 @@ impl Store {
     pub async fn tenant_row(&self, scope: TenantScope) -> Result<TenantRow, StoreError> {
         self.db.read(scope, move |db| tenant_row(db, scope)).await
     }
-
-    /// Returns the tenant's policy of the highest version.
-    ///
-    /// # Errors
-    /// The store is unavailable.
-    pub async fn policy(&self, scope: TenantScope) -> Result<Policy, StoreError> {
-        self.db.read(scope, move |db| policy(db, scope)).await
-    }
-
-    /// Replaces the tenant's policy and returns its version, one higher; `policy.version` is ignored.
-    ///
-    /// # Errors
-    /// The store is unavailable.
-    pub async fn set_policy(
-        &self,
-        scope: TenantScope,
-        policy: Policy,
-        now: UnixMillis,
-    ) -> Result<u64, StoreError> {
-        self.db.write(scope, move |db| insert_policy(db, scope, &policy, now)).await
-    }
 }
 
 pub(crate) fn tenant_row(db: &Connection, scope: TenantScope) -> Result<TenantRow, StoreError> {
@@ -115,80 +99,4 @@ pub(crate) fn tenant_row(db: &Connection, scope: TenantScope) -> Result<TenantRo
             })
         });
     found(row, "tenant")
-}
-
-fn policy(db: &Connection, scope: TenantScope) -> Result<Policy, StoreError> {
-    let row = db
-        .prepare_cached(
-            "SELECT version, mode, web_protection, report_blocked_host, checkin_interval_s,
-                    warn_pass_hours, dns_upstream, dns_fallback, strip_ech, block_encrypted_dns,
-                    block_private_relay
-             FROM policy WHERE tenant_id = ?1 ORDER BY version DESC LIMIT 1",
-        )?
-        .query_row([scope.id()], |row| {
-            let words: [String; 3] = [row.get(1)?, row.get(2)?, row.get(6)?];
-            let policy = Policy {
-                version: count(row.get(0)?),
-                report_blocked_host: row.get(3)?,
-                checkin_interval_s: row.get(4)?,
-                warn_pass_hours: row.get(5)?,
-                dns: DnsPolicy {
-                    upstream: DnsUpstream::System,
-                    upstream_fallback: row.get(7)?,
-                    strip_ech: row.get(8)?,
-                    block_encrypted_dns: row.get(9)?,
-                    block_private_relay: row.get(10)?,
-                },
-                ..Policy::default()
-            };
-            Ok((policy, words))
-        });
-    let (policy, [mode, web_protection, upstream]) = found(row, "policy")?;
-    let upstream = word("dns_upstream", &upstream, |text| text.parse().ok())?;
-    Ok(Policy {
-        mode: word("mode", &mode, Mode::from_word)?,
-        web_protection: word("web_protection", &web_protection, WebProtection::from_word)?,
-        dns: DnsPolicy { upstream, ..policy.dns },
-        ..policy
-    })
-}
-
-pub(crate) fn policy_version(db: &Connection, scope: TenantScope) -> Result<u64, StoreError> {
-    let version = db
-        .prepare_cached("SELECT coalesce(max(version), 0) FROM policy WHERE tenant_id = ?1")?
-        .query_row([scope.id()], |row| row.get(0))?;
-    Ok(count(version))
-}
-
-fn insert_policy(
-    db: &Connection,
-    scope: TenantScope,
-    policy: &Policy,
-    now: UnixMillis,
-) -> Result<u64, StoreError> {
-    let version = policy_version(db, scope)? + 1;
-    db.prepare_cached(
-        "INSERT INTO policy (tenant_id, version, mode, web_protection, report_blocked_host,
-                             checkin_interval_s, warn_pass_hours, dns_upstream, dns_fallback,
-                             strip_ech, block_encrypted_dns, block_private_relay, created_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5,
-                 ?6, ?7, ?8, ?9,
-                 ?10, ?11, ?12, ?13)",
-    )?
-    .execute(params![
-        scope.id(),
-        int(version),
-        policy.mode.word(),
-        policy.web_protection.word(),
-        policy.report_blocked_host,
-        policy.checkin_interval_s,
-        policy.warn_pass_hours,
-        policy.dns.upstream.to_string(),
-        policy.dns.upstream_fallback,
-        policy.dns.strip_ech,
-        policy.dns.block_encrypted_dns,
-        policy.dns.block_private_relay,
-        ms(now),
-    ])?;
-    Ok(version)
 }

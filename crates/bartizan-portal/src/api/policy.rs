@@ -11,6 +11,7 @@ use ed25519_dalek::SigningKey;
 use super::tagged;
 use crate::device_auth::Device;
 use crate::error::ApiError;
+use crate::policies;
 use crate::state::AppState;
 
 pub(crate) async fn policy(
@@ -18,7 +19,7 @@ pub(crate) async fn policy(
     device: Device,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let policy = state.store.policy(device.scope).await?;
+    let policy = policies::give(&state, device.scope, device.id).await?;
     let tenant = state.store.tenant_row(device.scope).await?;
     Ok(tagged(policy.version, &headers, || {
         let key = SigningKey::from_bytes(&tenant.signing_key.0);

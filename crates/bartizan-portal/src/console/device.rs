@@ -4,6 +4,7 @@ use askama::Template;
 use bartizan_model::{
     DeviceId, Mode, ProtectionState, RiskLevel, ThreatLevel, UnixMillis, UnresolvedAlerts,
 };
+use bartizan_store::{DeviceEventKind, DeviceEventRow, DeviceValue};
 
 use super::badge::Badge;
 use super::format::{self, Ago};
@@ -43,6 +44,26 @@ pub(crate) struct DevicePage {
     pub(crate) newest_indicator_epoch: Option<u64>,
     /// What its engine counted since it started; absent before the first check-in.
     pub(crate) counters: Option<EngineCounters>,
+    /// Its person's address; empty where nobody is known.
+    pub(crate) owner: String,
+    /// What it is worth.
+    pub(crate) value: DeviceValue,
+    /// Its group's page and name; absent where none matches.
+    pub(crate) group: Option<(String, String)>,
+    /// Its tags, and whether a policy gives them.
+    pub(crate) tags: Vec<(String, bool)>,
+    /// When it was taken out.
+    pub(crate) offboarded_at: Option<UnixMillis>,
+    /// What holds for it: key, value, and where that comes from; what nobody decided last.
+    pub(crate) settings: Vec<(&'static str, String, String)>,
+    /// What happened to it, the latest first.
+    pub(crate) events: Vec<DeviceEventRow>,
+    /// How often it checked in on the day of its latest check-in.
+    pub(crate) day_checkins: u64,
+    /// Where there is more of that.
+    pub(crate) older: Option<String>,
+    /// Why the last change was not made.
+    pub(crate) problem: Option<String>,
     /// Its unresolved alerts.
     pub(crate) unresolved: UnresolvedAlerts,
     /// Its latest alerts, resolved or not, the newest first.
@@ -67,6 +88,28 @@ pub(crate) struct EngineCounters {
 impl DevicePage {
     fn section(&self) -> Section {
         Section::Devices
+    }
+
+    /// One line for each thing that happened: when, what, and who did it.
+    fn happened(&self) -> Vec<(UnixMillis, String, String)> {
+        let told = |event: &DeviceEventRow| (event.at, told(event), event.actor.clone());
+        self.events.iter().map(told).collect()
+    }
+
+    fn day_checkins_text(&self) -> String {
+        format::count(self.day_checkins, "check-in")
+    }
+
+    /// How Defender names its state.
+    fn health(&self) -> &'static str {
+        match (self.presence(), self.protection) {
+            (Presence::Inactive, _) => "Inactive",
+            (Presence::NeverCheckedIn, _) | (_, None | Some(ProtectionState::Off)) => {
+                "No sensor data"
+            }
+            (Presence::Active, Some(ProtectionState::Degraded)) => "Impaired communication",
+            (Presence::Active, Some(ProtectionState::On)) => "Active",
+        }
     }
 
     fn presence(&self) -> Presence {
@@ -133,5 +176,43 @@ impl DevicePage {
 
     fn is_indicator_file_current(&self) -> bool {
         self.newest_indicator_epoch <= self.indicator_epoch
+    }
+}
+
+fn told(event: &DeviceEventRow) -> String {
+    let detail = &event.detail;
+    match event.kind {
+        DeviceEventKind::Enrolled => "Enrolled".into(),
+        DeviceEventKind::CheckedIn => {
+            format!("{} on this day", format::count(event.count, "check-in"))
+        }
+        DeviceEventKind::Alert if event.count == 1 => format!("Alert: {detail}"),
+        DeviceEventKind::Alert => format!("Alert: {detail}, {} times", event.count),
+        DeviceEventKind::Tagged => format!("Tag “{detail}” given"),
+        DeviceEventKind::Untagged => format!("Tag “{detail}” taken away"),
+        DeviceEventKind::Owner if detail.is_empty() => "Person removed".into(),
+        DeviceEventKind::Owner => format!("Person set to {detail}"),
+        DeviceEventKind::Value => format!("Value set to {detail}"),
+        DeviceEventKind::Offboarded => "Taken out".into(),
+    }
+}
+
+/// Asks before a device is taken out or forgotten.
+#[derive(Template)]
+#[template(path = "console/device_remove.html")]
+pub(crate) struct DeviceRemovePage {
+    /// What surrounds it.
+    pub(crate) shell: Shell,
+    /// Names it.
+    pub(crate) id: DeviceId,
+    /// What people call it.
+    pub(crate) name: String,
+    /// Whether it was taken out.
+    pub(crate) is_offboarded: bool,
+}
+
+impl DeviceRemovePage {
+    fn section(&self) -> Section {
+        Section::Devices
     }
 }

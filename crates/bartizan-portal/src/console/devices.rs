@@ -23,6 +23,8 @@ pub(crate) struct DevicesPage {
     pub(crate) next: Option<String>,
     /// How many devices the tenant has, whatever the filter.
     pub(crate) total: u64,
+    /// Ids and names of the groups.
+    pub(crate) groups: Vec<(String, String)>,
     /// How to enroll a device; shown while there is none.
     pub(crate) enroll: EnrollHelp,
     /// The portal's clock.
@@ -111,6 +113,14 @@ pub(crate) struct DeviceFilter {
     pub(crate) text: String,
     /// Only those in this state.
     pub(crate) state: Option<DeviceState>,
+    /// Only those of this system; empty for all, as are those that follow.
+    pub(crate) os: String,
+    /// Only those with this version of the app.
+    pub(crate) app: String,
+    /// Only those with this tag.
+    pub(crate) tag: String,
+    /// Only those in the group of this id, or `none` for those in none.
+    pub(crate) group: String,
 }
 
 impl DeviceFilter {
@@ -119,13 +129,25 @@ impl DeviceFilter {
         Self {
             text: text.unwrap_or_default().trim().into(),
             state: state.and_then(DeviceState::from_word),
+            ..Self::default()
         }
     }
 
     /// Returns the address of the page with this filter that begins after a cursor.
     pub(crate) fn address(&self, after: &str) -> String {
         let state = self.state.map_or("", DeviceState::word);
-        format::address("/devices", &[("q", &self.text), ("state", state), ("after", after)])
+        format::address(
+            "/devices",
+            &[
+                ("q", &self.text),
+                ("state", state),
+                ("os", &self.os),
+                ("app", &self.app),
+                ("tag", &self.tag),
+                ("group", &self.group),
+                ("after", after),
+            ],
+        )
     }
 
     fn is_default(&self) -> bool {

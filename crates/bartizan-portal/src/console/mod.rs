@@ -25,12 +25,14 @@ mod feed_samples;
 mod feeds;
 mod filters;
 mod format;
+mod groups;
 mod incidents;
 mod indicator;
 mod indicator_import;
 mod indicators;
 mod password;
 mod policy;
+mod policy_document;
 mod sign_in;
 
 #[cfg(test)]
@@ -43,7 +45,7 @@ use askama::filters::HtmlSafe;
 pub(crate) use alert::AlertPage;
 pub(crate) use alerts::{AlertFilter, AlertQueue, AlertRow, AlertsPage, StatusFilter};
 pub(crate) use assets::{asset, asset_url};
-pub(crate) use device::{DevicePage, EngineCounters};
+pub(crate) use device::{DevicePage, DeviceRemovePage, EngineCounters};
 pub(crate) use devices::{
     DeviceFilter, DeviceRow, DeviceState, DevicesPage, EnrollHelp, INACTIVE_AFTER_MS, Presence,
 };
@@ -51,7 +53,8 @@ pub(crate) use error_page::ErrorPage;
 pub(crate) use feed::{FeedPage, NewFeedPage};
 pub(crate) use feed_form::FeedForm;
 pub(crate) use feeds::{FeedsPage, Publishing};
-pub(crate) use format::{address, count};
+pub(crate) use format::{address, count, visible};
+pub(crate) use groups::{GroupDeletePage, GroupForm, GroupPage, GroupsPage};
 pub(crate) use incidents::{IncidentPage, IncidentsPage};
 pub(crate) use indicator::{IndicatorForm, IndicatorPage, StoredIndicator};
 pub(crate) use indicator_import::{ChangedRow, IndicatorImportPage, IndicatorPreviewPage};
@@ -59,7 +62,8 @@ pub(crate) use indicators::{
     IndicatorFilter, IndicatorRow, IndicatorState, IndicatorsDeletePage, IndicatorsPage,
 };
 pub(crate) use password::{PasswordPage, PasswordProblem};
-pub(crate) use policy::{PolicyForm, PolicyPage};
+pub(crate) use policy::{DocumentLine, PolicyForm, PolicyPage};
+pub(crate) use policy_document::{DocumentPage, VersionPage};
 pub(crate) use sign_in::{SignInPage, SignInProblem};
 
 /// What surrounds every page of somebody signed in.

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use bartizan_model::{CHECKIN_INTERVAL_S, MAX_WARN_PASS_HOURS, Mode, Policy, WebProtection};
+use bartizan_store::PolicyProgress;
 use serde::Deserialize;
 
 use super::feed_form::{Choice, choices};
@@ -13,14 +14,29 @@ use super::{Icon, Section, Shell, filters, format};
 pub(crate) struct PolicyPage {
     /// What surrounds it.
     pub(crate) shell: Shell,
-    /// Of the policy in force.
+    /// The latest of the document for every device.
     pub(crate) version: u64,
     /// The policy in force, or what somebody wanted that does not fit.
     pub(crate) form: PolicyForm,
     /// Why the last change was not made.
     pub(crate) problem: Option<String>,
-    /// How many devices said they use a version, the newest first; 0 for those that use none yet.
-    pub(crate) devices: Vec<(u64, u64)>,
+    /// How many devices have what they should have.
+    pub(crate) progress: PolicyProgress,
+    /// The document for every device, then those of groups by their rank.
+    pub(crate) documents: Vec<DocumentLine>,
+}
+
+/// A document in a line.
+#[derive(Clone, Debug)]
+pub(crate) struct DocumentLine {
+    /// Its page.
+    pub(crate) href: String,
+    /// For whom it is.
+    pub(crate) name: String,
+    /// The version that all of them have.
+    pub(crate) in_force: Option<u64>,
+    /// A later one, and how many of 100 have it.
+    pub(crate) rolling_out: Option<(u64, u8)>,
 }
 
 /// The fields of the form, by their names there, as text, so that it can come back as it was.
@@ -93,17 +109,13 @@ impl PolicyPage {
         Section::Policy
     }
 
-    /// One line for each version that a device uses.
-    fn uses(&self) -> Vec<(String, String, &'static str)> {
-        let line = |&(version, devices): &(u64, u64)| {
-            let (name, hint) = match version {
-                0 => ("None yet".to_owned(), "no check-in yet"),
-                current if current == self.version => (format!("Version {version}"), "up to date"),
-                _ => (format!("Version {version}"), "until the next check-in"),
-            };
-            (name, format::count(devices, "device"), hint)
-        };
-        self.devices.iter().map(line).collect()
+    /// One line for each state that a device is in.
+    fn uses(&self) -> Vec<(&'static str, String)> {
+        let PolicyProgress { current, behind, without } = self.progress;
+        let lines =
+            [("Up to date", current), ("From the next check-in", behind), ("None yet", without)];
+        let lines = lines.into_iter().filter(|(_, devices)| *devices != 0);
+        lines.map(|(state, devices)| (state, format::count(devices, "device"))).collect()
     }
 }
 

@@ -233,6 +233,8 @@ fn pages() -> Vec<(&'static str, String)> {
         filter: DeviceFilter {
             text: "\"><img src=x>\u{202e}".into(),
             state: Some(DeviceState::Off),
+            tag: "<img src=x>".into(),
+            ..DeviceFilter::default()
         },
         ..devices()
     };
@@ -300,7 +302,22 @@ fn pages() -> Vec<(&'static str, String)> {
         ("indicator-preview-none", rendered(&same)),
         ("policy", rendered(&policy(None))),
         ("policy-unfit", rendered(&policy(Some("Nothing was saved: <img src=x>.".into())))),
-        ("policy-first", rendered(&PolicyPage { devices: Vec::new(), ..policy(None) })),
+        (
+            "policy-first",
+            rendered(&PolicyPage {
+                progress: bartizan_store::PolicyProgress::default(),
+                ..policy(None)
+            }),
+        ),
+        ("groups", rendered(&groups(vec![group()]))),
+        ("groups-none", rendered(&groups(Vec::new()))),
+        ("group", rendered(&group_page(None))),
+        ("group-unfit", rendered(&group_page(Some("Rule 1 <img src=x>.".into())))),
+        ("group-delete", rendered(&GroupDeletePage { shell: shell(), group: group() })),
+        ("policy-document", rendered(&document(Vec::new()))),
+        ("policy-document-unfit", rendered(&document(vec!["<img src=x> is no key".into()]))),
+        ("policy-version", rendered(&version())),
+        ("device-remove", rendered(&removal())),
         ("error-404", rendered(&ErrorPage::not_found())),
         ("error-403", rendered(&ErrorPage::forbidden())),
         ("error-503", rendered(&ErrorPage::unavailable())),
@@ -315,8 +332,108 @@ fn fragments() -> Vec<(&'static str, String)> {
 
 fn policy(problem: Option<String>) -> PolicyPage {
     let form = PolicyForm::of(&bartizan_model::Policy::default());
-    let devices = vec![(12, 1_204), (11, 72), (0, 1)];
-    PolicyPage { shell: shell(), version: 12, form, problem, devices }
+    let progress = bartizan_store::PolicyProgress { current: 1_204, behind: 72, without: 1 };
+    let line = |name: &str, in_force, rolling_out| DocumentLine {
+        href: "/policy/all".into(),
+        name: name.into(),
+        in_force,
+        rolling_out,
+    };
+    let documents = vec![
+        line("Every device", Some(11), Some((12, 20))),
+        line("<img src=x>\u{202e}", None, None),
+    ];
+    PolicyPage { shell: shell(), version: 12, form, problem, progress, documents }
+}
+
+fn group() -> bartizan_store::GroupRow {
+    bartizan_store::GroupRow {
+        id: bartizan_store::GroupId(7),
+        name: "<img src=x>\u{202e}".into(),
+        rank: 1,
+        rules: bartizan_store::GroupRules {
+            combine: bartizan_store::Combine::Any,
+            rules: vec![bartizan_store::Rule {
+                field: bartizan_store::RuleField::Tag,
+                operator: bartizan_store::RuleOperator::StartsWith,
+                value: "<img src=x>".into(),
+            }],
+        },
+        devices: 1_204,
+        created_at: NOW,
+    }
+}
+
+fn groups(groups: Vec<bartizan_store::GroupRow>) -> GroupsPage {
+    GroupsPage { shell: shell(), groups, total: 1_300, is_working: true }
+}
+
+fn group_page(rules_problem: Option<String>) -> GroupPage {
+    let group = group();
+    GroupPage {
+        shell: shell(),
+        id: rules_problem.is_none().then(|| group.id.to_string()),
+        form: GroupForm::of(group.name, &group.rules),
+        name_problem: rules_problem.as_ref().map(|_| "Another group has this name."),
+        rules_problem,
+        matching: Some(12),
+    }
+}
+
+fn policy_version(number: u64, percent: u8) -> bartizan_store::PolicyVersionRow {
+    bartizan_store::PolicyVersionRow {
+        number,
+        epoch: number,
+        settings: "{}".into(),
+        note: "<img src=x>".into(),
+        changed_by: if number == 1 { String::new() } else { "<img src=x>\u{202e}".into() },
+        created_at: NOW,
+        percent,
+    }
+}
+
+fn document(problems: Vec<String>) -> DocumentPage {
+    DocumentPage {
+        shell: shell(),
+        href: "/policy/all".into(),
+        name: "every device".into(),
+        settings: "{\n  \"BartizanMode\": \"<img src=x>\"\n}".into(),
+        note: "<img src=x>".into(),
+        percent: "20".into(),
+        problems,
+        versions: vec![policy_version(3, 20), policy_version(2, 100), policy_version(1, 100)],
+        is_first_page: true,
+        next: Some("/policy/all?before=1".into()),
+        rows: vec![crate::policy::managed_config::Row {
+            key: "BartizanMode",
+            value_type: "String",
+            value: "<img src=x>".into(),
+        }],
+        now: NOW,
+    }
+}
+
+fn version() -> VersionPage {
+    VersionPage {
+        shell: shell(),
+        href: "/policy/all".into(),
+        name: "<img src=x>".into(),
+        version: policy_version(3, 20),
+        settings: "{\n  \"BartizanMode\": \"<img src=x>\"\n}".into(),
+        against: 2,
+        others: vec![2, 1],
+        changes: vec!["BartizanMode changes from dns to <img src=x>".into()],
+        now: NOW,
+    }
+}
+
+fn removal() -> DeviceRemovePage {
+    DeviceRemovePage {
+        shell: shell(),
+        id: DeviceId(5),
+        name: hostile_device().name,
+        is_offboarded: false,
+    }
 }
 
 fn sign_in(problem: Option<SignInProblem>) -> SignInPage {
@@ -455,6 +572,7 @@ fn devices() -> DevicesPage {
         rows: device_rows(),
         next: Some("c2".into()),
         total: 1_284,
+        groups: vec![("1".into(), "<img src=x>\u{202e}".into())],
         enroll: EnrollHelp {
             token_command: "bartizan admin enrollment-token".into(),
             device_command: "bartizan agent enroll https://portal.example.test TOKEN".into(),
@@ -523,6 +641,26 @@ fn device() -> DevicePage {
         indicator_epoch: Some(1_042),
         newest_indicator_epoch: Some(1_044),
         counters: Some(EngineCounters { queries: 48_211, blocked: 37, dropped: 0, alerts_lost: 0 }),
+        owner: "kim@example.test".into(),
+        value: bartizan_store::DeviceValue::High,
+        group: Some(("/groups/1".into(), "<img src=x>".into())),
+        tags: vec![("Field".into(), false), ("<img src=x>\u{202e}".into(), true)],
+        offboarded_at: Some(NOW),
+        settings: vec![
+            ("BartizanMode", "tunnel".into(), "group Field v7".into()),
+            ("WebProtection", "true".into(), "default".into()),
+        ],
+        events: vec![bartizan_store::DeviceEventRow {
+            id: 1,
+            at: NOW,
+            kind: bartizan_store::DeviceEventKind::Tagged,
+            actor: "<img src=x>".into(),
+            detail: "<img src=x>\u{202e}".into(),
+            count: 1,
+        }],
+        day_checkins: 17,
+        older: Some("/devices/1?before=5-1".into()),
+        problem: None,
         unresolved: UnresolvedAlerts { high: 1, medium: 0, low: 0, informational: 2 },
         alerts: alerts().into_iter().take(3).collect(),
         now: NOW,

@@ -127,13 +127,10 @@ pub(crate) async fn set_status(
     let key = parse(&id)?;
     let status =
         AlertStatus::from_word(&form.status).ok_or_else(|| ApiError::malformed("not a status"))?;
-    let verdict = match form.verdict.split_once('/') {
-        Some((classification, determination)) => Some(Verdict {
-            classification: classification.to_owned(),
-            determination: determination.to_owned(),
-        }),
-        None => None,
-    };
+    let verdict = form.verdict.split_once('/').map(|(classification, determination)| Verdict {
+        classification: classification.to_owned(),
+        determination: determination.to_owned(),
+    });
     let assigned_to = match form.assign.as_str() {
         "me" => Some(Some(session.member)),
         "nobody" => Some(None),

@@ -4,7 +4,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use bartizan_model::{DeviceId, ProtectionState, UnixMillis};
-use bartizan_store::{AlertFilter, DeviceCursor};
+use bartizan_store::{AlertFilter, DeviceCursor, GroupChoice};
 use serde::Deserialize;
 
 use super::{PAGE, PAGE_AND_ONE, cursor, cursor_text, html, last_check_in, shell};
@@ -12,6 +12,10 @@ use crate::console::{
     self, DevicePage, DeviceState, DevicesPage, EngineCounters, EnrollHelp, INACTIVE_AFTER_MS,
 };
 use crate::error::ApiError;
+use crate::policies;
+use crate::policy::effective::Source;
+use crate::policy::schema::Key;
+use crate::policy::value::Value;
 use crate::request;
 use crate::session::Session;
 use crate::state::AppState;
@@ -22,7 +26,17 @@ pub(crate) struct ListQuery {
     q: Option<String>,
     state: Option<String>,
     #[serde(default)]
+    os: String,
+    #[serde(default)]
+    app: String,
+    #[serde(default)]
+    tag: String,
+    #[serde(default)]
+    group: String,
+    #[serde(default)]
     after: String,
+    #[serde(default)]
+    done: String,
 }
 
 /// `GET /devices`.
@@ -34,7 +48,15 @@ pub(crate) async fn list(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let (scope, now) = (session.scope, state.clock.now());
-    let filter = console::DeviceFilter::from_query(query.q.as_deref(), query.state.as_deref());
+    let filter = console::DeviceFilter {
+        os: query.os.trim().into(),
+        app: query.app.trim().into(),
+        tag: query.tag.trim().into(),
+        group: query.group,
+        ..console::DeviceFilter::from_query(query.q.as_deref(), query.state.as_deref())
+    };
+    let groups = state.store.device_groups(scope).await?;
+    let notice = (query.done == "forgotten").then(|| "The device is forgotten.".to_owned());
     let after = cursor(&query.after).map(|(last_seen_at, id)| DeviceCursor { last_seen_at, id });
     let mut rows =
         state.store.devices(scope, store_filter(&filter, now), after, PAGE_AND_ONE).await?;
@@ -42,7 +64,8 @@ pub(crate) async fn list(
         (PAGE < rows.len()).then(|| rows.get(PAGE - 1).map(bartizan_store::DeviceRow::cursor));
     rows.truncate(PAGE);
     html(&DevicesPage {
-        shell: shell(session, None),
+        shell: shell(session, notice),
+        groups: groups.into_iter().map(|group| (group.id.to_string(), group.name)).collect(),
         filter,
         after: if after.is_some() { query.after } else { String::new() },
         rows: rows.into_iter().map(console::DeviceRow::from).collect(),
@@ -58,22 +81,64 @@ pub(crate) async fn device(
     State(state): State<AppState>,
     session: Session,
     Path(id): Path<String>,
+    Query(query): Query<DeviceQuery>,
+) -> Result<Response, ApiError> {
+    let id: DeviceId = id.parse().map_err(|_| ApiError::not_found("device"))?;
+    show(&state, session, id, &query, None).await
+}
+
+/// The device's address.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct DeviceQuery {
+    before: String,
+    done: String,
+}
+
+pub(super) async fn show(
+    state: &AppState,
+    session: Session,
+    id: DeviceId,
+    query: &DeviceQuery,
+    problem: Option<String>,
 ) -> Result<Response, ApiError> {
     let scope = session.scope;
-    let id: DeviceId = id.parse().map_err(|_| ApiError::not_found("device"))?;
+    let notice = match query.done.as_str() {
+        "saved" => Some("Saved.".to_owned()),
+        "offboarded" => Some("The device is taken out.".to_owned()),
+        _ => None,
+    };
+    let (effective, _) = policies::effective(state, scope, id).await?;
+    let setting = |(key, value, source): (Key, &Value, &Source)| {
+        (key.setting().name, value.to_string(), source.to_string())
+    };
+    let mut settings: Vec<_> = effective.iter().map(setting).collect();
+    settings.sort_by_key(|(_, _, source)| source == "default");
+    let before = cursor::<DeviceId>(&query.before).map(|(at, event)| (at, event.0));
+    let mut events = state.store.device_events(scope, id, before, PAGE_AND_ONE).await?;
+    let older = (PAGE < events.len()).then(|| events.get(PAGE - 1)).flatten();
+    let older = older.map(|last| cursor_text(last.at, &DeviceId(last.id)));
+    events.truncate(PAGE);
     let row = state.store.device(scope, id).await?;
     let filter = AlertFilter { device: Some(id), ..AlertFilter::default() };
     let alerts = state.store.alerts(scope, filter, None, PAGE_AND_ONE).await?;
     html(&DevicePage {
-        shell: shell(session, None),
+        shell: shell(session, notice),
         id,
+        tags: state.store.device_tags(scope, id).await?,
+        offboarded_at: row.offboarded_at,
+        settings,
+        events,
+        day_checkins: if before.is_none() { row.day_checkins } else { 0 },
+        older: older.map(|cursor| format!("/devices/{id}?before={cursor}#timeline")),
+        problem,
         os: format!("{} {}", row.os, row.os_version),
         enrolled_at: row.enrolled_at,
         last_seen: last_check_in(&row),
         mode: row.mode,
         protection: row.protection,
         policy_version: row.policy_version,
-        newest_policy_version: state.store.policy(scope).await?.version,
+        newest_policy_version: row.newest_policy_version,
         indicator_epoch: row.indicator_epoch,
         newest_indicator_epoch: state
             .store
@@ -92,6 +157,9 @@ pub(crate) async fn device(
         name: row.device_name,
         model: row.model,
         app_version: row.app_version,
+        owner: row.owner,
+        value: row.value,
+        group: row.group.map(|(group, name)| (format!("/groups/{group}"), name)),
     })
 }
 
@@ -106,7 +174,17 @@ fn store_filter(filter: &console::DeviceFilter, now: UnixMillis) -> bartizan_sto
         }
         DeviceState::NeverCheckedIn => Stored::NeverCheckedIn,
     });
-    bartizan_store::DeviceFilter { name_contains: filter.text.clone(), state }
+    bartizan_store::DeviceFilter {
+        name_contains: filter.text.clone(),
+        state,
+        os: filter.os.clone(),
+        app_version: filter.app.clone(),
+        tag: filter.tag.clone(),
+        group: match filter.group.as_str() {
+            "none" => Some(GroupChoice::Ungrouped),
+            id => id.parse().ok().map(GroupChoice::In),
+        },
+    }
 }
 
 /// The two commands, with the address that this very request came to.

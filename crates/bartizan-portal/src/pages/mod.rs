@@ -2,13 +2,16 @@
 
 pub(crate) mod account;
 pub(crate) mod alerts;
+pub(crate) mod device_change;
 pub(crate) mod devices;
 pub(crate) mod feed;
 pub(crate) mod feeds;
+pub(crate) mod groups;
 pub(crate) mod incidents;
 pub(crate) mod indicator_file;
 pub(crate) mod indicators;
 pub(crate) mod policy;
+pub(crate) mod policy_document;
 
 use askama::Template;
 use axum::http::{HeaderMap, header};

@@ -6,11 +6,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use bartizan_contract::problem::code;
 use bartizan_model::{BadPolicy, DnsPolicy, DnsUpstreamError, Mode, Policy, WebProtection};
+use bartizan_store::{GroupRow, TenantScope};
 
 use super::feeds::DoneQuery;
 use super::{accepts_html, html, shell};
-use crate::console::{PolicyForm, PolicyPage};
+use crate::console::{DocumentLine, PolicyForm, PolicyPage};
 use crate::error::ApiError;
+use crate::policies;
 use crate::session::Session;
 use crate::state::AppState;
 
@@ -25,9 +27,8 @@ pub(crate) async fn page(
         "same" => Some("Nothing was changed.".to_owned()),
         _ => None,
     };
-    let policy = state.store.policy(session.scope).await?;
-    let form = PolicyForm::of(&policy);
-    show(&state, session, policy.version, form, notice, None).await
+    let policy = policies::of_tenant(&state, session.scope).await?;
+    show(&state, session, PolicyForm::of(&policy), notice, None).await
 }
 
 /// `POST /policy`.
@@ -37,11 +38,12 @@ pub(crate) async fn save(
     headers: HeaderMap,
     Form(form): Form<PolicyForm>,
 ) -> Result<Response, ApiError> {
-    let before = state.store.policy(session.scope).await?;
+    let before = policies::of_tenant(&state, session.scope).await?;
     let problem = match wanted(&form, before.version) {
         Ok(same) if same == before => return Ok(Redirect::to("/policy?done=same").into_response()),
         Ok(policy) => {
-            state.store.set_policy(session.scope, policy, state.clock.now()).await?;
+            let (who, now) = ((session.email.as_str(), ""), state.clock.now());
+            policies::set_of_tenant(&state, session.scope, &policy, who, now).await?;
             return Ok(Redirect::to("/policy?done=saved").into_response());
         }
         Err(problem) => problem,
@@ -51,20 +53,47 @@ pub(crate) async fn save(
         return Err(error);
     }
     let problem = Some(format!("Nothing was saved: {problem}."));
-    let page = show(&state, session, before.version, form, None, problem).await?;
+    let page = show(&state, session, form, None, problem).await?;
     Ok((error.status, page).into_response())
 }
 
 async fn show(
     state: &AppState,
     session: Session,
-    version: u64,
     form: PolicyForm,
     notice: Option<String>,
     problem: Option<String>,
 ) -> Result<Response, ApiError> {
-    let devices = state.store.devices_by_policy(session.scope).await?;
-    html(&PolicyPage { shell: shell(session, notice), version, form, problem, devices })
+    let (store, scope) = (&state.store, session.scope);
+    let mut documents = vec![document(state, scope, None).await?];
+    for group in store.device_groups(scope).await? {
+        documents.push(document(state, scope, Some(group)).await?);
+    }
+    html(&PolicyPage {
+        shell: shell(session, notice),
+        version: policies::latest(state, scope, None).await?.0,
+        form,
+        problem,
+        progress: store.policy_progress(scope).await?,
+        documents,
+    })
+}
+
+/// A line of the list of documents.
+async fn document(
+    state: &AppState,
+    scope: TenantScope,
+    group: Option<GroupRow>,
+) -> Result<DocumentLine, ApiError> {
+    let layer = state.store.policy_layer(scope, group.as_ref().map(|group| group.id)).await?;
+    Ok(DocumentLine {
+        href: group
+            .as_ref()
+            .map_or_else(|| "/policy/all".into(), |group| format!("/policy/{}", group.id)),
+        name: group.map_or_else(|| "Every device".into(), |group| group.name),
+        in_force: layer.in_force.map(|row| row.number),
+        rolling_out: layer.rolling_out.map(|row| (row.number, row.percent)),
+    })
 }
 
 /// Reads what a form wants; the form says all there is to decide.

@@ -157,12 +157,23 @@ impl Effective {
     /// Returns what the device's engine goes by, as the given version of it.
     #[must_use]
     pub fn policy(&self, version: u64) -> Policy {
+        let decided = self.decided(version);
+        if self.flag(Key::WebProtection) && !self.flag(Key::TunnelOnly) {
+            decided
+        } else {
+            Policy { mode: Mode::Off, web_protection: WebProtection::Off, ..decided }
+        }
+    }
+
+    /// Returns what is decided, also of what does nothing while protection is off.
+    #[must_use]
+    pub fn decided(&self, version: u64) -> Policy {
         let default = Policy::default();
-        let is_on = self.flag(Key::WebProtection) && !self.flag(Key::TunnelOnly);
+        let is_on = self.flag(Key::WebProtection);
         let hours = self.number(Key::WarnPassHours).and_then(|hours| u16::try_from(hours).ok());
         Policy {
             version,
-            mode: if is_on { self.mode() } else { Mode::Off },
+            mode: self.mode(),
             web_protection: if is_on { WebProtection::Block } else { WebProtection::Off },
             report_blocked_host: !self.flag(Key::ExcludeHost),
             checkin_interval_s: self

@@ -149,7 +149,7 @@ async fn an_alert_is_found_read_and_resolved() {
             .get(&format!("{address}?changed=status"))
             .await
             .text()
-            .contains("Status changed to Resolved.")
+            .contains("Your change is stored.")
     );
     assert!(
         !browser.get("/alerts").await.text().contains(&address),

@@ -9,6 +9,8 @@ mod feeds;
 #[cfg(test)]
 mod fetching;
 #[cfg(test)]
+mod groups;
+#[cfg(test)]
 mod indicators;
 #[cfg(test)]
 mod listening;

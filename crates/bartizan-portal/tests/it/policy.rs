@@ -74,7 +74,7 @@ fn form<'a>(mode: &'a str, hours: &'a str, interval: &'a str) -> [(&'a str, &'a 
     ]
 }
 
-async fn told(device: &Device) -> Policy {
+pub(crate) async fn told(device: &Device) -> Policy {
     let reply: PolicyReply = device.get(path::POLICY).await.json();
     let key = device.signing_key.as_ref().unwrap().portal_key().unwrap();
     let document: PolicyDocument = bartizan_contract::signed::open(&reply.policy, &key).unwrap();

@@ -87,6 +87,24 @@ const ROWS: &[Row] = &[
     Row { method: "POST", pattern: "/indicators/{id}", path: "/indicators/1", foreign: 404 },
     row("GET", "/policy", 200),
     row("POST", "/policy", 422),
+    at("GET", "/policy/{who}", "/policy/{group}", 404),
+    at("POST", "/policy/{who}", "/policy/{group}", 404),
+    at("POST", "/policy/{who}/percent", "/policy/{group}/percent", 422),
+    at("GET", "/policy/{who}/versions/{number}", "/policy/{group}/versions/1", 404),
+    at("GET", "/policy/{who}/file", "/policy/{group}/file?file=plist", 404),
+    at("POST", "/devices/{id}", "/devices/{device}", 422),
+    at("POST", "/devices/{id}/tags", "/devices/{device}/tags", 422),
+    at("GET", "/devices/{id}/remove", "/devices/{device}/remove", 404),
+    at("POST", "/devices/{id}/offboard", "/devices/{device}/offboard", 404),
+    at("POST", "/devices/{id}/forget", "/devices/{device}/forget", 404),
+    row("GET", "/groups", 200),
+    row("POST", "/groups", 422),
+    row("GET", "/groups/new", 200),
+    at("GET", "/groups/{id}", "/groups/{group}", 404),
+    at("POST", "/groups/{id}", "/groups/{group}", 404),
+    at("POST", "/groups/{id}/rank", "/groups/{group}/rank", 422),
+    at("GET", "/groups/{id}/delete", "/groups/{group}/delete", 404),
+    at("POST", "/groups/{id}/delete", "/groups/{group}/delete", 404),
     row("GET", "/events", 200),
 ];
 
@@ -111,6 +129,10 @@ async fn every_route_knows_who_may_call_it() {
     let upload = upload(&member, "title").await.header("location").to_owned();
     world.member(world.globex, "g@globex.test").await;
 
+    assert_eq!(member.submit("/groups", &[("name", "of acme"), ("do", "save")]).await.status, 303);
+    let page = member.get("/groups").await.text();
+    let group = page.split("href=\"/groups/").nth(2).unwrap().split('"').next().unwrap();
+
     let mut browser = world.browser();
     assert_eq!(browser.sign_in("a@acme.test", OWN_PASSWORD).await.status, 303);
     let page = browser.get("/feeds").await.text();
@@ -126,6 +148,7 @@ async fn every_route_knows_who_may_call_it() {
             .replace("{upload}", &upload)
             .replace("{device}", &acme.id.to_string())
             .replace("{feed}", &feed.to_string())
+            .replace("{group}", group)
             .replace("{notice}", notice)
             .replace("{report}", &report(1, "").id);
 

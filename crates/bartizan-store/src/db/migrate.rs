@@ -105,6 +105,7 @@ steps! {
     "V4__deltas", "0004_deltas.sql";
     "V5__policy", "0005_policy.sql";
     "V6__tenancy", "0006_tenancy.sql";
+    "V7__devices_policies", "0007_devices_policies.sql";
     "V9__incidents", "0009_incidents.sql";
     "V10__upkeep", "0010_upkeep.sql";
 }

@@ -8,7 +8,8 @@ use bartizan_store::{AlertFilter, StatusFilter, StoreError};
 
 use crate::world::{DAY, HOUR, NOW, World, alert, enroll, indicator};
 
-const ALL: AlertFilter = AlertFilter { severity: None, status: StatusFilter::Any, device: None };
+const ALL: AlertFilter =
+    AlertFilter { severity: None, status: StatusFilter::Any, device: None, incident: None };
 
 #[tokio::test]
 async fn a_repeated_upload_is_acknowledged_and_changes_nothing() {

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod alerts;
 #[cfg(test)]
+mod devices;
+#[cfg(test)]
 mod enrollment;
 #[cfg(test)]
 mod exceptions;

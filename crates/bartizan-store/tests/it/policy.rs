@@ -1,57 +1,114 @@
 //! What an organization decides for its devices, kept by version.
 
-use bartizan_model::{DnsPolicy, Mode, Policy, ProtectionState, WebProtection};
-use bartizan_store::{Counters, DeviceReport};
+use bartizan_model::{Mode, ProtectionState};
+use bartizan_store::{
+    Counters, DeviceReport, GroupId, GroupRules, NewPolicyVersion, PolicyProgress, Rule, RuleField,
+    RuleOperator, StoreError,
+};
 
 use crate::world::{NOW, World};
 
 #[tokio::test]
-async fn every_setting_is_kept_and_the_version_counts_up() {
+async fn a_document_holds_once_all_devices_have_it() {
     let world = World::new().await;
     let (store, scope) = (&world.store, world.acme.scope);
-    assert_eq!(store.policy(scope).await.unwrap(), Policy { version: 1, ..Policy::default() });
-    for (version, mode) in (2..).zip(Mode::ALL) {
-        let policy = Policy {
-            version,
-            mode,
-            web_protection: WebProtection::Off,
-            report_blocked_host: false,
-            checkin_interval_s: 3_600,
-            warn_pass_hours: 168,
-            dns: DnsPolicy {
-                upstream: "tls://dns.example?ip=192.0.2.53".parse().unwrap(),
-                upstream_fallback: version % 2 == 1,
-                strip_ech: true,
-                block_encrypted_dns: version % 2 == 0,
-                block_private_relay: true,
-            },
-        };
-        let wanted = Policy { version: 0, ..policy.clone() };
-        assert_eq!(store.set_policy(scope, wanted, NOW).await.unwrap(), version);
-        assert_eq!(store.policy(scope).await.unwrap(), policy);
-    }
-    assert_eq!(store.policy(world.globex.scope).await.unwrap().version, 1);
+    let first = store.policy_version(scope, None, 1).await.unwrap();
+    assert_eq!((first.settings.as_str(), first.percent, first.epoch), ("{}", 100, 1));
+    assert_eq!(store.add_policy_version(scope, None, document("2", 20), NOW).await.unwrap(), 2);
+    let layer = store.policy_layer(scope, None).await.unwrap();
+    assert_eq!(layer.in_force.unwrap().number, 1);
+    assert_eq!(layer.rolling_out.map(|row| (row.number, row.percent)), Some((2, 20)));
+
+    store.set_policy_percent(scope, None, 2, 100).await.unwrap();
+    let layer = store.policy_layer(scope, None).await.unwrap();
+    assert_eq!((layer.in_force.unwrap().number, layer.rolling_out), (2, None));
+    let row = store.policy_version(scope, None, 2).await.unwrap();
+    assert_eq!((row.settings.as_str(), row.note.as_str()), ("2", "why"));
+    assert_eq!(row.changed_by, "a@acme.test");
+
+    let refused = store.set_policy_percent(scope, None, 1, 50).await;
+    assert!(matches!(refused, Err(StoreError::NotFound { .. })), "only the latest is rolled out");
+    let numbers = store.policy_versions(scope, None, Some(2), 9).await.unwrap();
+    assert_eq!(numbers.iter().map(|row| row.number).collect::<Vec<_>>(), [1]);
+    assert_eq!(store.policy_epoch(scope).await.unwrap(), 3);
+    assert_eq!(store.policy_epoch(world.globex.scope).await.unwrap(), 1);
+    let nobody = store.add_policy_version(scope, Some(GroupId(9)), document("", 1), NOW).await;
+    assert!(matches!(nobody, Err(StoreError::NotFound { .. })));
 }
 
 #[tokio::test]
-async fn devices_are_counted_by_the_policy_they_use_in_any_mode() {
+async fn a_device_is_given_the_tenants_document_and_its_groups_under_a_version_that_only_grows() {
+    let world = World::new().await;
+    let (store, scope, device) = (&world.store, world.acme.scope, world.acme.device);
+    let given = async || store.device_policy(scope, device).await.unwrap();
+    let (mut version, before) = (given().await.version, given().await);
+    assert_eq!((before.version, before.layers.len()), (1, 1));
+    let rules = GroupRules {
+        rules: vec![Rule {
+            field: RuleField::Tag,
+            operator: RuleOperator::Equals,
+            value: "field".into(),
+        }],
+        ..GroupRules::default()
+    };
+    let group = store.create_device_group(scope, "Field".into(), rules, NOW).await.unwrap();
+    store.add_policy_version(scope, Some(group), document("field", 100), NOW).await.unwrap();
+    assert_eq!(given().await.layers.len(), 1);
+    let mut grew = async |what: &str| {
+        let now = given().await;
+        assert!(version < now.version, "{what}: {version} to {}", now.version);
+        version = now.version;
+        now
+    };
+    grew("a group with a policy").await;
+    store.add_tag(scope, device, "Field".into(), "a".into(), NOW).await.unwrap();
+    let now = grew("it came to a group").await;
+    assert_eq!(now.layers[1].group, Some((group, "Field".into(), 1)));
+    assert_eq!(now.layers[1].in_force.as_ref().unwrap().settings, "field");
+    store.remove_tag(scope, device, "Field".into(), "a".into(), NOW).await.unwrap();
+    assert_eq!(grew("it left").await.layers.len(), 1);
+    store.delete_device_group(scope, group).await.unwrap();
+    grew("the group is gone").await;
+    let gone = store.policy_versions(scope, Some(group), None, 9).await.unwrap();
+    assert!(gone.is_empty(), "and its policy with it");
+}
+
+#[tokio::test]
+async fn devices_are_counted_by_whether_they_have_what_they_should_have() {
     let world = World::new().await;
     let (store, acme) = (&world.store, world.acme);
-    assert_eq!(store.devices_by_policy(acme.scope).await.unwrap(), [(0, 1)]);
+    let progress = async || store.policy_progress(acme.scope).await.unwrap();
+    let counted = |current, behind, without| PolicyProgress { current, behind, without };
+    assert_eq!(progress().await, counted(0, 0, 1));
     for mode in Mode::ALL {
-        let report = DeviceReport {
-            mode,
-            protection: ProtectionState::On,
-            os_version: "18.1".into(),
-            app_version: "0.1.0".into(),
-            policy_version: 3,
-            indicator_epoch: None,
-            tenant_epoch: None,
-            counters: Counters::default(),
-        };
-        store.check_in(acme.scope, acme.device, report, NOW).await.unwrap();
+        let there = store.check_in(acme.scope, acme.device, report(mode, 1), NOW).await.unwrap();
+        assert_eq!(there.policy_version, 1);
         let row = store.device(acme.scope, acme.device).await.unwrap();
-        assert_eq!((row.mode, row.policy_version), (Some(mode), 3));
+        assert_eq!((row.mode, row.policy_version, row.newest_policy_version), (Some(mode), 1, 1));
     }
-    assert_eq!(store.devices_by_policy(acme.scope).await.unwrap(), [(3, 1)]);
+    assert_eq!(progress().await, counted(1, 0, 0));
+    store.add_policy_version(acme.scope, None, document("2", 100), NOW).await.unwrap();
+    assert_eq!(progress().await, counted(0, 1, 0));
+}
+
+pub(crate) fn report(mode: Mode, policy_version: u64) -> DeviceReport {
+    DeviceReport {
+        mode,
+        protection: ProtectionState::On,
+        os_version: "18.1".into(),
+        app_version: "0.1.0".into(),
+        policy_version,
+        indicator_epoch: None,
+        tenant_epoch: None,
+        counters: Counters::default(),
+    }
+}
+
+fn document(settings: &str, percent: u8) -> NewPolicyVersion {
+    NewPolicyVersion {
+        settings: settings.into(),
+        note: "why".into(),
+        changed_by: "a@acme.test".into(),
+        percent,
+    }
 }

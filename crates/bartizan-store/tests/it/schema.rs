@@ -71,7 +71,17 @@ async fn opening_again_migrates_nothing() {
     let steps = strings(&db, "SELECT name FROM refinery_schema_history");
     assert_eq!(
         steps,
-        ["base", "feeds", "indicators", "deltas", "policy", "tenancy", "incidents", "upkeep"]
+        [
+            "base",
+            "feeds",
+            "indicators",
+            "deltas",
+            "policy",
+            "tenancy",
+            "devices_policies",
+            "incidents",
+            "upkeep",
+        ]
     );
 }
 

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use bartizan_model::{
-    AlertStatus, Mode, Policy, Private, ProtectionState, UnixMillis, UnresolvedAlerts,
-};
+use bartizan_model::{AlertStatus, Mode, Private, ProtectionState, UnixMillis, UnresolvedAlerts};
 use bartizan_store::{
     AlertFilter, Counters, DeviceCounts, DeviceFilter, DeviceReport, DeviceState, HeldBackRow,
-    IndicatorFileRow, IndicatorFilter, IndicatorId, NewSession, NewSiteReport, NoticeKind,
-    SiteReportKind, SiteReportStatus, StoreError, TenantFileRow,
+    IndicatorFileRow, IndicatorFilter, IndicatorId, NewPolicyVersion, NewSession, NewSiteReport,
+    NoticeKind, SiteReportKind, SiteReportStatus, StoreError, TenantFileRow,
 };
 
 use super::feeds::{octets, settings};
@@ -21,8 +19,13 @@ async fn reading_shows_nothing_of_another_tenant() {
     let key = world.list(AlertFilter::default()).await.remove(0).key;
     let (store, acme, globex) = (&world.store, world.acme, world.globex);
     store.add_indicator_file(acme.scope, file(1)).await.unwrap();
-    let acme_policy = Policy { mode: Mode::Off, ..Policy::default() };
-    assert_eq!(store.set_policy(acme.scope, acme_policy, NOW).await.unwrap(), 2);
+    let off = NewPolicyVersion {
+        settings: "{}".into(),
+        note: String::new(),
+        changed_by: String::new(),
+        percent: 100,
+    };
+    assert_eq!(store.add_policy_version(acme.scope, None, off, NOW).await.unwrap(), 2);
 
     let filter = AlertFilter { device: Some(acme.device), ..AlertFilter::default() };
     assert_eq!(store.alerts(globex.scope, filter, None, 9).await.unwrap(), []);
@@ -40,7 +43,11 @@ async fn reading_shows_nothing_of_another_tenant() {
     not_found(store.device_file(globex.scope, &file(1).sha256).await);
     assert_eq!(store.indicator_files(globex.scope, 9).await.unwrap(), []);
     assert_eq!(store.indicator_deltas(globex.scope, 9).await.unwrap(), []);
-    assert_eq!(store.policy(globex.scope).await.unwrap().version, 1);
+    assert_eq!(store.policy_epoch(globex.scope).await.unwrap(), 1);
+    not_found(store.policy_version(globex.scope, None, 2).await);
+    not_found(store.device_policy(globex.scope, acme.device).await);
+    assert_eq!(store.device_events(globex.scope, acme.device, None, 9).await.unwrap(), []);
+    assert_eq!(store.device_tags(globex.scope, acme.device).await.unwrap(), []);
     assert_eq!(store.tenant_row(globex.scope).await.unwrap().name, "GLOBEX");
     not_found(store.device_of_token(globex.tenant, acme.device).await);
     not_found(store.password_hash(globex.scope, acme.member).await);
@@ -251,7 +258,7 @@ async fn devices_are_listed_by_name_and_state_a_page_at_a_time() {
     assert_eq!(list(state(DeviceState::SilentSince(NOW)), None, 9).await.len(), 0);
     let later = UnixMillis(NOW.0 + 1);
     assert_eq!(list(state(DeviceState::SilentSince(later)), None, 9).await.len(), 1);
-    let named = |name: &str| DeviceFilter { name_contains: name.into(), state: None };
+    let named = |name: &str| DeviceFilter { name_contains: name.into(), ..DeviceFilter::default() };
     assert_eq!(list(named("pHONE 1"), None, 9).await.len(), 5);
     assert_eq!(list(named("phone 12"), None, 9).await.len(), 1);
     assert_eq!(list(named("%"), None, 9).await.len(), 0);

@@ -2,100 +2,64 @@
 
 use std::fs;
 
-use bartizan_model::{AlertStatus, Mode, Policy, Severity};
 use bartizan_store::{AlertFilter, Store};
 use rusqlite::Connection;
 
-use crate::world::{HOUR, NOW, World, alert};
+use crate::world::{NOW, World, alert};
 
-/// A database as the first four steps leave it, with what a portal of that time kept.
+/// A database as the first four steps left it.
 #[tokio::test]
 async fn an_older_database_keeps_its_policies_devices_and_alerts() {
     let world = World::new().await;
-    for (id, host) in [(1, "a.test"), (2, "b.test"), (3, "c.test")] {
-        world.ingest(alert(id, host, 0), 0).await;
-    }
-    let acme = world.acme;
-    let keys: Vec<_> =
-        world.list(AlertFilter::default()).await.iter().map(|alert| alert.key).collect();
-    world
-        .store
-        .set_alert_status(acme.scope, keys[0], AlertStatus::Resolved, acme.member, NOW)
-        .await
-        .unwrap();
     world.store.close().await;
-    let old = world.place.file.with_file_name("old.db");
-    let db = Connection::open(&old).unwrap();
-    db.execute_batch(&as_the_fourth_step_left_it(&world.place.file.display().to_string())).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("older.sqlite");
+    let db = Connection::open(&file).unwrap();
+    for step in ["0001_base", "0002_feeds", "0003_indicators", "0004_deltas"] {
+        let path = format!("{}/migrations/sqlite/{step}.sql", env!("CARGO_MANIFEST_DIR"));
+        db.execute_batch(&fs::read_to_string(path).unwrap()).unwrap();
+    }
+    db.execute("ATTACH ?1 AS now", [world.place.file.to_str().unwrap()]).unwrap();
     db.execute_batch(
-        "UPDATE policy SET mode = 'off', checkin_interval_s = 77 WHERE tenant_id = 1;
-         UPDATE device_status SET policy_version = 9, tenant_epoch = 5 WHERE tenant_id = 1;",
+        "CREATE TABLE refinery_schema_history AS
+             SELECT * FROM now.refinery_schema_history WHERE version <= 4;
+         DETACH now;
+         INSERT INTO tenant VALUES (1, 'ACME', zeroblob(32), 5);
+         INSERT INTO policy VALUES (1, 1, 'dns', 'block', 1, 900, 5), (1, 2, 'off', 'off', 0, 77, 6);
+         INSERT INTO device VALUES (1, x'00000000000000000000000000000001', 'key', zeroblob(32), 'iOS', 'm', 'Phone', 7);
+         INSERT INTO device_status VALUES
+             (1, x'00000000000000000000000000000001', 8, 'dns', 'on', '18.1', '0.1.0', 9, NULL, 0, 0, 0, 0, 5);
+         INSERT INTO alert (tenant_id, alert_id, device_id, detector, severity, category, title, host,
+                            first_seen_at_ms, last_seen_at_ms, received_at_ms, count, indicator_epoch, status)
+         SELECT 1, unhex(hex), x'00000000000000000000000000000001', 'web.phishing.blocked', 'Informational',
+                'InitialAccess', 'Phishing site blocked', host, 1800000000000, 1800000000000, 1800000000000, 1, 1,
+                status
+         FROM (SELECT '0000000000000000000000000000000a' AS hex, 'a.test' AS host, 'New' AS status
+               UNION ALL SELECT '0000000000000000000000000000000b', 'b.test', 'InProgress'
+               UNION ALL SELECT '0000000000000000000000000000000c', NULL, 'Resolved');",
     )
     .unwrap();
     drop(db);
 
-    let store = Store::open(old.as_path(), NOW).unwrap();
-    let before =
-        Policy { version: 1, mode: Mode::Off, checkin_interval_s: 77, ..Policy::default() };
-    assert_eq!(store.policy(acme.scope).await.unwrap(), before);
-    assert_eq!(store.policy(world.globex.scope).await.unwrap().mode, Mode::Dns);
-    let row = store.device(acme.scope, acme.device).await.unwrap();
+    let store = Store::open(file.as_path(), NOW).unwrap();
+    let scope = store.tenant(world.acme.tenant).await.unwrap();
+    let layer = store.policy_layer(scope, None).await.unwrap();
+    let row = layer.in_force.unwrap();
+    assert_eq!((row.number, row.epoch, row.percent), (2, 2, 100));
+    assert_eq!(row.settings, MIGRATED);
+    assert_eq!(store.policy_versions(scope, None, None, 9).await.unwrap().len(), 2);
+    let row = store.device(scope, world.acme.device).await.unwrap();
     assert_eq!((row.policy_version, row.tenant_epoch), (9, Some(5)));
+    assert_eq!((row.newest_policy_version, row.group), (2, None));
     // Counters are made of what is there, and what was joined before is joined still.
-    assert_eq!(row.unresolved.informational, 2);
-    let all = store.unresolved_alerts(acme.scope).await.unwrap();
-    assert_eq!((all.total(), all.informational), (2, 2));
-    let later = vec![alert(9, "b.test", HOUR)];
-    store.ingest_alerts(acme.scope, acme.device, later, NOW).await.unwrap();
-    let alerts = store.alerts(acme.scope, AlertFilter::default(), None, 10).await.unwrap();
-    assert_eq!(alerts.len(), 3);
-    assert!(
-        alerts.iter().any(|alert| alert.count == 2 && alert.severity == Severity::Informational)
-    );
+    assert_eq!((row.unresolved.informational, row.unresolved.total()), (2, 2));
+    assert_eq!(store.unresolved_alerts(scope).await.unwrap(), row.unresolved);
+    store.ingest_alerts(scope, row.id, vec![alert(9, "b.test", 0)], NOW).await.unwrap();
+    let alerts = store.alerts(scope, AlertFilter::default(), None, 10).await.unwrap();
+    let mut counts: Vec<_> = alerts.iter().map(|alert| alert.count).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [1, 1, 2]);
 }
 
-/// The first four steps, and in their tables the rows of a newer database.
-fn as_the_fourth_step_left_it(newer: &str) -> String {
-    let mut batch = format!("ATTACH '{newer}' AS newer; BEGIN;\n");
-    for step in ["0001_base", "0002_feeds", "0003_indicators", "0004_deltas"] {
-        let path = format!("{}/migrations/sqlite/{step}.sql", env!("CARGO_MANIFEST_DIR"));
-        batch += &fs::read_to_string(path).unwrap();
-    }
-    for (table, columns) in [
-        ("installation", "id, access_token_key, checked_at_ms"),
-        ("tenant", "tenant_id, name, signing_key, created_at_ms"),
-        ("locator", "kind, key, tenant_id"),
-        (
-            "policy",
-            "tenant_id, version, mode, web_protection, report_blocked_host, checkin_interval_s,
-             created_at_ms",
-        ),
-        (
-            "member",
-            "tenant_id, member_id, email, name, password_hash, one_time_expires_at_ms, created_at_ms",
-        ),
-        (
-            "device",
-            "tenant_id, device_id, jwk, key_thumbprint, os, model, device_name, enrolled_at_ms",
-        ),
-        (
-            "device_status",
-            "tenant_id, device_id, last_seen_at_ms, mode, protection, os_version, app_version,
-             policy_version, indicator_epoch, queries, blocked, dropped, alerts_lost, tenant_epoch",
-        ),
-        (
-            "alert",
-            "tenant_id, alert_id, device_id, detector, severity, category, title, host, matched,
-             first_seen_at_ms, last_seen_at_ms, received_at_ms, count, indicator_epoch, status, status_by,
-             status_at_ms, source, indicator_id, action",
-        ),
-    ] {
-        batch += &format!("INSERT INTO {table} ({columns}) SELECT {columns} FROM newer.{table};\n");
-    }
-    batch += "CREATE TABLE refinery_schema_history (
-                  version int4 PRIMARY KEY, name VARCHAR(255), applied_on VARCHAR(255), checksum VARCHAR(255));
-              INSERT INTO refinery_schema_history
-                  SELECT * FROM newer.refinery_schema_history WHERE version < 5;
-              COMMIT;";
-    batch
-}
+/// In canonical form, as a document is.
+const MIGRATED: &str = r#"{"BartizanBlockEncryptedDns":false,"BartizanBlockPrivateRelay":false,"BartizanCheckinSeconds":77,"BartizanDnsFallback":true,"BartizanDnsUpstream":"system","BartizanMode":"off","BartizanStripEch":false,"BartizanWarnPassHours":24,"DefenderExcludeURLInReport":true,"WebProtection":false}"#;

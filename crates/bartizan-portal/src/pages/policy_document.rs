@@ -1,0 +1,330 @@
+//! A policy document: its settings, versions and roll-out, and the files made of it.
+
+use axum::Form;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use bartizan_contract::problem::code;
+use bartizan_store::{GroupId, NewPolicyVersion};
+use serde::Deserialize;
+
+use super::{accepts_html, html, shell};
+use crate::console::{DocumentPage, VersionPage};
+use crate::error::ApiError;
+use crate::policy::engine;
+use crate::policy::managed_config::{ManagedConfig, Onboarding};
+use crate::policy::mobileconfig::{self, OnDemand, Subject};
+use crate::policy::rollout::Percent;
+use crate::policy::schema::Key;
+use crate::policy::settings::{BadSetting, Settings, diff};
+use crate::policy::value::Raw;
+use crate::session::Session;
+use crate::state::AppState;
+use crate::{policies, request};
+
+/// The document's address.
+#[derive(Deserialize)]
+pub(crate) struct DocumentQuery {
+    before: Option<u64>,
+    #[serde(default)]
+    done: String,
+}
+
+/// The form as it was sent.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct DocumentForm {
+    settings: String,
+    note: String,
+    percent: String,
+}
+
+/// For whom a document is.
+struct Who {
+    group: Option<GroupId>,
+    href: String,
+    name: String,
+}
+
+/// `GET /policy/{who}`.
+pub(crate) async fn document(
+    State(state): State<AppState>,
+    session: Session,
+    Path(who): Path<String>,
+    Query(query): Query<DocumentQuery>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let who = find(&state, &session, &who).await?;
+    let (_, settings) = policies::latest(&state, session.scope, who.group).await?;
+    let form =
+        DocumentForm { settings: lines(&settings), note: String::new(), percent: "100".into() };
+    let notice = match query.done.as_str() {
+        "saved" => Some("Saved. Devices follow from their next check-in on.".to_owned()),
+        _ => None,
+    };
+    let portal = address(&state, &headers, &uri);
+    html(&page(&state, session, who, form, (notice, Vec::new()), (query.before, portal)).await?)
+}
+
+/// `POST /policy/{who}`.
+pub(crate) async fn save(
+    State(state): State<AppState>,
+    session: Session,
+    Path(who): Path<String>,
+    headers: HeaderMap,
+    uri: Uri,
+    Form(form): Form<DocumentForm>,
+) -> Result<Response, ApiError> {
+    let who = find(&state, &session, &who).await?;
+    let mut problems = Vec::new();
+    let settings = Settings::from_json(&form.settings).unwrap_or_else(|faults| {
+        problems.extend(faults.iter().map(BadSetting::to_string));
+        Settings::default()
+    });
+    let percent = form.percent.trim().parse().ok().and_then(Percent::new);
+    if percent.is_none() {
+        problems.push("The percentage is a number from 0 to 100".into());
+    }
+    let note = form.note.trim();
+    if MAX_NOTE < note.chars().count() || note.chars().any(char::is_control) {
+        problems.push("The note has at most 200 characters on one line".into());
+    }
+    match percent.filter(|_| problems.is_empty()) {
+        Some(percent) => {
+            let new = NewPolicyVersion {
+                settings: settings.to_json(),
+                note: note.to_owned(),
+                changed_by: session.email,
+                percent: percent.get(),
+            };
+            let now = state.clock.now();
+            state.store.add_policy_version(session.scope, who.group, new, now).await?;
+            Ok(Redirect::to(&format!("{}?done=saved", who.href)).into_response())
+        }
+        None if !accepts_html(&headers) => Err(malformed(problems.join("; "))),
+        None => {
+            let portal = address(&state, &headers, &uri);
+            let page = page(&state, session, who, form, (None, problems), (None, portal)).await?;
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)?).into_response())
+        }
+    }
+}
+
+/// Another share of the devices.
+#[derive(Deserialize)]
+pub(crate) struct PercentForm {
+    number: u64,
+    percent: u8,
+}
+
+/// `POST /policy/{who}/percent`.
+pub(crate) async fn set_percent(
+    State(state): State<AppState>,
+    session: Session,
+    Path(who): Path<String>,
+    Form(form): Form<PercentForm>,
+) -> Result<Redirect, ApiError> {
+    let who = find(&state, &session, &who).await?;
+    let percent = Percent::new(form.percent)
+        .ok_or_else(|| malformed("the percentage is a number from 0 to 100"))?;
+    state.store.set_policy_percent(session.scope, who.group, form.number, percent.get()).await?;
+    Ok(Redirect::to(&format!("{}?done=saved", who.href)))
+}
+
+/// What a version is compared with.
+#[derive(Deserialize)]
+pub(crate) struct VersionQuery {
+    against: Option<u64>,
+}
+
+/// `GET /policy/{who}/versions/{number}`.
+pub(crate) async fn version(
+    State(state): State<AppState>,
+    session: Session,
+    Path((who, number)): Path<(String, u64)>,
+    Query(query): Query<VersionQuery>,
+) -> Result<Response, ApiError> {
+    let (store, scope) = (&state.store, session.scope);
+    let who = find(&state, &session, &who).await?;
+    let version = store.policy_version(scope, who.group, number).await?;
+    let settings = policies::read(&version)?;
+    let against = query.against.unwrap_or_else(|| number.saturating_sub(1));
+    let before = match against {
+        0 => Settings::default(),
+        other => policies::read(&store.policy_version(scope, who.group, other).await?)?,
+    };
+    let others = store.policy_versions(scope, who.group, None, MAX_OTHERS).await?;
+    html(&VersionPage {
+        shell: shell(session, None),
+        href: who.href,
+        name: who.name,
+        settings: lines(&settings),
+        against,
+        others: others.into_iter().map(|row| row.number).filter(|other| *other != number).collect(),
+        changes: diff(&before, &settings).iter().map(ToString::to_string).collect(),
+        version,
+        now: state.clock.now(),
+    })
+}
+
+/// Which file.
+#[derive(Deserialize)]
+pub(crate) struct FileQuery {
+    file: String,
+    #[serde(default)]
+    app: String,
+}
+
+/// `GET /policy/{who}/file`.
+pub(crate) async fn file(
+    State(state): State<AppState>,
+    session: Session,
+    Path(who): Path<String>,
+    Query(query): Query<FileQuery>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let who = find(&state, &session, &who).await?;
+    let settings = merged(&state, &session, who.group).await?;
+    let portal = address(&state, &headers, &uri);
+    let app = query.app.trim();
+    let subject = Subject {
+        portal: portal.clone(),
+        tenant: session.scope.tenant_id(),
+        organization: session.tenant_name,
+        app: app.to_owned(),
+        tunnel: format!("{app}.tunnel"),
+    };
+    let needs_app = match query.file.as_str() {
+        "plist" | "dict" => false,
+        "vpn" | "filter" | "dns" => true,
+        _ => return Err(ApiError::not_found("file")),
+    };
+    if needs_app && !is_bundle(app) {
+        return Err(malformed(
+            "a profile names the app by its bundle identifier, such as com.example.bartizan",
+        ));
+    }
+    let dns = engine::read(&settings, 0).dns;
+    let text = match query.file.as_str() {
+        "plist" => config(&settings, portal).to_plist().map_err(mobileconfig::BadProfile::from),
+        "dict" => config(&settings, portal).to_dict().map_err(mobileconfig::BadProfile::from),
+        "vpn" => mobileconfig::vpn(&subject, &settings, &OnDemand::default()),
+        "filter" => mobileconfig::content_filter(&subject),
+        _ => mobileconfig::dns(&subject, &dns.upstream, dns.upstream_fallback, false),
+    };
+    let text = text.map_err(|bad| malformed(bad.to_string()))?;
+    let (kind, name) = match query.file.as_str() {
+        "plist" => ("application/xml", "app-configuration.plist"),
+        "dict" => ("application/xml", "app-configuration.xml"),
+        "vpn" => (PROFILE, "vpn.mobileconfig"),
+        "filter" => (PROFILE, "filter.mobileconfig"),
+        _ => (PROFILE, "dns.mobileconfig"),
+    };
+    let mut response = text.into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    if let Ok(value) = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")) {
+        response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
+    }
+    Ok(response)
+}
+
+async fn page(
+    state: &AppState,
+    session: Session,
+    who: Who,
+    form: DocumentForm,
+    (notice, problems): (Option<String>, Vec<String>),
+    (before, portal): (Option<u64>, String),
+) -> Result<DocumentPage, ApiError> {
+    let mut versions =
+        state.store.policy_versions(session.scope, who.group, before, VERSIONS + 1).await?;
+    let shown = usize::try_from(VERSIONS).unwrap_or(usize::MAX);
+    let has_more = shown < versions.len();
+    versions.truncate(shown);
+    let last = versions.last().filter(|_| has_more).map(|last| last.number);
+    let settings = merged(state, &session, who.group).await?;
+    Ok(DocumentPage {
+        shell: shell(session, notice),
+        next: last.map(|number| format!("{}?before={number}", who.href)),
+        href: who.href,
+        name: who.name,
+        settings: form.settings,
+        note: form.note,
+        percent: form.percent,
+        problems,
+        versions,
+        is_first_page: before.is_none(),
+        rows: config(&settings, portal).rows(),
+        now: state.clock.now(),
+    })
+}
+
+async fn find(state: &AppState, session: &Session, who: &str) -> Result<Who, ApiError> {
+    if who == "all" {
+        return Ok(Who { group: None, href: "/policy/all".into(), name: "every device".into() });
+    }
+    let id: GroupId = who.parse().map_err(|_| ApiError::not_found("policy"))?;
+    let group = state.store.device_group(session.scope, id).await?;
+    Ok(Who { group: Some(id), href: format!("/policy/{id}"), name: group.name })
+}
+
+/// The latest of the tenant's document, with what a group's sets over it.
+async fn merged(
+    state: &AppState,
+    session: &Session,
+    group: Option<GroupId>,
+) -> Result<Settings, ApiError> {
+    let (_, mut settings) = policies::latest(state, session.scope, None).await?;
+    if group.is_some() {
+        let (_, over) = policies::latest(state, session.scope, group).await?;
+        for (key, value) in over.iter() {
+            let value = value.to_json();
+            settings.set(key, &Raw::from(&value)).map_err(|error| ApiError::internal(&error))?;
+        }
+    }
+    // The portal alone goes by them.
+    for key in Key::ALL {
+        if key.setting().place == crate::policy::schema::Place::Portal {
+            settings.clear(*key);
+        }
+    }
+    Ok(settings)
+}
+
+fn config(settings: &Settings, portal: String) -> ManagedConfig {
+    let onboarding =
+        Onboarding { portal, token: None, supervised: None, is_user_enrollment: false };
+    ManagedConfig::new(settings, &onboarding)
+}
+
+/// A key a line, for people.
+fn lines(settings: &Settings) -> String {
+    let member = |(key, value): (Key, &crate::policy::value::Value)| {
+        format!("  \"{}\": {}", key.setting().name, value.to_json())
+    };
+    let members: Vec<_> = settings.iter().map(member).collect();
+    if members.is_empty() { "{}".into() } else { format!("{{\n{}\n}}", members.join(",\n")) }
+}
+
+/// The address that this very request came to.
+fn address(state: &AppState, headers: &HeaderMap, uri: &Uri) -> String {
+    let scheme = if state.secure_cookies { "https" } else { "http" };
+    let host = request::host(headers, uri).unwrap_or("portal.example");
+    format!("{scheme}://{host}")
+}
+
+fn is_bundle(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    (1..=155).contains(&text.len()) && text.chars().all(fits) && text.contains('.')
+}
+
+fn malformed(detail: impl Into<String>) -> ApiError {
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, code::MALFORMED, detail)
+}
+
+const PROFILE: &str = "application/x-apple-aspen-config";
+const VERSIONS: u32 = 20;
+const MAX_OTHERS: u32 = 200;
+const MAX_NOTE: usize = 200;
