@@ -13,6 +13,7 @@
 
 mod access_token;
 mod api;
+pub mod audit;
 mod clock;
 mod console;
 mod deltas;
@@ -52,6 +53,7 @@ use bartizan_store::{AlertFilter, AlertRow, IndicatorFileRow, NewMember, Store, 
 use ed25519_dalek::SigningKey;
 use sha2::{Digest as _, Sha256};
 
+pub use bartizan_store::{BuiltIn, Permission};
 pub use clock::Clock;
 pub use router::{Access, routes};
 pub use serve::{Listener, serve};
@@ -135,7 +137,7 @@ impl Portal {
         Ok(self.state.store.set_policy(scope, policy, self.state.clock.now()).await?)
     }
 
-    /// Creates a member of the tenant, or resets an existing one's password.
+    /// Creates an administrator of the tenant, or makes an existing member one and resets their password.
     ///
     /// # Errors
     /// Not an address, no such tenant, or the store is unavailable.
@@ -143,6 +145,19 @@ impl Portal {
         &self,
         tenant: TenantId,
         email: &str,
+    ) -> anyhow::Result<OneTimePassword> {
+        self.create_member(tenant, email, BuiltIn::Administrator).await
+    }
+
+    /// Creates a member with a role, or gives an existing one the role as well and resets their password.
+    ///
+    /// # Errors
+    /// Not an address, no such tenant, or the store is unavailable.
+    pub async fn create_member(
+        &self,
+        tenant: TenantId,
+        email: &str,
+        role: BuiltIn,
     ) -> anyhow::Result<OneTimePassword> {
         let is_address = email.contains('@') && !email.contains(|c: char| c.is_control());
         anyhow::ensure!(is_address, "not an e-mail address");
@@ -153,6 +168,7 @@ impl Portal {
             email: email.into(),
             password_hash: password::hash(password.0.clone()).await?,
             one_time_expires_at: later(now, ONE_TIME_PASSWORD_LIFETIME),
+            roles: vec![role.id().into()],
         };
         self.state.store.invite_member(scope, member, now).await?;
         Ok(password)
@@ -267,11 +283,12 @@ impl Portal {
         let closing = self.state.closing.subscribe();
         let ended = serve(self.router(), listeners, closing);
         let work = feeds::run(self.state.clone());
+        let signing = audit::run(self.state.clone());
         let stop = async {
             shutdown.await;
             self.state.closing.send_replace(true);
         };
-        tokio::join!(ended, work, stop);
+        tokio::join!(ended, work, signing, stop);
         self.state.store.close().await;
         Ok(())
     }

@@ -15,8 +15,10 @@ use bartizan_model::{
     Alert, AlertId, AlertStatus, Detector, DeviceId, DomainName, IndicatorAction, IndicatorSource,
     Severity, UnixMillis, UnresolvedAlerts,
 };
+use serde_json::json;
 use uuid::Uuid;
 
+use crate::audit::{self, Event};
 use crate::column::{count, found, fresh_id, int, ms, time, word};
 use crate::{DeviceRow, MemberId, Store, StoreError, TenantScope, device};
 
@@ -233,7 +235,12 @@ impl Store {
                         by.column(),
                         ms(now)
                     ])?;
-                if changed == 0 { Err(StoreError::NotFound { what: "alert" }) } else { Ok(()) }
+                if changed == 0 {
+                    return Err(StoreError::NotFound { what: "alert" });
+                }
+                let event = Event::new("alert.status", "alert", key)
+                    .detail(json!({ "after": status.word() }));
+                audit::append(db, scope, event, now)
             })
             .await
     }

@@ -6,7 +6,7 @@ use bartizan_model::{
 };
 
 use crate::column::{count, found, int, ms, time, word};
-use crate::{Store, StoreError, TenantScope, tenant};
+use crate::{Actor, Store, StoreError, TenantScope, tenant};
 
 /// What a device's word is checked against.
 #[derive(Clone, Debug)]
@@ -401,7 +401,7 @@ pub(crate) fn one(
 
 fn credential(row: &Row<'_>, id: DeviceId) -> crate::db::Result<DeviceCredential> {
     Ok(DeviceCredential {
-        scope: TenantScope::new(row.get(0)?),
+        scope: TenantScope::new(row.get(0)?).by(Actor::Device(id)),
         id,
         jwk: row.get(1)?,
         key_thumbprint: row.get(2)?,

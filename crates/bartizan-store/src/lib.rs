@@ -15,6 +15,8 @@
 //! Columns that end in `_at_ms` are Unix milliseconds; in Rust they are [`UnixMillis`].
 
 mod alert;
+mod audit;
+mod audit_log;
 mod column;
 mod db;
 mod delta;
@@ -27,7 +29,10 @@ mod hit;
 mod indicator;
 mod key;
 mod member;
+mod member_list;
+pub mod merkle;
 mod notice;
+mod role;
 mod scope;
 mod session;
 mod site_report;
@@ -44,6 +49,8 @@ pub use alert::{
     AlertCursor, AlertDetail, AlertFilter, AlertKey, AlertKeyError, AlertRow, Ingested,
     StatusFilter,
 };
+pub use audit::{ACTIONS, AuditEntry, Named, Personal};
+pub use audit_log::{AuditFilter, AuditHeadRow, AuditPlace, AuditRow, AuditTree};
 pub use delta::DeltaRow;
 pub use device::{
     CheckinState, Counters, DeviceCounts, DeviceCredential, DeviceCursor, DeviceFilter,
@@ -59,10 +66,12 @@ pub use feed_version::{AddedVersion, FeedVersionRow, FeedVersionState, NewFeedVe
 pub use hit::HitRow;
 pub use indicator::{DeviceFile, IndicatorFileRow, WantedCompile};
 pub use key::{FeedId, NoticeId, RowIdError};
-pub use member::{MemberCredential, MemberId, MemberRow, NewMember};
+pub use member::{MemberCredential, MemberId, NewMember};
+pub use member_list::MemberRow;
 pub use notice::{NoticeKind, NoticeRow};
-pub use scope::TenantScope;
-pub use session::{NewSession, SessionRow};
+pub use role::{BuiltIn, NewRole, Permission, Permissions, RoleRow};
+pub use scope::{Actor, TenantScope};
+pub use session::{NewSession, OpenSessionRow, SessionId, SessionRow};
 pub use site_report::{NewSiteReport, SiteReportKind, SiteReportRow, SiteReportStatus};
 pub use tenant::TenantRow;
 pub use tenant_file::TenantFileRow;
@@ -166,6 +175,9 @@ pub enum StoreError {
         /// How many that is.
         limit: u64,
     },
+    /// Nobody would be left who may change people and roles.
+    #[error("somebody has to stay an administrator")]
+    LastAdministrator,
     /// Too much is waiting; try again later.
     #[error("too many jobs are waiting")]
     Busy,

@@ -4,9 +4,11 @@ use crate::db::{Connection, Reach, params};
 use bartizan_model::{
     DnsPolicy, DnsUpstream, Mode, Policy, Private, TenantId, UnixMillis, WebProtection,
 };
+use serde_json::{Value, json};
 
+use crate::audit::{self, Event};
 use crate::column::{count, found, int, ms, time, word};
-use crate::{Store, StoreError, TenantScope};
+use crate::{Actor, Store, StoreError, TenantScope};
 
 /// An organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +44,9 @@ impl Store {
                          RETURNING tenant_id",
                     )?
                     .query_row(params![name, signing_key, ms(now)], |row| row.get(0))?;
-                insert_policy(db, TenantScope::new(tenant), &Policy::default(), now)?;
+                let scope = TenantScope::new(tenant);
+                insert_policy(db, scope, &Policy::default(), now)?;
+                audit::append(db, scope, Event::new("tenant.create", "tenant", tenant), now)?;
                 Ok(TenantId(tenant))
             })
             .await
@@ -69,7 +73,7 @@ impl Store {
     /// # Errors
     /// There is no such tenant.
     pub async fn tenant(&self, tenant: TenantId) -> Result<TenantScope, StoreError> {
-        let scope = TenantScope::new(tenant.0);
+        let scope = TenantScope::new(tenant.0).by(Actor::CommandLine);
         self.tenant_row(scope).await.map(|_| scope)
     }
 
@@ -99,7 +103,16 @@ impl Store {
         policy: Policy,
         now: UnixMillis,
     ) -> Result<u64, StoreError> {
-        self.db.write(scope, move |db| insert_policy(db, scope, &policy, now)).await
+        self.db
+            .write(scope, move |db| {
+                let before = self::policy(db, scope)?;
+                let version = insert_policy(db, scope, &policy, now)?;
+                let event = Event::new("policy.change", "policy", version)
+                    .detail(json!({ "before": told(&before), "after": told(&policy) }));
+                audit::append(db, scope, event, now)?;
+                Ok(version)
+            })
+            .await
     }
 }
 
@@ -150,6 +163,22 @@ fn policy(db: &Connection, scope: TenantScope) -> Result<Policy, StoreError> {
         web_protection: word("web_protection", &web_protection, WebProtection::from_word)?,
         dns: DnsPolicy { upstream, ..policy.dns },
         ..policy
+    })
+}
+
+/// What a policy says, by the names of its columns.
+fn told(policy: &Policy) -> Value {
+    json!({
+        "mode": policy.mode.word(),
+        "web_protection": policy.web_protection.word(),
+        "report_blocked_host": policy.report_blocked_host,
+        "checkin_interval_s": policy.checkin_interval_s,
+        "warn_pass_hours": policy.warn_pass_hours,
+        "dns_upstream": policy.dns.upstream.to_string(),
+        "dns_fallback": policy.dns.upstream_fallback,
+        "strip_ech": policy.dns.strip_ech,
+        "block_encrypted_dns": policy.dns.block_encrypted_dns,
+        "block_private_relay": policy.dns.block_private_relay,
     })
 }
 

@@ -8,6 +8,7 @@ use anyhow::Context;
 use bartizan_model::TenantId;
 use bartizan_portal::{Portal, PortalConfig};
 
+use crate::audit_admin::{self, AuditCommand};
 use crate::feeds::{Listed, Sources};
 use crate::out;
 use crate::policy_admin::{self, PolicyArgs};
@@ -44,6 +45,9 @@ pub(crate) enum AdminCommand {
         #[arg(long, value_name = "NAME")]
         own: Vec<String>,
     },
+    /// Prove an exported audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Show what is decided for the devices, and change what is named
     Policy(PolicyArgs),
 }
@@ -87,6 +91,7 @@ pub(crate) fn run(command: AdminCommand) -> anyhow::Result<ExitCode> {
                     published.epoch
                 ));
             }
+            AdminCommand::Audit(command) => return audit_admin::run(&command),
             AdminCommand::Policy(args) => return policy_admin::run(args).await,
         }
         Ok(ExitCode::SUCCESS)

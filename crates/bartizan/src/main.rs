@@ -6,6 +6,8 @@
 mod admin;
 #[cfg(feature = "agent")]
 mod agent;
+#[cfg(feature = "portal")]
+mod audit_admin;
 #[cfg(feature = "demo")]
 mod demo;
 #[cfg(feature = "portal")]

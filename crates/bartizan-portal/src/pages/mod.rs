@@ -2,12 +2,15 @@
 
 pub(crate) mod account;
 pub(crate) mod alerts;
+pub(crate) mod audit;
 pub(crate) mod devices;
 pub(crate) mod feed;
 pub(crate) mod feeds;
 pub(crate) mod indicator_file;
 pub(crate) mod indicators;
+pub(crate) mod people;
 pub(crate) mod policy;
+pub(crate) mod roles;
 
 use askama::Template;
 use axum::http::{HeaderMap, header};
@@ -42,6 +45,7 @@ fn shell(session: Session, notice: Option<String>) -> Shell {
         email: session.email,
         tenant: session.tenant_name,
         one_time_password: session.one_time_password,
+        permissions: session.permissions,
         notice,
     }
 }

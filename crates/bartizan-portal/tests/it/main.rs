@@ -15,6 +15,8 @@ mod listening;
 #[cfg(test)]
 mod logging;
 #[cfg(test)]
+mod people;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod site;

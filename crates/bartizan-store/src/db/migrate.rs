@@ -80,4 +80,5 @@ steps! {
     "V4__deltas", "0004_deltas.sql";
     "V5__policy", "0005_policy.sql";
     "V6__tenancy", "0006_tenancy.sql";
+    "V8__people_audit", "0008_people_audit.sql";
 }

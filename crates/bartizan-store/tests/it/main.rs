@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod alerts;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod enrollment;
 #[cfg(test)]
 mod exceptions;

@@ -58,6 +58,20 @@ fn back_to_the_fourth_step() -> String {
              DROP TABLE kept;\n"
         );
     }
+    for table in [
+        "member_role",
+        "role",
+        "audit_head",
+        "audit_tree",
+        "audit_node",
+        "audit_personal",
+        "audit_entry",
+    ] {
+        batch += &format!("DROP TABLE {table};\n");
+    }
+    batch += "ALTER TABLE member DROP COLUMN disabled_at_ms;
+              ALTER TABLE session DROP COLUMN address;
+              ALTER TABLE session DROP COLUMN agent;\n";
     batch += "ALTER TABLE device_status ADD COLUMN tenant_epoch INTEGER;
               CREATE INDEX device_status_seen ON device_status (tenant_id, last_seen_at_ms, device_id);
               DELETE FROM refinery_schema_history WHERE 5 <= version;
