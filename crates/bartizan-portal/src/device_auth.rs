@@ -87,6 +87,7 @@ pub(crate) fn unknown(error: StoreError) -> ApiError {
         }
         StoreError::Conflict { .. }
         | StoreError::Full { .. }
+        | StoreError::LastAdministrator
         | StoreError::Busy
         | StoreError::Closed
         | StoreError::Damaged { .. }

@@ -10,7 +10,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use bartizan_contract::problem::{self, Problem, code};
 use bartizan_model::UnixMillis;
-use bartizan_store::StoreError;
+use bartizan_store::{Permission, StoreError};
 
 use crate::console::ErrorPage;
 
@@ -38,6 +38,12 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, code::MALFORMED, detail)
     }
 
+    /// Signed in, but no role of theirs lets them.
+    pub(crate) fn lacking(permission: Permission) -> Self {
+        let detail = format!("none of your roles has the permission \"{}\"", permission.label());
+        Self::new(StatusCode::FORBIDDEN, PERMISSION_MISSING, detail)
+    }
+
     pub(crate) fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, code::NOT_FOUND, format!("{what} not found"))
     }
@@ -59,6 +65,9 @@ impl ApiError {
     pub(crate) fn page(&self) -> Option<Response> {
         let page = match self.status {
             StatusCode::NOT_FOUND => ErrorPage::not_found(),
+            StatusCode::FORBIDDEN if self.code == PERMISSION_MISSING => {
+                ErrorPage::lacking(&self.detail)
+            }
             StatusCode::FORBIDDEN => ErrorPage::forbidden(),
             StatusCode::SERVICE_UNAVAILABLE => ErrorPage::unavailable(),
             _ => return None,
@@ -120,13 +129,16 @@ impl From<StoreError> for ApiError {
             StoreError::Conflict { what } => {
                 Self::new(StatusCode::CONFLICT, CONFLICT, format!("{what} has changed"))
             }
-            StoreError::Full { .. } => Self::new(StatusCode::CONFLICT, CONFLICT, error.to_string()),
+            StoreError::Full { .. } | StoreError::LastAdministrator => {
+                Self::new(StatusCode::CONFLICT, CONFLICT, error.to_string())
+            }
             StoreError::Busy | StoreError::Closed => Self::unavailable(),
             StoreError::Damaged { .. } | StoreError::Unavailable(_) => Self::internal(&error),
         }
     }
 }
 
+const PERMISSION_MISSING: &str = "permission_missing";
 const CONFLICT: &str = "conflict";
 /// Long enough for a queue to drain, short enough that nobody gives up.
 const RETRY_AFTER_S: u64 = 5;

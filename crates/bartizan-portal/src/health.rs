@@ -29,6 +29,7 @@ pub(crate) async fn ready(State(state): State<AppState>) -> Result<&'static str,
                 StoreError::NotFound { .. }
                 | StoreError::Conflict { .. }
                 | StoreError::Full { .. }
+                | StoreError::LastAdministrator
                 | StoreError::Unavailable(_) => "database cannot be written or read",
             }))
         }

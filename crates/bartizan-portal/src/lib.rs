@@ -13,6 +13,7 @@
 
 mod access_token;
 mod api;
+pub mod audit;
 mod clock;
 mod console;
 mod deltas;
@@ -59,6 +60,7 @@ use bartizan_store::{AlertFilter, AlertRow, IndicatorFileRow, NewMember, Store};
 use ed25519_dalek::SigningKey;
 use sha2::{Digest as _, Sha256};
 
+pub use bartizan_store::{BuiltIn, Permission};
 pub use bartizan_store::{DatabaseError, DatabaseFacts, DatabaseUrl, StoreError};
 pub use clock::Clock;
 pub use router::{Access, routes};
@@ -171,7 +173,7 @@ impl Portal {
         Ok(policies::set_of_tenant(&self.state, scope, &policy, ("", ""), now).await?)
     }
 
-    /// Creates a member of the tenant, or resets an existing one's password.
+    /// Creates an administrator of the tenant, or makes an existing member one and resets their password.
     ///
     /// # Errors
     /// Not an address, no such tenant, or the store is unavailable.
@@ -179,6 +181,19 @@ impl Portal {
         &self,
         tenant: TenantId,
         email: &str,
+    ) -> anyhow::Result<OneTimePassword> {
+        self.create_member(tenant, email, BuiltIn::Administrator).await
+    }
+
+    /// Creates a member with a role, or gives an existing one the role as well and resets their password.
+    ///
+    /// # Errors
+    /// Not an address, no such tenant, or the store is unavailable.
+    pub async fn create_member(
+        &self,
+        tenant: TenantId,
+        email: &str,
+        role: BuiltIn,
     ) -> anyhow::Result<OneTimePassword> {
         let is_address = email.contains('@') && !email.contains(|c: char| c.is_control());
         anyhow::ensure!(is_address, "not an e-mail address");
@@ -189,6 +204,7 @@ impl Portal {
             email: email.into(),
             password_hash: password::hash(password.0.clone()).await?,
             one_time_expires_at: later(now, ONE_TIME_PASSWORD_LIFETIME),
+            roles: vec![role.id().into()],
         };
         self.state.store.invite_member(scope, member, now).await?;
         Ok(password)
@@ -310,11 +326,13 @@ impl Portal {
         let ended = serve(self.router(), listeners, closing);
         let work = feeds::run(self.state.clone());
         let regroup = regroup::run(self.state.clone());
+        let signing = audit::run(self.state.clone());
         let stop = async {
             shutdown.await;
             self.state.closing.send_replace(true);
         };
-        tokio::join!(ended, work, regroup, retention::run(self.state.clone()), stop);
+        let upkeep = retention::run(self.state.clone());
+        tokio::join!(ended, work, regroup, signing, upkeep, stop);
         self.state.store.close().await;
         Ok(())
     }

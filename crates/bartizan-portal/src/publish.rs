@@ -207,7 +207,7 @@ const TRIES: usize = 3;
 mod tests {
     use bartizan_indicators::TenantFile;
     use bartizan_model::{Private, UnixMillis};
-    use bartizan_store::{MemberId, NewMember, Store};
+    use bartizan_store::{BuiltIn, MemberId, NewMember, Store};
 
     use super::*;
     use crate::clock::Clock;
@@ -286,6 +286,7 @@ mod tests {
                 email: "a@acme.test".into(),
                 password_hash: Private("hash".into()),
                 one_time_expires_at: NOW,
+                roles: vec![BuiltIn::Administrator.id().into()],
             };
             let member = store.invite_member(scope, member, NOW).await.unwrap();
             let state = AppState::new(store, files, Clock::fixed(NOW), false, None).await.unwrap();

@@ -29,8 +29,9 @@ pub(crate) async fn handle(
     next: Next,
 ) -> Response {
     let started_at = state.clock.now();
-    let request_id = random::<8>().map(|octets| hexadecimal(&octets)).unwrap_or_default();
-    let caller = Caller::default();
+    let id = random::<8>().unwrap_or_default();
+    let request_id = hexadecimal(&id);
+    let caller = Caller { request: id, tenant: Arc::default() };
     request.extensions_mut().insert(caller.clone());
     let method = request.method().clone();
     // The pattern and never the path: a path may hold an id.
@@ -134,8 +135,9 @@ pub(crate) fn host<'a>(headers: &'a HeaderMap, uri: &'a axum::http::Uri) -> Opti
 }
 
 /// Who is calling, for the log; filled in by whoever finds out.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Caller {
+    request: [u8; 8],
     tenant: Arc<OnceLock<TenantId>>,
 }
 
@@ -146,6 +148,40 @@ impl Caller {
             // A request speaks for one tenant; the first word stands.
             let _ = caller.tenant.set(tenant);
         }
+    }
+}
+
+/// Where a request comes from, for the audit log.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) request: [u8; 8],
+    pub(crate) address: IpAddr,
+    /// As the browser calls itself, shortened.
+    pub(crate) agent: String,
+}
+
+impl Origin {
+    /// Reads what `handle` and the connection left.
+    pub(crate) fn of(parts: &Parts) -> Self {
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+        let address = parts.extensions.get::<ClientAddress>().map(|address| address.0);
+        Self {
+            request: parts
+                .extensions
+                .get::<Caller>()
+                .map(|caller| caller.request)
+                .unwrap_or_default(),
+            address: address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            agent: agent.unwrap_or_default().chars().take(MAX_AGENT).collect(),
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Origin {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(parts))
     }
 }
 
@@ -200,6 +236,8 @@ pub(crate) async fn no_such_method() -> ApiError {
 const FOR_PROGRAMS: [&str; 3] = [BASE_PATH, "/livez", "/readyz"];
 /// The largest batch of alerts is some 50 KiB.
 pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
+/// The longest names of browsers in use fit.
+const MAX_AGENT: usize = 300;
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Everything from here, nothing inline, nothing framed (OWASP ASVS V3.4).

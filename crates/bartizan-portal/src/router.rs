@@ -2,16 +2,19 @@
 //!
 //! The router is built from the table, so there is no route without a row.
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
+use axum::{Extension, Router};
 use bartizan_contract::path;
 use bartizan_model::TenantId;
+use bartizan_store::Permission;
 
 use crate::demo::{self, Demo};
 use crate::pages::account::{self, SIGN_IN};
+use crate::pages::{people, roles};
+use crate::session::Needs;
 use crate::state::AppState;
 use crate::{api, console, health, live, pages, request};
 
@@ -24,6 +27,8 @@ pub enum Access {
     Device,
     /// A member with a session.
     Member,
+    /// A member with a session, one of whose roles has the permission.
+    May(Permission),
 }
 
 /// A row of the table.
@@ -54,81 +59,97 @@ const ROUTES: &[Route] = &[
     row(Method::GET, "/password", Access::Member, || get(account::password_page)),
     row(Method::POST, "/password", Access::Member, || post(account::set_password)),
     row(Method::GET, "/", Access::Anyone, || get(pages::home)),
-    row(Method::GET, "/alerts", Access::Member, || get(pages::alerts::queue)),
-    row(Method::GET, "/alerts/{id}", Access::Member, || get(pages::alerts::alert)),
-    row(Method::POST, "/alerts/{id}/status", Access::Member, || post(pages::alerts::set_status)),
-    row(Method::GET, "/incidents", Access::Member, || get(pages::incidents::list)),
-    row(Method::GET, "/incidents/{id}", Access::Member, || get(pages::incidents::incident)),
-    row(Method::GET, "/devices", Access::Member, || get(pages::devices::list)),
-    row(Method::GET, "/devices/{id}", Access::Member, || get(pages::devices::device)),
-    row(Method::POST, "/devices/{id}", Access::Member, || post(pages::device_change::describe)),
-    row(Method::POST, "/devices/{id}/tags", Access::Member, || post(pages::device_change::tags)),
-    row(Method::GET, "/devices/{id}/remove", Access::Member, || {
+    row(Method::GET, "/alerts", VIEW, || get(pages::alerts::queue)),
+    row(Method::GET, "/alerts/{id}", VIEW, || get(pages::alerts::alert)),
+    row(Method::POST, "/alerts/{id}/status", INVESTIGATE, || post(pages::alerts::set_status)),
+    row(Method::GET, "/devices", VIEW, || get(pages::devices::list)),
+    row(Method::GET, "/devices/{id}", VIEW, || get(pages::devices::device)),
+    row(Method::GET, "/feeds", VIEW, || get(pages::feeds::list)),
+    row(Method::POST, "/feeds", SET_SECURITY, || post(pages::feed::create)),
+    row(Method::GET, "/feeds/new", SET_SECURITY, || get(pages::feed::new_page)),
+    row(Method::POST, "/feeds/compile", SET_SECURITY, || post(pages::feeds::compile)),
+    row(Method::POST, "/feeds/own", SET_SECURITY, || post(pages::feeds::add_own)),
+    row(Method::POST, "/feeds/own/remove", SET_SECURITY, || post(pages::feeds::remove_own)),
+    row(Method::POST, "/feeds/released", SET_SECURITY, || post(pages::feeds::release)),
+    row(Method::POST, "/feeds/released/remove", SET_SECURITY, || post(pages::feeds::hold_back)),
+    row(Method::POST, "/feeds/notices/{id}/dismiss", SET_SECURITY, || post(pages::feeds::dismiss)),
+    row(Method::POST, "/feeds/reports/{id}", INVESTIGATE, || post(pages::feeds::decide)),
+    row(Method::GET, "/feeds/{id}", VIEW, || get(pages::feed::page)),
+    row(Method::POST, "/feeds/{id}", SET_SECURITY, || post(pages::feed::save)),
+    row(Method::POST, "/feeds/{id}/update", SET_SECURITY, || post(pages::feed::update)),
+    row(Method::POST, "/feeds/{id}/enabled", SET_SECURITY, || post(pages::feed::set_enabled)),
+    row(Method::POST, "/feeds/{id}/remove", SET_SECURITY, || post(pages::feed::remove)),
+    row(Method::GET, "/incidents", VIEW, || get(pages::incidents::list)),
+    row(Method::GET, "/incidents/{id}", VIEW, || get(pages::incidents::incident)),
+    row(Method::POST, "/devices/{id}", INVESTIGATE, || post(pages::device_change::describe)),
+    row(Method::POST, "/devices/{id}/tags", INVESTIGATE, || post(pages::device_change::tags)),
+    row(Method::GET, "/devices/{id}/remove", SET_SECURITY, || {
         get(pages::device_change::ask_to_remove)
     }),
-    row(Method::POST, "/devices/{id}/offboard", Access::Member, || {
+    row(Method::POST, "/devices/{id}/offboard", SET_SECURITY, || {
         post(pages::device_change::offboard)
     }),
-    row(Method::POST, "/devices/{id}/forget", Access::Member, || {
-        post(pages::device_change::forget)
-    }),
-    row(Method::GET, "/groups", Access::Member, || get(pages::groups::list)),
-    row(Method::POST, "/groups", Access::Member, || post(pages::groups::create)),
-    row(Method::GET, "/groups/new", Access::Member, || get(pages::groups::blank)),
-    row(Method::GET, "/groups/{id}", Access::Member, || get(pages::groups::group)),
-    row(Method::POST, "/groups/{id}", Access::Member, || post(pages::groups::save)),
-    row(Method::POST, "/groups/{id}/rank", Access::Member, || post(pages::groups::rank)),
-    row(Method::GET, "/groups/{id}/delete", Access::Member, || get(pages::groups::ask_to_delete)),
-    row(Method::POST, "/groups/{id}/delete", Access::Member, || post(pages::groups::delete)),
-    row(Method::GET, "/feeds", Access::Member, || get(pages::feeds::list)),
-    row(Method::POST, "/feeds", Access::Member, || post(pages::feed::create)),
-    row(Method::GET, "/feeds/new", Access::Member, || get(pages::feed::new_page)),
-    row(Method::POST, "/feeds/compile", Access::Member, || post(pages::feeds::compile)),
-    row(Method::POST, "/feeds/own", Access::Member, || post(pages::feeds::add_own)),
-    row(Method::POST, "/feeds/own/remove", Access::Member, || post(pages::feeds::remove_own)),
-    row(Method::POST, "/feeds/released", Access::Member, || post(pages::feeds::release)),
-    row(Method::POST, "/feeds/released/remove", Access::Member, || post(pages::feeds::hold_back)),
-    row(Method::POST, "/feeds/notices/{id}/dismiss", Access::Member, || {
-        post(pages::feeds::dismiss)
-    }),
-    row(Method::POST, "/feeds/reports/{id}", Access::Member, || post(pages::feeds::decide)),
-    row(Method::GET, "/feeds/{id}", Access::Member, || get(pages::feed::page)),
-    row(Method::POST, "/feeds/{id}", Access::Member, || post(pages::feed::save)),
-    row(Method::POST, "/feeds/{id}/update", Access::Member, || post(pages::feed::update)),
-    row(Method::POST, "/feeds/{id}/enabled", Access::Member, || post(pages::feed::set_enabled)),
-    row(Method::POST, "/feeds/{id}/remove", Access::Member, || post(pages::feed::remove)),
-    row(Method::POST, "/feeds/{id}/upload", Access::Member, || {
+    row(Method::POST, "/devices/{id}/forget", SET_SECURITY, || post(pages::device_change::forget)),
+    row(Method::GET, "/groups", VIEW, || get(pages::groups::list)),
+    row(Method::POST, "/groups", SET_SECURITY, || post(pages::groups::create)),
+    row(Method::GET, "/groups/new", SET_SECURITY, || get(pages::groups::blank)),
+    row(Method::GET, "/groups/{id}", VIEW, || get(pages::groups::group)),
+    row(Method::POST, "/groups/{id}", SET_SECURITY, || post(pages::groups::save)),
+    row(Method::POST, "/groups/{id}/rank", SET_SECURITY, || post(pages::groups::rank)),
+    row(Method::GET, "/groups/{id}/delete", SET_SECURITY, || get(pages::groups::ask_to_delete)),
+    row(Method::POST, "/groups/{id}/delete", SET_SECURITY, || post(pages::groups::delete)),
+    row(Method::POST, "/feeds/{id}/upload", SET_SECURITY, || {
         post(pages::feed::upload).layer(DefaultBodyLimit::max(pages::feed::UPLOAD_LIMIT))
     }),
-    row(Method::POST, "/feeds/{id}/versions/{version}/use", Access::Member, || {
+    row(Method::POST, "/feeds/{id}/versions/{version}/use", SET_SECURITY, || {
         post(pages::feed::use_version)
     }),
-    row(Method::GET, "/indicators", Access::Member, || get(pages::indicators::list)),
-    row(Method::POST, "/indicators", Access::Member, || post(pages::indicators::create)),
-    row(Method::GET, "/indicators/new", Access::Member, || get(pages::indicators::blank)),
-    row(Method::POST, "/indicators/bulk", Access::Member, || post(pages::indicators::bulk)),
-    row(Method::GET, EXPORT, Access::Member, || get(pages::indicator_file::export)),
-    row(Method::GET, IMPORT, Access::Member, || get(pages::indicator_file::import)),
-    row(Method::POST, IMPORT, Access::Member, || {
+    row(Method::GET, "/indicators", VIEW, || get(pages::indicators::list)),
+    row(Method::POST, "/indicators", SET_SECURITY, || post(pages::indicators::create)),
+    row(Method::GET, "/indicators/new", SET_SECURITY, || get(pages::indicators::blank)),
+    row(Method::POST, "/indicators/bulk", SET_SECURITY, || post(pages::indicators::bulk)),
+    row(Method::GET, EXPORT, VIEW, || get(pages::indicator_file::export)),
+    row(Method::GET, IMPORT, SET_SECURITY, || get(pages::indicator_file::import)),
+    row(Method::POST, IMPORT, SET_SECURITY, || {
         post(pages::indicator_file::upload)
             .layer(DefaultBodyLimit::max(pages::indicator_file::BODY))
     }),
-    row(Method::GET, UPLOAD, Access::Member, || get(pages::indicator_file::preview)),
-    row(Method::POST, UPLOAD, Access::Member, || post(pages::indicator_file::apply)),
-    row(Method::GET, "/indicators/{id}", Access::Member, || get(pages::indicators::indicator)),
-    row(Method::POST, "/indicators/{id}", Access::Member, || post(pages::indicators::save)),
-    row(Method::GET, "/policy", Access::Member, || get(pages::policy::page)),
-    row(Method::POST, "/policy", Access::Member, || post(pages::policy::save)),
-    row(Method::GET, "/policy/{who}", Access::Member, || get(pages::policy_document::document)),
-    row(Method::POST, "/policy/{who}", Access::Member, || post(pages::policy_document::save)),
-    row(Method::POST, "/policy/{who}/percent", Access::Member, || {
+    row(Method::GET, "/policy/{who}", VIEW, || get(pages::policy_document::document)),
+    row(Method::POST, "/policy/{who}", SET_SECURITY, || post(pages::policy_document::save)),
+    row(Method::POST, "/policy/{who}/percent", SET_SECURITY, || {
         post(pages::policy_document::set_percent)
     }),
-    row(Method::GET, "/policy/{who}/versions/{number}", Access::Member, || {
+    row(Method::GET, "/policy/{who}/versions/{number}", VIEW, || {
         get(pages::policy_document::version)
     }),
-    row(Method::GET, "/policy/{who}/file", Access::Member, || get(pages::policy_document::file)),
-    row(Method::GET, live::EVENTS, Access::Member, || get(live::events)),
+    row(Method::GET, "/policy/{who}/file", VIEW, || get(pages::policy_document::file)),
+    row(Method::GET, UPLOAD, SET_SECURITY, || get(pages::indicator_file::preview)),
+    row(Method::POST, UPLOAD, SET_SECURITY, || post(pages::indicator_file::apply)),
+    row(Method::GET, "/indicators/{id}", VIEW, || get(pages::indicators::indicator)),
+    row(Method::POST, "/indicators/{id}", SET_SECURITY, || post(pages::indicators::save)),
+    row(Method::GET, "/policy", VIEW, || get(pages::policy::page)),
+    row(Method::POST, "/policy", SET_SECURITY, || post(pages::policy::save)),
+    row(Method::GET, "/people", SET_PORTAL, || get(people::list)),
+    row(Method::POST, "/people", SET_PORTAL, || post(people::invite)),
+    row(Method::GET, "/people/{id}", SET_PORTAL, || get(people::person)),
+    row(Method::POST, "/people/{id}/roles", SET_PORTAL, || post(people::set_roles)),
+    row(Method::POST, "/people/{id}/disabled", SET_PORTAL, || post(people::set_disabled)),
+    row(Method::POST, "/people/{id}/password", SET_PORTAL, || post(people::reset_password)),
+    row(Method::POST, "/people/{id}/erase", SET_PORTAL, || post(people::erase)),
+    row(Method::POST, "/people/{id}/sessions/{session}/end", SET_PORTAL, || {
+        post(people::end_session)
+    }),
+    row(Method::GET, "/roles", SET_PORTAL, || get(roles::list)),
+    row(Method::POST, "/roles", SET_PORTAL, || post(roles::create)),
+    row(Method::GET, "/roles/new", SET_PORTAL, || get(roles::blank)),
+    row(Method::GET, "/roles/{id}", SET_PORTAL, || get(roles::role)),
+    row(Method::POST, "/roles/{id}", SET_PORTAL, || post(roles::save)),
+    row(Method::POST, "/roles/{id}/remove", SET_PORTAL, || post(roles::remove)),
+    row(Method::GET, "/audit", SET_PORTAL, || get(pages::audit::page)),
+    row(Method::GET, "/audit/export.jsonl", SET_PORTAL, || get(pages::audit::export)),
+    row(Method::GET, "/sessions", Access::Member, || get(people::own_sessions)),
+    row(Method::POST, "/sessions/{id}/end", Access::Member, || post(people::end_own_session)),
+    row(Method::GET, live::EVENTS, VIEW, || get(live::events)),
 ];
 
 const fn row(
@@ -148,7 +169,12 @@ pub fn routes() -> impl Iterator<Item = (&'static Method, &'static str, Access)>
 pub(crate) fn build(state: &AppState, demo: Option<TenantId>) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
-        router = router.route(route.pattern, (route.handler)());
+        let handler = (route.handler)();
+        let handler = match route.access {
+            Access::May(permission) => handler.route_layer(Extension(Needs(permission))),
+            Access::Anyone | Access::Device | Access::Member => handler,
+        };
+        router = router.route(route.pattern, handler);
     }
     if let Some(tenant) = demo {
         router = router.merge(demo::routes(Demo { state: state.clone(), tenant }));
@@ -161,6 +187,10 @@ pub(crate) fn build(state: &AppState, demo: Option<TenantId>) -> Router {
         .with_state(state.clone())
 }
 
+const VIEW: Access = Access::May(Permission::ViewData);
+const INVESTIGATE: Access = Access::May(Permission::AlertsInvestigation);
+const SET_SECURITY: Access = Access::May(Permission::ManageSecuritySettings);
+const SET_PORTAL: Access = Access::May(Permission::ManagePortalSettings);
 const EXPORT: &str = "/indicators/export.csv";
 const IMPORT: &str = "/indicators/import";
 const UPLOAD: &str = "/indicators/import/{upload}";

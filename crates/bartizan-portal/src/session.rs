@@ -5,8 +5,11 @@
 //!
 //! A one-time password opens sessions until its owner has chosen their own or its 24 hours are over; until
 //! then every page asks them to.
+//!
+//! # Requests from other sites
+//! The cookie is `SameSite=Strict`, and `request` refuses whatever changes something and does not come from a page of
+//! this portal, by `Sec-Fetch-Site` or `Origin`. Forms need no tokens of their own.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::extract::FromRequestParts;
@@ -14,7 +17,10 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use bartizan_model::{Private, TenantId, UnixMillis};
-use bartizan_store::{MemberCredential, MemberId, NewSession, SessionRow, StoreError, TenantScope};
+use bartizan_store::{
+    MemberCredential, MemberId, NewSession, Permission, Permissions, SessionRow, StoreError,
+    TenantScope,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
@@ -23,7 +29,7 @@ use crate::error::ApiError;
 use crate::pages::accepts_html;
 use crate::pages::account::SIGN_IN;
 use crate::password::HashError;
-use crate::request::Caller;
+use crate::request::{Caller, Origin};
 use crate::state::AppState;
 use crate::{later, password, random};
 
@@ -38,10 +44,16 @@ pub(crate) struct Session {
     pub(crate) member: MemberId,
     /// Their address.
     pub(crate) email: String,
+    /// What they may do.
+    pub(crate) permissions: Permissions,
     /// Whether they came in by a one-time password, and are asked to choose their own.
     pub(crate) one_time_password: bool,
-    token_hash: [u8; 32],
+    pub(crate) token_hash: [u8; 32],
 }
+
+/// What one must be let do to call a route: put there by the table of routes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Needs(pub(crate) Permission);
 
 impl FromRequestParts<AppState> for Session {
     type Rejection = Response;
@@ -53,8 +65,10 @@ impl FromRequestParts<AppState> for Session {
             let touched = state.store.touch_session(row.scope, token_hash, now).await;
             touched.map_err(|error| ApiError::from(error).into_response())?;
         }
+        let origin = Origin::of(parts);
         Ok(Self {
-            scope: row.scope,
+            scope: row.scope.during(origin.request, origin.address),
+            permissions: row.permissions,
             tenant_name: row.tenant_name,
             member: row.member,
             email: row.email,
@@ -117,12 +131,12 @@ pub(crate) async fn sign_in(
     state: &AppState,
     email: &str,
     password: Private<String>,
-    address: IpAddr,
+    origin: Origin,
 ) -> Result<SessionToken, SignInError> {
     let now = state.clock.now();
     let attempt = state
         .throttle
-        .begin(email, address, now)
+        .begin(email, origin.address, now)
         .map_err(|retry_after| SignInError::RateLimited { retry_after })?;
     let member = find_member(state, email, password).await?.ok_or(SignInError::Refused)?;
     // Known to be theirs, so saying why helps nobody else.
@@ -130,12 +144,12 @@ pub(crate) async fn sign_in(
         return Err(SignInError::Expired);
     }
     state.throttle.succeeded(attempt);
-    begin(state, member.scope, member.id).await
+    begin(state, member.scope.during(origin.request, origin.address), member.id, origin.agent).await
 }
 
 /// Ends the session.
 pub(crate) async fn sign_out(state: &AppState, session: &Session) -> Result<(), StoreError> {
-    state.store.end_session(session.scope, session.token_hash).await
+    state.store.end_session(session.scope, session.token_hash, state.clock.now()).await
 }
 
 /// The header that takes the token from the browser.
@@ -171,7 +185,7 @@ pub(crate) async fn set_password(
     session: &Session,
     current: Private<String>,
     chosen: Private<String>,
-    address: IpAddr,
+    origin: Origin,
 ) -> Result<SessionToken, SetPasswordError> {
     let length = chosen.0.chars().count();
     if length < MIN_PASSWORD {
@@ -186,7 +200,7 @@ pub(crate) async fn set_password(
         // Whoever finds a browser open must not be able to guess here either.
         let attempt = state
             .throttle
-            .begin(&session.email, address, state.clock.now())
+            .begin(&session.email, origin.address, state.clock.now())
             .map_err(|retry_after| SignInError::RateLimited { retry_after })?;
         let is_theirs = password::verify(current, present.clone()).await;
         if !is_theirs.map_err(SignInError::from)? {
@@ -198,8 +212,9 @@ pub(crate) async fn set_password(
         return Err(SetPasswordError::Unchanged);
     }
     let hash = password::hash(chosen).await.map_err(SignInError::from)?;
-    state.store.set_password(scope, member, hash).await.map_err(SignInError::from)?;
-    Ok(begin(state, scope, member).await?)
+    let now = state.clock.now();
+    state.store.set_password(scope, member, hash, now).await.map_err(SignInError::from)?;
+    Ok(begin(state, scope, member, origin.agent).await?)
 }
 
 /// Keeps only a path of our own, so that nobody is sent elsewhere after signing in.
@@ -214,12 +229,14 @@ async fn begin(
     state: &AppState,
     scope: TenantScope,
     member: MemberId,
+    agent: String,
 ) -> Result<SessionToken, SignInError> {
     let secret = random::<32>().map_err(|error| StoreError::Unavailable(Box::new(error)))?;
     let now = state.clock.now();
     let token = URL_SAFE_NO_PAD.encode(secret);
     let expires_at: UnixMillis = later(now, ABSOLUTE_LIMIT);
-    let session = NewSession { member, token_hash: Sha256::digest(&token).into(), expires_at };
+    let token_hash = Sha256::digest(&token).into();
+    let session = NewSession { member, token_hash, expires_at, agent };
     state.store.create_session(scope, session, now).await?;
     Ok(SessionToken(Private(token)))
 }
@@ -240,7 +257,9 @@ async fn find_member(
     }
     // Somebody may belong to several organizations; the password says which is meant.
     for member in members.into_iter().take(MAX_TENANTS) {
-        if password::verify(password.clone(), member.password_hash.clone()).await? {
+        let is_theirs = password::verify(password.clone(), member.password_hash.clone()).await?;
+        // Somebody disabled is refused as if the password were wrong.
+        if is_theirs && !member.is_disabled {
             return Ok(Some(member));
         }
     }
@@ -256,6 +275,11 @@ async fn find(parts: &Parts, state: &AppState) -> Result<([u8; 32], SessionRow),
     let row = found.map_err(|error| ApiError::from(error).into_response())?;
     let row = row.ok_or_else(|| send_to_sign_in(parts))?;
     Caller::note(parts, row.scope.tenant_id());
+    if let Some(Needs(permission)) = parts.extensions.get::<Needs>()
+        && !row.permissions.has(*permission)
+    {
+        return Err(ApiError::lacking(*permission).into_response());
+    }
     Ok((token_hash, row))
 }
 
@@ -314,7 +338,7 @@ fn cookie_name(state: &AppState) -> &'static str {
     if state.secure_cookies { "__Host-session" } else { "session" }
 }
 
-const IDLE_LIMIT: Duration = Duration::from_secs(30 * 60);
+pub(crate) const IDLE_LIMIT: Duration = Duration::from_secs(30 * 60);
 const ABSOLUTE_LIMIT: Duration = Duration::from_secs(12 * 60 * 60);
 /// A minute less of idleness spares a write for each click.
 const TOUCH_AFTER_MS: u64 = 60_000;

@@ -5,7 +5,7 @@ use bartizan_model::{DeviceId, Mode, ProtectionState, TenantId, UnixMillis, Unre
 
 use crate::column::{count, found, ms, time, word};
 use crate::device_change::DeviceValue;
-use crate::{GroupId, Store, StoreError, TenantScope};
+use crate::{Actor, GroupId, Store, StoreError, TenantScope};
 
 /// What a device's word is checked against.
 #[derive(Clone, Debug)]
@@ -363,7 +363,7 @@ pub(crate) fn one(
 
 fn credential(row: &Row<'_>, id: DeviceId) -> crate::db::Result<DeviceCredential> {
     Ok(DeviceCredential {
-        scope: TenantScope::new(row.get(0)?),
+        scope: TenantScope::new(row.get(0)?).by(Actor::Device(id)),
         id,
         jwk: row.get(1)?,
         key_thumbprint: row.get(2)?,

@@ -2,10 +2,12 @@
 
 use crate::db::{Connection, Optional, Reach, params};
 use bartizan_model::{DeviceId, Private, UnixMillis};
+use serde_json::json;
 
+use crate::audit::{self, Event, hex};
 use crate::column::{ms, time};
 use crate::device_event::{DeviceEventKind, note};
-use crate::{Store, StoreError, TenantScope, device_member, tenant};
+use crate::{Actor, Store, StoreError, TenantScope, device_member, tenant};
 
 /// A device that asks to be let in. All but the id is what it says about itself.
 #[derive(Clone, Debug)]
@@ -81,7 +83,9 @@ impl Store {
                     "INSERT INTO locator (kind, key, tenant_id) VALUES ('enrollment', ?1, ?2)",
                 )?
                 .execute(params![token_hash, scope.id()])?;
-                Ok(())
+                let event = Event::new("enrollment-token.create", "enrollment-token", name(&token_hash))
+                    .detail(json!({ "expires_at_ms": expires_at.0 }));
+                audit::append(db, scope, event, now)
             })
             .await
     }
@@ -147,11 +151,23 @@ fn enroll(
         None if expires_at <= now => return Err(EnrollError::Expired),
         None => {
             insert(db, scope, token_hash, device, now)?;
+            let by = scope.by(Actor::Device(device.id));
+            let detail =
+                json!({ "token": name(&token_hash), "os": device.os, "model": device.model });
+            let event = Event::new("device.enroll", "device", by.actor().id()).detail(detail);
+            audit::append(db, by, event, now)?;
             device.id
         }
     };
     let tenant = tenant::tenant_row(db, scope)?;
     Ok(Enrolled { scope, device: id, tenant_name: tenant.name, signing_key: tenant.signing_key })
+}
+
+/// Names a token to whoever reads the log; nobody gets in by it.
+fn name(token_hash: &[u8; 32]) -> String {
+    let mut text = hex(token_hash);
+    text.truncate(24);
+    text
 }
 
 fn insert(

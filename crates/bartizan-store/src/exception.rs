@@ -4,6 +4,7 @@
 use crate::db::params;
 use bartizan_model::UnixMillis;
 
+use crate::audit::{self, Event};
 use crate::column::{count, ms, time};
 use crate::{Store, StoreError, TenantScope};
 
@@ -55,6 +56,14 @@ impl Store {
                          ON CONFLICT DO NOTHING",
                     )?
                     .execute(params![scope.id(), name, ms(now)])?;
+                if added != 0 {
+                    audit::append(
+                        db,
+                        scope,
+                        Event::new("own-domain.add", "own-domain", name),
+                        now,
+                    )?;
+                }
                 Ok(added != 0)
             })
             .await
@@ -68,6 +77,7 @@ impl Store {
         &self,
         scope: TenantScope,
         name: &str,
+        now: UnixMillis,
     ) -> Result<(), StoreError> {
         let name = name.to_owned();
         self.db
@@ -75,7 +85,10 @@ impl Store {
                 let removed = db
                     .prepare_cached("DELETE FROM own_domain WHERE tenant_id = ?1 AND name = ?2")?
                     .execute(params![scope.id(), name])?;
-                if removed == 0 { Err(StoreError::NotFound { what: "domain" }) } else { Ok(()) }
+                if removed == 0 {
+                    return Err(StoreError::NotFound { what: "domain" });
+                }
+                audit::append(db, scope, Event::new("own-domain.remove", "own-domain", name), now)
             })
             .await
     }
@@ -110,11 +123,16 @@ impl Store {
         let (pattern, by) = (pattern.to_owned(), by.to_owned());
         self.db
             .write(scope, move |db| {
-                db.prepare_cached(
-                    "INSERT INTO released_entry (tenant_id, pattern, released_by, released_at_ms)
-                     VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-                )?
-                .execute(params![scope.id(), pattern, by, ms(now)])?;
+                let released = db
+                    .prepare_cached(
+                        "INSERT INTO released_entry (tenant_id, pattern, released_by, released_at_ms)
+                         VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+                    )?
+                    .execute(params![scope.id(), pattern, by, ms(now)])?;
+                if released != 0 {
+                    let event = Event::new("guard.release", "feed-entry", pattern);
+                    audit::append(db, scope, event, now)?;
+                }
                 Ok(())
             })
             .await
@@ -128,6 +146,7 @@ impl Store {
         &self,
         scope: TenantScope,
         pattern: &str,
+        now: UnixMillis,
     ) -> Result<(), StoreError> {
         let pattern = pattern.to_owned();
         self.db
@@ -137,7 +156,10 @@ impl Store {
                         "DELETE FROM released_entry WHERE tenant_id = ?1 AND pattern = ?2",
                     )?
                     .execute(params![scope.id(), pattern])?;
-                if removed == 0 { Err(StoreError::NotFound { what: "entry" }) } else { Ok(()) }
+                if removed == 0 {
+                    return Err(StoreError::NotFound { what: "entry" });
+                }
+                audit::append(db, scope, Event::new("guard.hold-back", "feed-entry", pattern), now)
             })
             .await
     }

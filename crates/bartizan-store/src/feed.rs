@@ -8,7 +8,9 @@
 
 use crate::db::{Connection, Reach, Row, params};
 use bartizan_model::{IndicatorAction, IndicatorCategory, Private, UnixMillis};
+use serde_json::{Value, json};
 
+use crate::audit::{self, Event};
 use crate::column::{count, found, fresh_id, int, ms, stored, time, word};
 use crate::feed_version::{self, MostOctets};
 use crate::{FeedId, Store, StoreError, TenantScope};
@@ -249,7 +251,10 @@ impl Store {
         self.db
             .write(scope, move |db| {
                 let id = FeedId::of(fresh_id(now)?);
-                insert(db, scope, id, &settings, now).map(|()| id)
+                insert(db, scope, id, &settings, now)?;
+                let event = Event::new("feed.create", "feed", id).detail(told(&settings));
+                audit::append(db, scope, event, now)?;
+                Ok(id)
             })
             .await
     }
@@ -263,8 +268,15 @@ impl Store {
         scope: TenantScope,
         feed: FeedId,
         settings: FeedSettings,
+        now: UnixMillis,
     ) -> Result<(), StoreError> {
-        self.db.write(scope, move |db| update(db, scope, feed, &settings)).await
+        self.db
+            .write(scope, move |db| {
+                update(db, scope, feed, &settings)?;
+                let event = Event::new("feed.change", "feed", feed).detail(told(&settings));
+                audit::append(db, scope, event, now)
+            })
+            .await
     }
 
     /// Removes a feed with its versions and notices; returns the hashes that no version has any more.
@@ -275,6 +287,7 @@ impl Store {
         &self,
         scope: TenantScope,
         feed: FeedId,
+        now: UnixMillis,
     ) -> Result<Vec<String>, StoreError> {
         self.db
             .write(scope, move |db| {
@@ -287,11 +300,13 @@ impl Store {
                     db.prepare_cached(statement)?.execute(key)?;
                 }
                 let removed = db
-                    .prepare_cached("DELETE FROM feed WHERE tenant_id = ?1 AND feed_id = ?2")?
-                    .execute(key)?;
-                if removed == 0 {
-                    return Err(StoreError::NotFound { what: "feed" });
-                }
+                    .prepare_cached(
+                        "DELETE FROM feed WHERE tenant_id = ?1 AND feed_id = ?2 RETURNING name",
+                    )?
+                    .query_row(key, |row| row.get::<String>(0));
+                let name = found(removed, "feed")?;
+                let event = Event::new("feed.remove", "feed", feed).detail(json!({ "name": name }));
+                audit::append(db, scope, event, now)?;
                 Ok(orphans)
             })
             .await
@@ -394,6 +409,18 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.db.write(scope, move |db| note_check(db, scope, feed, &check)).await
     }
+}
+
+/// What is set, without secrets: an address may hold one as well.
+fn told(settings: &FeedSettings) -> Value {
+    json!({
+        "name": settings.name,
+        "enabled": settings.enabled,
+        "interval_s": settings.interval_s,
+        "trust": settings.trust,
+        "category": settings.category.word(),
+        "action": settings.action.word(),
+    })
 }
 
 fn insert(

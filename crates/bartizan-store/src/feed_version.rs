@@ -7,7 +7,9 @@
 
 use crate::db::{Connection, Row, params};
 use bartizan_model::UnixMillis;
+use serde_json::json;
 
+use crate::audit::{self, Event};
 use crate::column::{count, found, int, ms, time, word};
 use crate::feed::changed_one;
 use crate::{FeedId, Store, StoreError, TenantScope};
@@ -127,8 +129,16 @@ impl Store {
         scope: TenantScope,
         feed: FeedId,
         version: u64,
+        now: UnixMillis,
     ) -> Result<(), StoreError> {
-        self.db.write(scope, move |db| make_current(db, scope, feed, version)).await
+        self.db
+            .write(scope, move |db| {
+                make_current(db, scope, feed, version)?;
+                let event = Event::new("feed.use-version", "feed", feed)
+                    .detail(json!({ "version": version }));
+                audit::append(db, scope, event, now)
+            })
+            .await
     }
 
     /// Returns a feed's versions, the newest first.

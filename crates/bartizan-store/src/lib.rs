@@ -15,6 +15,8 @@
 //! Columns that end in `_at_ms` are Unix milliseconds; in Rust they are [`UnixMillis`].
 
 mod alert;
+mod audit;
+mod audit_log;
 mod checkin;
 mod column;
 mod db;
@@ -39,10 +41,13 @@ mod ingest;
 mod job_lease;
 mod key;
 mod member;
+mod member_list;
+pub mod merkle;
 mod notice;
 mod policy;
 mod retention;
 mod risk;
+mod role;
 mod scope;
 mod session;
 mod site_report;
@@ -60,6 +65,8 @@ pub use alert::{
     AlertCursor, AlertDetail, AlertFilter, AlertKey, AlertKeyError, AlertRow, Ingested,
     StatusFilter,
 };
+pub use audit::{ACTIONS, AuditEntry, Named, Personal};
+pub use audit_log::{AuditFilter, AuditHeadRow, AuditPlace, AuditRow, AuditTree};
 pub use delta::DeltaRow;
 pub use device::{
     CheckinState, Counters, DeviceCounts, DeviceCredential, DeviceCursor, DeviceFilter,
@@ -82,15 +89,17 @@ pub use incident::{IncidentCursor, IncidentId, IncidentIdError, IncidentRow};
 pub use indicator::{DeviceFile, IndicatorFileRow, WantedCompile};
 pub use job_lease::JobHolder;
 pub use key::{FeedId, GroupId, NoticeId, RowIdError};
-pub use member::{MemberCredential, MemberId, MemberRow, NewMember};
+pub use member::{MemberCredential, MemberId, NewMember};
+pub use member_list::MemberRow;
 pub use notice::{NoticeKind, NoticeRow};
 pub use policy::{
     DevicePolicyRow, NewPolicyVersion, PolicyLayerRow, PolicyProgress, PolicyVersionRow,
 };
 pub use retention::Removed;
 pub use risk::RiskChange;
-pub use scope::TenantScope;
-pub use session::{NewSession, SessionRow};
+pub use role::{BuiltIn, NewRole, Permission, Permissions, RoleRow};
+pub use scope::{Actor, TenantScope};
+pub use session::{NewSession, OpenSessionRow, SessionId, SessionRow};
 pub use site_report::{NewSiteReport, SiteReportKind, SiteReportRow, SiteReportStatus};
 pub use tenant::TenantRow;
 pub use tenant_file::TenantFileRow;
@@ -210,6 +219,9 @@ pub enum StoreError {
         /// How many that is.
         limit: u64,
     },
+    /// Nobody would be left who may change people and roles.
+    #[error("somebody has to stay an administrator")]
+    LastAdministrator,
     /// Too much is waiting; try again later.
     #[error("too many jobs are waiting")]
     Busy,
@@ -234,6 +246,7 @@ impl StoreError {
             Self::NotFound { what } => Self::NotFound { what },
             Self::Conflict { what } => Self::Conflict { what },
             Self::Full { what, limit } => Self::Full { what, limit: *limit },
+            Self::LastAdministrator => Self::LastAdministrator,
             Self::Busy => Self::Busy,
             Self::Closed => Self::Closed,
             Self::Damaged { column } => Self::Damaged { column },

@@ -1,11 +1,17 @@
 //! Members of an organization: who may look at the console.
 
-use crate::db::{Connection, Reach, params};
-use bartizan_model::{Private, UnixMillis};
+use std::fmt;
+use std::str::FromStr;
 
+use bartizan_model::{Private, UnixMillis};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::audit::{self, Event};
 use crate::column::{found, fresh_id, ms, time};
+use crate::db::{Connection, Reach, params};
 use crate::session::end_sessions;
-use crate::{Store, StoreError, TenantScope};
+use crate::{Actor, RowIdError, Store, StoreError, TenantScope, role};
 
 /// A member: a `UUIDv7`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,6 +27,22 @@ impl MemberId {
     }
 }
 
+impl fmt::Display for MemberId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Uuid::from_u128(self.0).hyphenated().fmt(out)
+    }
+}
+
+impl FromStr for MemberId {
+    type Err = RowIdError;
+
+    fn from_str(text: &str) -> Result<Self, RowIdError> {
+        let id = Uuid::try_parse(text).map(|id| Self(id.as_u128())).map_err(|_| RowIdError)?;
+        // Accept only the one spelling we write.
+        if id.to_string() == text { Ok(id) } else { Err(RowIdError) }
+    }
+}
+
 /// Who is to be let in, with a password that holds until they choose their own.
 #[derive(Clone, Debug)]
 pub struct NewMember {
@@ -30,6 +52,8 @@ pub struct NewMember {
     pub password_hash: Private<String>,
     /// When that password ceases to be good.
     pub one_time_expires_at: UnixMillis,
+    /// Ids of the roles they are to have.
+    pub roles: Vec<String>,
 }
 
 /// What signing in is checked against.
@@ -43,26 +67,13 @@ pub struct MemberCredential {
     pub password_hash: Private<String>,
     /// Set while the password is a one-time one.
     pub one_time_expires_at: Option<UnixMillis>,
-}
-
-/// A member, as shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemberRow {
-    /// The member.
-    pub id: MemberId,
-    /// In lower case.
-    pub email: String,
-    /// As people know them.
-    pub name: String,
-    /// Set while the password is a one-time one.
-    pub one_time_expires_at: Option<UnixMillis>,
-    /// When they were added.
-    pub created_at: UnixMillis,
+    /// Whether they may not sign in, whatever they know.
+    pub is_disabled: bool,
 }
 
 impl Store {
-    /// Adds a member with a one-time password, or gives an existing one such a password and ends their
-    /// sessions.
+    /// Adds a member with a one-time password, or gives an existing one such a password, lets them in again if they were
+    /// disabled, and ends their sessions. They have the roles beside those that they had.
     ///
     /// # Errors
     /// The store is unavailable.
@@ -75,8 +86,7 @@ impl Store {
         self.db
             .write(scope, move |db| {
                 let email = folded(&member.email);
-                // Until they say otherwise, people are known by what stands before the @.
-                let name = email.split('@').next().unwrap_or_default().to_owned();
+                let name = name_of(&email).to_owned();
                 let id: [u8; 16] = db
                     .prepare_cached(
                         "INSERT INTO member (tenant_id, member_id, email, name, password_hash,
@@ -84,7 +94,8 @@ impl Store {
                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                          ON CONFLICT (tenant_id, email) DO UPDATE SET
                              password_hash = excluded.password_hash,
-                             one_time_expires_at_ms = excluded.one_time_expires_at_ms
+                             one_time_expires_at_ms = excluded.one_time_expires_at_ms,
+                             disabled_at_ms = NULL
                          RETURNING member_id",
                     )?
                     .query_row(
@@ -106,6 +117,12 @@ impl Store {
                 .execute(params![email.as_bytes(), scope.id()])?;
                 let id = MemberId::of_column(id);
                 end_sessions(db, scope, id)?;
+                role::give(db, scope, id, &member.roles)?;
+                let subject = id.to_string();
+                let event = Event::new("member.invite", "member", id)
+                    .detail(json!({ "roles": member.roles.join(" ") }))
+                    .of_person(&subject, json!({ "email": email }));
+                audit::append(db, scope, event, now)?;
                 Ok(id)
             })
             .await
@@ -120,42 +137,20 @@ impl Store {
         self.db
             .read(Reach::All, move |db| {
                 let statement = db.prepare_cached(
-                    "SELECT m.tenant_id, m.member_id, m.password_hash, m.one_time_expires_at_ms
+                    "SELECT m.tenant_id, m.member_id, m.password_hash, m.one_time_expires_at_ms,
+                            m.disabled_at_ms IS NOT NULL
                      FROM locator AS l JOIN member AS m
                          ON m.tenant_id = l.tenant_id AND m.email = ?2
                      WHERE l.kind = 'member' AND l.key = ?1",
                 )?;
                 let rows = statement.query_map(params![email.as_bytes(), email], |row| {
+                    let id = MemberId::of_column(row.get(1)?);
                     Ok(MemberCredential {
-                        scope: TenantScope::new(row.get(0)?),
-                        id: MemberId::of_column(row.get(1)?),
+                        scope: TenantScope::new(row.get(0)?).by(Actor::Member(id)),
+                        id,
                         password_hash: Private(row.get(2)?),
                         one_time_expires_at: row.get::<Option<i64>>(3)?.map(time),
-                    })
-                })?;
-                Ok(rows.collect::<crate::db::Result<_>>()?)
-            })
-            .await
-    }
-
-    /// Returns the members of the tenant, by address.
-    ///
-    /// # Errors
-    /// The store is unavailable.
-    pub async fn members(&self, scope: TenantScope) -> Result<Vec<MemberRow>, StoreError> {
-        self.db
-            .read(scope, move |db| {
-                let statement = db.prepare_cached(
-                    "SELECT member_id, email, name, one_time_expires_at_ms, created_at_ms
-                     FROM member WHERE tenant_id = ?1 ORDER BY email",
-                )?;
-                let rows = statement.query_map([scope.id()], |row| {
-                    Ok(MemberRow {
-                        id: MemberId::of_column(row.get(0)?),
-                        email: row.get(1)?,
-                        name: row.get(2)?,
-                        one_time_expires_at: row.get::<Option<i64>>(3)?.map(time),
-                        created_at: time(row.get(4)?),
+                        is_disabled: row.get(4)?,
                     })
                 })?;
                 Ok(rows.collect::<crate::db::Result<_>>()?)
@@ -193,8 +188,14 @@ impl Store {
         scope: TenantScope,
         member: MemberId,
         password_hash: Private<String>,
+        now: UnixMillis,
     ) -> Result<(), StoreError> {
-        self.db.write(scope, move |db| set_password(db, scope, member, &password_hash)).await
+        self.db
+            .write(scope, move |db| {
+                set_password(db, scope, member, &password_hash)?;
+                audit::append(db, scope, Event::new("member.password", "member", member), now)
+            })
+            .await
     }
 }
 
@@ -217,6 +218,11 @@ fn set_password(
 }
 
 /// ASCII only: what SQLite's `lower` does, and all that mail systems agree on.
-fn folded(email: &str) -> String {
+pub(crate) fn folded(email: &str) -> String {
     email.trim().to_ascii_lowercase()
+}
+
+/// Until they say otherwise, people are known by what stands before the @.
+pub(crate) fn name_of(email: &str) -> &str {
+    email.split('@').next().unwrap_or_default()
 }

@@ -10,6 +10,9 @@
 
 use bartizan_model::{DeviceId, UnixMillis};
 
+use serde_json::json;
+
+use crate::audit::{self, Event};
 use crate::column::{count, found, int, ms, time};
 use crate::db::{Connection, Optional as _, Row, params};
 use crate::{GroupId, Store, StoreError, TenantScope};
@@ -80,7 +83,19 @@ impl Store {
         new: NewPolicyVersion,
         now: UnixMillis,
     ) -> Result<u64, StoreError> {
-        self.db.write(scope, move |db| add(db, scope, group, &new, now)).await
+        self.db
+            .write(scope, move |db| {
+                let epoch = add(db, scope, group, &new, now)?;
+                let group = group.map(|group| audit::hex(&group.octets()));
+                let event = Event::new("policy.change", "policy", epoch).detail(json!({
+                    "group": group.unwrap_or_default(),
+                    "settings": new.settings,
+                    "percent": new.percent,
+                }));
+                audit::append(db, scope, event, now)?;
+                Ok(epoch)
+            })
+            .await
     }
 
     /// Brings the latest version to another share of the devices.

@@ -1,15 +1,17 @@
 //! Sessions of the console: reference tokens, of which only the hash is kept.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::db::{Connection, Optional, Reach, params};
 use bartizan_model::UnixMillis;
 
+use crate::audit::{self, Event, hex};
 use crate::column::{ms, time};
-use crate::{MemberId, Store, StoreError, TenantScope};
+use crate::db::{Connection, Optional, Reach, params};
+use crate::{Actor, MemberId, Permissions, Store, StoreError, TenantScope, role};
 
 /// A session to be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct NewSession {
     /// Who signed in.
     pub member: MemberId,
@@ -17,6 +19,45 @@ pub struct NewSession {
     pub token_hash: [u8; 32],
     /// When it ends, whatever happens.
     pub expires_at: UnixMillis,
+    /// As the browser calls itself.
+    pub agent: String,
+}
+
+/// Names a session to whoever may see it; nobody gets in by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionId(String);
+
+impl SessionId {
+    /// Names the session of a token by its hash's beginning.
+    #[must_use]
+    pub fn of(token_hash: &[u8; 32]) -> Self {
+        let mut text = hex(token_hash);
+        text.truncate(24);
+        Self(text)
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// An open session, as shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenSessionRow {
+    /// Names it.
+    pub id: SessionId,
+    /// When it began.
+    pub created_at: UnixMillis,
+    /// When it was last used.
+    pub last_seen_at: UnixMillis,
+    /// When it ends, whatever happens.
+    pub expires_at: UnixMillis,
+    /// Where it began; empty where that is not known.
+    pub address: String,
+    /// As the browser called itself.
+    pub agent: String,
 }
 
 /// A session that stands, with whom it is for.
@@ -34,6 +75,8 @@ pub struct SessionRow {
     pub member_name: String,
     /// Whether the password is a one-time one, which must be replaced first.
     pub must_set_password: bool,
+    /// What they may do, by all of their roles.
+    pub permissions: Permissions,
     /// When it was last used.
     pub last_seen_at: UnixMillis,
     /// When it ends, whatever happens.
@@ -56,8 +99,8 @@ impl Store {
                 sweep(db, scope, now)?;
                 db.prepare_cached(
                     "INSERT INTO session (tenant_id, token_hash, member_id, created_at_ms,
-                                          last_seen_at_ms, expires_at_ms)
-                     VALUES (?1, ?2, ?3, ?4, ?4, ?5)",
+                                          last_seen_at_ms, expires_at_ms, address, agent)
+                     VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7)",
                 )?
                 .execute(params![
                     scope.id(),
@@ -65,12 +108,15 @@ impl Store {
                     session.member.column(),
                     ms(now),
                     ms(session.expires_at),
+                    scope.address().map_or_else(String::new, |address| address.to_string()),
+                    session.agent,
                 ])?;
                 db.prepare_cached(
                     "INSERT INTO locator (kind, key, tenant_id) VALUES ('session', ?1, ?2)",
                 )?
                 .execute(params![session.token_hash, scope.id()])?;
-                Ok(())
+                let id = SessionId::of(&session.token_hash);
+                audit::append(db, scope, Event::new("session.begin", "session", id), now)
             })
             .await
     }
@@ -98,22 +144,27 @@ impl Store {
                          JOIN member AS m ON m.tenant_id = s.tenant_id AND m.member_id = s.member_id
                          JOIN tenant AS t ON t.tenant_id = s.tenant_id
                          WHERE l.kind = 'session' AND l.key = ?1
-                             AND ?2 < s.expires_at_ms AND ?3 < s.last_seen_at_ms",
+                             AND ?2 < s.expires_at_ms AND ?3 < s.last_seen_at_ms
+                             AND m.disabled_at_ms IS NULL",
                     )?
                     .query_row(params![token_hash, ms(now), idle_since], |row| {
+                        let member = MemberId::of_column(row.get(2)?);
                         Ok(SessionRow {
-                            scope: TenantScope::new(row.get(0)?),
+                            scope: TenantScope::new(row.get(0)?).by(Actor::Member(member)),
                             tenant_name: row.get(1)?,
-                            member: MemberId::of_column(row.get(2)?),
+                            member,
                             email: row.get(3)?,
                             member_name: row.get(4)?,
                             must_set_password: row.get(5)?,
+                            permissions: Permissions::default(),
                             last_seen_at: time(row.get(6)?),
                             expires_at: time(row.get(7)?),
                         })
                     })
                     .optional()?;
-                Ok(row)
+                let Some(row) = row else { return Ok(None) };
+                let permissions = role::permissions_of(db, row.scope, row.member)?;
+                Ok(Some(SessionRow { permissions, ..row }))
             })
             .await
     }
@@ -148,19 +199,97 @@ impl Store {
         &self,
         scope: TenantScope,
         token_hash: [u8; 32],
+        now: UnixMillis,
     ) -> Result<(), StoreError> {
         self.db
             .write(scope, move |db| {
-                db.prepare_cached("DELETE FROM session WHERE tenant_id = ?1 AND token_hash = ?2")?
-                    .execute(params![scope.id(), token_hash])?;
-                db.prepare_cached(
-                    "DELETE FROM locator WHERE kind = 'session' AND key = ?2 AND tenant_id = ?1",
-                )?
-                .execute(params![scope.id(), token_hash])?;
+                if end(db, scope, token_hash)? {
+                    let id = SessionId::of(&token_hash);
+                    audit::append(db, scope, Event::new("session.end", "session", id), now)?;
+                }
                 Ok(())
             })
             .await
     }
+
+    /// Returns a member's open sessions, the one last used first.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn sessions(
+        &self,
+        scope: TenantScope,
+        member: MemberId,
+        idle_limit: Duration,
+        now: UnixMillis,
+    ) -> Result<Vec<OpenSessionRow>, StoreError> {
+        let idle_limit_ms = i64::try_from(idle_limit.as_millis()).unwrap_or(i64::MAX);
+        let idle_since = ms(now).saturating_sub(idle_limit_ms);
+        self.db
+            .read(scope, move |db| {
+                let statement = db.prepare_cached(
+                    "SELECT token_hash, created_at_ms, last_seen_at_ms, expires_at_ms, address, agent
+                     FROM session WHERE tenant_id = ?1 AND member_id = ?2
+                         AND ?3 < expires_at_ms AND ?4 < last_seen_at_ms
+                     ORDER BY last_seen_at_ms DESC, token_hash",
+                )?;
+                let key = params![scope.id(), member.column(), ms(now), idle_since];
+                let rows = statement.query_map(key, |row| {
+                    Ok(OpenSessionRow {
+                        id: SessionId::of(&row.get(0)?),
+                        created_at: time(row.get(1)?),
+                        last_seen_at: time(row.get(2)?),
+                        expires_at: time(row.get(3)?),
+                        address: row.get(4)?,
+                        agent: row.get(5)?,
+                    })
+                })?;
+                Ok(rows.collect::<crate::db::Result<_>>()?)
+            })
+            .await
+    }
+
+    /// Ends a member's session by its name.
+    ///
+    /// # Errors
+    /// The member has no such session.
+    pub async fn revoke_session(
+        &self,
+        scope: TenantScope,
+        member: MemberId,
+        session: &str,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        let session = session.to_owned();
+        self.db
+            .write(scope, move |db| {
+                let hashes = db
+                    .prepare_cached(
+                        "SELECT token_hash FROM session WHERE tenant_id = ?1 AND member_id = ?2",
+                    )?
+                    .query_map(params![scope.id(), member.column()], |row| row.get(0))?
+                    .collect::<crate::db::Result<Vec<[u8; 32]>>>()?;
+                let found = hashes.into_iter().find(|hash| SessionId::of(hash).0 == session);
+                let hash = found.ok_or(StoreError::NotFound { what: "session" })?;
+                end(db, scope, hash)?;
+                let event = Event::new("session.revoke", "session", session)
+                    .detail(serde_json::json!({ "member": member.to_string() }));
+                audit::append(db, scope, event, now)
+            })
+            .await
+    }
+}
+
+/// Whether there was such a session.
+fn end(db: &Connection, scope: TenantScope, token_hash: [u8; 32]) -> Result<bool, StoreError> {
+    let ended = db
+        .prepare_cached("DELETE FROM session WHERE tenant_id = ?1 AND token_hash = ?2")?
+        .execute(params![scope.id(), token_hash])?;
+    db.prepare_cached(
+        "DELETE FROM locator WHERE kind = 'session' AND key = ?2 AND tenant_id = ?1",
+    )?
+    .execute(params![scope.id(), token_hash])?;
+    Ok(0 < ended)
 }
 
 /// Ends all sessions of a member.

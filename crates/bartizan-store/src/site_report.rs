@@ -6,7 +6,10 @@
 
 use crate::db::{Connection, Row, params};
 use bartizan_model::{AlertId, DeviceId, UnixMillis};
+use serde_json::json;
+use uuid::Uuid;
 
+use crate::audit::{self, Event};
 use crate::column::{count, found, int, ms, time, word};
 use crate::{Store, StoreError, TenantScope};
 
@@ -190,7 +193,13 @@ impl Store {
                         by,
                         ms(now)
                     ])?;
-                if changed == 0 { Err(StoreError::NotFound { what: "report" }) } else { Ok(()) }
+                if changed == 0 {
+                    return Err(StoreError::NotFound { what: "report" });
+                }
+                let id = Uuid::from_u128(report);
+                let event = Event::new("site-report.decide", "site-report", id)
+                    .detail(json!({ "after": status.word() }));
+                audit::append(db, scope, event, now)
             })
             .await
     }

@@ -3,9 +3,10 @@
 use crate::db::{Connection, Reach, params};
 use bartizan_model::{Private, TenantId, UnixMillis};
 
+use crate::audit::{self, Event};
 use crate::column::{found, ms, time};
 use crate::policy::{self, NewPolicyVersion};
-use crate::{Store, StoreError, TenantScope};
+use crate::{Actor, Store, StoreError, TenantScope};
 
 /// An organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,13 +42,15 @@ impl Store {
                          RETURNING tenant_id",
                     )?
                     .query_row(params![name, signing_key, ms(now)], |row| row.get(0))?;
+                let scope = TenantScope::new(tenant);
                 let first = NewPolicyVersion {
                     settings: "{}".into(),
                     note: String::new(),
                     changed_by: String::new(),
                     percent: 100,
                 };
-                policy::add(db, TenantScope::new(tenant), None, &first, now)?;
+                policy::add(db, scope, None, &first, now)?;
+                audit::append(db, scope, Event::new("tenant.create", "tenant", tenant), now)?;
                 Ok(TenantId(tenant))
             })
             .await
@@ -74,7 +77,7 @@ impl Store {
     /// # Errors
     /// There is no such tenant.
     pub async fn tenant(&self, tenant: TenantId) -> Result<TenantScope, StoreError> {
-        let scope = TenantScope::new(tenant.0);
+        let scope = TenantScope::new(tenant.0).by(Actor::CommandLine);
         self.tenant_row(scope).await.map(|_| scope)
     }
 

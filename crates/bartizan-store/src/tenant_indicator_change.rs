@@ -7,7 +7,9 @@
 
 use crate::db::{Connection, Optional, params};
 use bartizan_model::UnixMillis;
+use serde_json::json;
 
+use crate::audit::{self, Event};
 use crate::column::{count, int, ms, stored};
 use crate::tenant_indicator::one;
 use crate::{IndicatorId, IndicatorRule, MemberId, NewIndicator, Store, StoreError, TenantScope};
@@ -38,6 +40,11 @@ impl Store {
                 let mut counter = Counter::load(db, scope)?;
                 let id = counter.insert(db, scope, &indicator, by, now)?;
                 counter.save_next_version(db, scope)?;
+                let event = Event::new("indicator.create", "indicator", id.0).detail(json!({
+                    "pattern": indicator.pattern,
+                    "action": indicator.rule.action.word(),
+                }));
+                audit::append(db, scope, event, now)?;
                 Ok(id)
             })
             .await
@@ -58,7 +65,10 @@ impl Store {
             .write(scope, move |db| {
                 let pattern = one(db, scope, id)?.pattern;
                 update(db, scope, &pattern, &rule, now)?;
-                Counter::load(db, scope)?.save_next_version(db, scope)
+                Counter::load(db, scope)?.save_next_version(db, scope)?;
+                let detail = json!({ "pattern": pattern, "action": rule.action.word() });
+                let event = Event::new("indicator.change", "indicator", id.0).detail(detail);
+                audit::append(db, scope, event, now)
             })
             .await
     }
@@ -88,6 +98,11 @@ impl Store {
                 }
                 if !indicators.is_empty() {
                     counter.save_next_version(db, scope)?;
+                    let event = Event::new("indicator.import", "indicator", "").detail(json!({
+                        "created": imported.created,
+                        "changed": imported.changed,
+                    }));
+                    audit::append(db, scope, event, now)?;
                 }
                 Ok(imported)
             })
@@ -102,15 +117,25 @@ impl Store {
         &self,
         scope: TenantScope,
         ids: Vec<IndicatorId>,
+        now: UnixMillis,
     ) -> Result<u64, StoreError> {
         self.db
             .write(scope, move |db| {
                 let statement = db.prepare_cached(
-                    "DELETE FROM indicator WHERE tenant_id = ?1 AND indicator_id = ?2",
+                    "DELETE FROM indicator WHERE tenant_id = ?1 AND indicator_id = ?2
+                     RETURNING pattern",
                 )?;
                 let mut gone = 0;
                 for id in ids {
-                    gone += u64::from(0 < statement.execute(params![scope.id(), int(id.0)])?);
+                    let pattern: Option<String> = statement
+                        .query_row(params![scope.id(), int(id.0)], |row| row.get(0))
+                        .optional()?;
+                    if let Some(pattern) = pattern {
+                        gone += 1;
+                        let event = Event::new("indicator.delete", "indicator", id.0)
+                            .detail(json!({ "pattern": pattern }));
+                        audit::append(db, scope, event, now)?;
+                    }
                 }
                 if 0 < gone {
                     let mut counter = Counter::load(db, scope)?;
@@ -142,7 +167,11 @@ impl Store {
                 let mut ended = 0;
                 for id in ids {
                     let values = params![scope.id(), int(id.0), ms(now)];
-                    ended += u64::from(0 < statement.execute(values)?);
+                    if 0 < statement.execute(values)? {
+                        ended += 1;
+                        let event = Event::new("indicator.expire", "indicator", id.0);
+                        audit::append(db, scope, event, now)?;
+                    }
                 }
                 if 0 < ended {
                     Counter::load(db, scope)?.save_next_version(db, scope)?;

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use bartizan_model::{AlertStatus, DeviceId, Severity, UnixMillis};
 
+use serde_json::json;
+
 use crate::alert::AlertKey;
+use crate::audit::{self, Event};
 use crate::column::{fresh_id, ms, time, word};
 use crate::db::{Connection, Optional, params};
 use crate::{MemberId, Store, StoreError, TenantScope, incident, risk};
@@ -258,6 +261,10 @@ impl Change<'_> {
             self.update.assigned_to.map_or(alert.assigned_to, |to| to.map(MemberId::column));
         if status != alert.status {
             self.note(alert, "status", alert.status.word(), status.word())?;
+            let key = AlertKey(u128::from_be_bytes(alert.key));
+            let event = Event::new("alert.status", "alert", key)
+                .detail(json!({ "before": alert.status.word(), "after": status.word() }));
+            audit::append(self.db, self.scope, event, self.now)?;
         }
         if *classification != alert.classification || *determination != alert.determination {
             let before = format!("{}, {}", alert.classification, alert.determination);

@@ -13,6 +13,7 @@ use anyhow::Context;
 use bartizan_model::TenantId;
 use bartizan_portal::{Clock, DatabaseUrl, Portal, PortalConfig};
 
+use crate::audit_admin::{self, AuditCommand};
 use crate::config::Config;
 use crate::feeds::{Listed, Sources};
 use crate::out;
@@ -50,6 +51,9 @@ pub(crate) enum AdminCommand {
         #[arg(long, value_name = "NAME")]
         own: Vec<String>,
     },
+    /// Prove an exported audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Show what is decided for the devices, and change what is named
     Policy(PolicyArgs),
     /// Write the database and the files that it names into one archive, and read it back; the portal may run
@@ -100,6 +104,7 @@ pub(crate) struct At {
 
 pub(crate) fn run(command: AdminCommand) -> anyhow::Result<ExitCode> {
     match command {
+        AdminCommand::Audit(command) => return audit_admin::run(&command),
         AdminCommand::Backup { place, file } => backup::backup(&place.config()?, &file)?,
         AdminCommand::Restore { place, file } => backup::restore(&place.config()?, &file)?,
         AdminCommand::Migrate { place, dry_run } => migrate(&place.config()?, dry_run)?,
@@ -178,7 +183,8 @@ fn at_a_portal(command: AdminCommand) -> anyhow::Result<ExitCode> {
                 ));
             }
             AdminCommand::Policy(args) => return policy_admin::run(args).await,
-            AdminCommand::Backup { .. }
+            AdminCommand::Audit(_)
+            | AdminCommand::Backup { .. }
             | AdminCommand::Restore { .. }
             | AdminCommand::Migrate { .. }
             | AdminCommand::Doctor { .. }

@@ -6,6 +6,7 @@
 mod admin;
 #[cfg(feature = "agent")]
 mod agent;
+mod audit_admin;
 #[cfg(feature = "portal")]
 mod config;
 #[cfg(feature = "demo")]

@@ -1,5 +1,7 @@
 //! What is shown instead of a page.
 
+use std::borrow::Cow;
+
 use askama::Template;
 
 use super::Icon;
@@ -10,7 +12,7 @@ use super::Icon;
 pub(crate) struct ErrorPage {
     status: u16,
     title: &'static str,
-    sentence: &'static str,
+    sentence: Cow<'static, str>,
     icon: &'static str,
 }
 
@@ -20,7 +22,7 @@ impl ErrorPage {
         Self {
             status: 404,
             title: "Page not found",
-            sentence: "There is nothing at this address. It may have been removed, or the link may be incomplete.",
+            sentence: "There is nothing at this address. It may have been removed, or the link may be incomplete.".into(),
             icon: "search",
         }
     }
@@ -30,8 +32,19 @@ impl ErrorPage {
         Self {
             status: 403,
             title: "Not allowed",
-            sentence: "Your account may not do this, or the form was sent from another site. Go back and try again, or ask an administrator.",
+            sentence: "Your account may not do this, or the form was sent from another site. Go back and try again, or ask an administrator.".into(),
             icon: "lock",
+        }
+    }
+
+    /// 403: signed in, but none of their roles lets them.
+    pub(crate) fn lacking(detail: &str) -> Self {
+        Self {
+            sentence: format!(
+                "This is not possible: {detail}. An administrator can give you a role that has it."
+            )
+            .into(),
+            ..Self::forbidden()
         }
     }
 
@@ -40,7 +53,7 @@ impl ErrorPage {
         Self {
             status: 503,
             title: "Not available right now",
-            sentence: "The portal is busy or just starting. Try again in a moment.",
+            sentence: "The portal is busy or just starting. Try again in a moment.".into(),
             icon: "clock",
         }
     }

@@ -175,6 +175,7 @@ fn a_secret_is_not_shown_again() {
         email: "admin@example.test".into(),
         tenant: "Example Ltd".into(),
         one_time_password: false,
+        permissions: bartizan_store::Permissions::of(&bartizan_store::Permission::ALL),
         notice: None,
     };
     for (name, html) in pages(&shell) {

@@ -14,6 +14,7 @@
 mod alert;
 mod alerts;
 mod assets;
+mod audit;
 mod badge;
 mod device;
 mod devices;
@@ -31,6 +32,9 @@ mod indicator;
 mod indicator_import;
 mod indicators;
 mod password;
+mod people;
+#[cfg(test)]
+mod people_samples;
 mod policy;
 mod policy_document;
 mod sign_in;
@@ -41,10 +45,12 @@ mod tests;
 use std::fmt;
 
 use askama::filters::HtmlSafe;
+use bartizan_store::{Permission, Permissions};
 
 pub(crate) use alert::AlertPage;
 pub(crate) use alerts::{AlertFilter, AlertQueue, AlertRow, AlertsPage, StatusFilter};
 pub(crate) use assets::{asset, asset_url};
+pub(crate) use audit::{AuditEntryRow, AuditForm, AuditPage};
 pub(crate) use device::{DevicePage, DeviceRemovePage, EngineCounters};
 pub(crate) use devices::{
     DeviceFilter, DeviceRow, DeviceState, DevicesPage, EnrollHelp, INACTIVE_AFTER_MS, Presence,
@@ -62,6 +68,7 @@ pub(crate) use indicators::{
     IndicatorFilter, IndicatorRow, IndicatorState, IndicatorsDeletePage, IndicatorsPage,
 };
 pub(crate) use password::{PasswordPage, PasswordProblem};
+pub(crate) use people::{PeoplePage, PersonPage, RolePage, RolesPage, SessionsPage};
 pub(crate) use policy::{DocumentLine, PolicyForm, PolicyPage};
 pub(crate) use policy_document::{DocumentPage, VersionPage};
 pub(crate) use sign_in::{SignInPage, SignInProblem};
@@ -75,8 +82,28 @@ pub(crate) struct Shell {
     pub(crate) tenant: String,
     /// They came in by a one-time password and are asked to choose their own.
     pub(crate) one_time_password: bool,
+    /// What they may do: the rest is not offered.
+    pub(crate) permissions: Permissions,
     /// What their last action did, in one sentence.
     pub(crate) notice: Option<String>,
+}
+
+impl Shell {
+    fn sees(&self) -> bool {
+        self.permissions.has(Permission::ViewData)
+    }
+
+    fn investigates(&self) -> bool {
+        self.permissions.has(Permission::AlertsInvestigation)
+    }
+
+    fn sets_security(&self) -> bool {
+        self.permissions.has(Permission::ManageSecuritySettings)
+    }
+
+    fn sets_portal(&self) -> bool {
+        self.permissions.has(Permission::ManagePortalSettings)
+    }
 }
 
 /// Where a page stands in the navigation.
@@ -94,6 +121,10 @@ pub(crate) enum Section {
     Indicators,
     /// What is decided for the devices.
     Policy,
+    /// People and roles.
+    People,
+    /// The audit log.
+    Audit,
     /// The member's own account.
     Account,
 }

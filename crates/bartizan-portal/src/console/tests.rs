@@ -323,6 +323,7 @@ fn pages() -> Vec<(&'static str, String)> {
         ("error-503", rendered(&ErrorPage::unavailable())),
     ];
     pages.extend(feed_samples::pages(&shell()));
+    pages.extend(people_samples::pages(&shell()));
     pages
 }
 
@@ -446,6 +447,7 @@ fn shell() -> Shell {
         email: "admin@example.test".into(),
         tenant: "Example Ltd".into(),
         one_time_password: false,
+        permissions: Permissions::of(&Permission::ALL),
         notice: None,
     }
 }

@@ -95,7 +95,7 @@ pub(crate) async fn remove(
     feed: FeedId,
 ) -> Result<(), StoreError> {
     let _storing = state.feeds.storing.lock().await;
-    let orphans = state.store.remove_feed(scope, feed).await?;
+    let orphans = state.store.remove_feed(scope, feed, state.clock.now()).await?;
     state.files.remove_feeds(scope.tenant_id(), &orphans);
     want_compile(state, scope).await
 }
@@ -107,7 +107,7 @@ pub(crate) async fn use_version(
     feed: FeedId,
     version: u64,
 ) -> Result<(), StoreError> {
-    state.store.use_feed_version(scope, feed, version).await?;
+    state.store.use_feed_version(scope, feed, version, state.clock.now()).await?;
     state.store.settle_notices(scope, Some(feed), None, state.clock.now()).await?;
     want_compile(state, scope).await
 }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::{accepts_html, html, shell};
 use crate::console::{PasswordPage, PasswordProblem, SignInPage, SignInProblem};
 use crate::error::ApiError;
-use crate::request::ClientAddress;
+use crate::request::Origin;
 use crate::session::{
     self, MAX_PASSWORD, MIN_PASSWORD, Session, SetPasswordError, SignInError, local,
 };
@@ -50,11 +50,11 @@ pub(crate) struct SignInForm {
 /// `POST /sign-in`.
 pub(crate) async fn sign_in(
     State(state): State<AppState>,
-    ClientAddress(address): ClientAddress,
+    origin: Origin,
     headers: HeaderMap,
     Form(form): Form<SignInForm>,
 ) -> Result<Response, ApiError> {
-    let error = match session::sign_in(&state, &form.email, Private(form.password), address).await {
+    let error = match session::sign_in(&state, &form.email, Private(form.password), origin).await {
         Ok(token) => return Ok(go_on(token.cookie(&state), local(&form.next))),
         Err(error) => error,
     };
@@ -112,13 +112,13 @@ pub(crate) struct PasswordForm {
 pub(crate) async fn set_password(
     State(state): State<AppState>,
     session: Session,
-    ClientAddress(address): ClientAddress,
+    origin: Origin,
     headers: HeaderMap,
     Form(form): Form<PasswordForm>,
 ) -> Result<Response, ApiError> {
     let (problem, error) = if form.new == form.repeat {
         let (current, chosen) = (Private(form.current), Private(form.new));
-        match session::set_password(&state, &session, current, chosen, address).await {
+        match session::set_password(&state, &session, current, chosen, origin).await {
             Ok(token) => return Ok(go_on(token.cookie(&state), local(&form.next))),
             Err(error) => (password_problem(&error), ApiError::from(error)),
         }

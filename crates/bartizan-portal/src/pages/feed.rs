@@ -102,15 +102,17 @@ pub(crate) async fn save(
 ) -> Result<Response, ApiError> {
     let feed = find(&state, session.scope, &id).await?;
     let problem = match wanted(&form, Some(&feed.settings)) {
-        Ok(settings) => match state.store.set_feed(session.scope, feed.id, settings).await {
-            Ok(()) => {
-                want_compile(&state, session.scope).await?;
-                state.feeds.wake_fetch.notify_one();
-                let saved = format!("/feeds/{}?done=saved", feed.id);
-                return Ok(Redirect::to(&saved).into_response());
+        Ok(settings) => {
+            match state.store.set_feed(session.scope, feed.id, settings, state.clock.now()).await {
+                Ok(()) => {
+                    want_compile(&state, session.scope).await?;
+                    state.feeds.wake_fetch.notify_one();
+                    let saved = format!("/feeds/{}?done=saved", feed.id);
+                    return Ok(Redirect::to(&saved).into_response());
+                }
+                Err(error) => taken(error)?,
             }
-            Err(error) => taken(error)?,
-        },
+        }
         Err(problem) => problem,
     };
     unfit(&state, session, &headers, feed, form, problem).await
@@ -149,7 +151,7 @@ pub(crate) async fn set_enabled(
         _ => return Err(ApiError::malformed("enabled is on or off")),
     };
     let changed = FeedSettings { enabled, ..feed.settings };
-    state.store.set_feed(session.scope, feed.id, changed).await?;
+    state.store.set_feed(session.scope, feed.id, changed, state.clock.now()).await?;
     want_compile(&state, session.scope).await?;
     Ok(Redirect::to(&format!("/feeds/{}?done={}", feed.id, form.enabled)))
 }
@@ -304,6 +306,7 @@ fn taken(error: StoreError) -> Result<String, StoreError> {
         | StoreError::Busy
         | StoreError::Closed
         | StoreError::Full { .. }
+        | StoreError::LastAdministrator
         | StoreError::Damaged { .. }
         | StoreError::Unavailable(_) => Err(error),
     }

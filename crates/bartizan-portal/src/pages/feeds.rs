@@ -136,7 +136,7 @@ pub(crate) async fn remove_own(
     session: Session,
     Form(form): Form<NameForm>,
 ) -> Result<Redirect, ApiError> {
-    state.store.remove_own_domain(session.scope, &form.name).await?;
+    state.store.remove_own_domain(session.scope, &form.name, state.clock.now()).await?;
     want_compile(&state, session.scope).await?;
     Ok(Redirect::to("/feeds?done=own"))
 }
@@ -169,7 +169,7 @@ pub(crate) async fn hold_back(
     session: Session,
     Form(form): Form<EntryForm>,
 ) -> Result<Redirect, ApiError> {
-    state.store.unrelease_entry(session.scope, &form.pattern).await?;
+    state.store.unrelease_entry(session.scope, &form.pattern, state.clock.now()).await?;
     want_compile(&state, session.scope).await?;
     Ok(Redirect::to("/feeds?done=held"))
 }

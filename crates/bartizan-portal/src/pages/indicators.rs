@@ -206,7 +206,9 @@ pub(crate) async fn bulk(
             }
             return html(&IndicatorsDeletePage { shell: shell(session, None), rows });
         }
-        Some("delete") => ("deleted", state.store.delete_indicators(scope, ids).await?),
+        Some("delete") => {
+            ("deleted", state.store.delete_indicators(scope, ids, state.clock.now()).await?)
+        }
         Some(_) | None => return Err(ApiError::malformed("neither expire nor delete")),
     };
     if 0 < count {

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod alerts;
+pub(crate) mod audit;
 pub(crate) mod device_change;
 pub(crate) mod devices;
 pub(crate) mod feed;
@@ -10,8 +11,10 @@ pub(crate) mod groups;
 pub(crate) mod incidents;
 pub(crate) mod indicator_file;
 pub(crate) mod indicators;
+pub(crate) mod people;
 pub(crate) mod policy;
 pub(crate) mod policy_document;
+pub(crate) mod roles;
 
 use askama::Template;
 use axum::http::{HeaderMap, header};
@@ -46,6 +49,7 @@ fn shell(session: Session, notice: Option<String>) -> Shell {
         email: session.email,
         tenant: session.tenant_name,
         one_time_password: session.one_time_password,
+        permissions: session.permissions,
         notice,
     }
 }

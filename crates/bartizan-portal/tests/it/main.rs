@@ -17,6 +17,8 @@ mod listening;
 #[cfg(test)]
 mod logging;
 #[cfg(test)]
+mod people;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod site;

@@ -1,11 +1,11 @@
-//! Every route, called by nobody, by the wrong kind of caller, and by the wrong tenant. A route without
-//! a row here fails.
+//! Every route, called by nobody, by the wrong kind of caller, by the wrong tenant, and by each role. A route
+//! without a row here fails.
 
 use axum::body::Body;
 use axum::http::{Method, Request};
 use bartizan_contract::{BASE_PATH, path};
 use bartizan_portal::feeds::{FeedOrigin, settings};
-use bartizan_portal::{Access, routes};
+use bartizan_portal::{Access, BuiltIn, routes};
 
 use crate::indicators::{create, upload};
 use crate::world::{Browser, Device, OWN_PASSWORD, World, batch, call, json, report};
@@ -14,7 +14,7 @@ use crate::world::{Browser, Device, OWN_PASSWORD, World, batch, call, json, repo
 struct Row {
     method: &'static str,
     pattern: &'static str,
-    /// `{sha256}`, `{alert}`, `{upload}`, `{device}`, `{feed}`, `{notice}` and `{report}` stand for ACME's.
+    /// `{sha256}`, `{alert}`, `{upload}`, `{device}`, `{feed}`, `{notice}` and `{report}` (and more) stand for ACME's.
     path: &'static str,
     foreign: u16,
 }
@@ -54,6 +54,8 @@ const ROWS: &[Row] = &[
         path: "/alerts/{alert}/status",
         foreign: 404,
     },
+    row("GET", "/incidents", 200),
+    at("GET", "/incidents/{id}", "/incidents/{incident}", 404),
     row("GET", "/devices", 200),
     Row { method: "GET", pattern: "/devices/{id}", path: "/devices/{device}", foreign: 404 },
     row("GET", "/feeds", 200),
@@ -105,6 +107,24 @@ const ROWS: &[Row] = &[
     at("POST", "/groups/{id}/rank", "/groups/{group}/rank", 422),
     at("GET", "/groups/{id}/delete", "/groups/{group}/delete", 404),
     at("POST", "/groups/{id}/delete", "/groups/{group}/delete", 404),
+    row("GET", "/people", 200),
+    row("POST", "/people", 422),
+    at("GET", "/people/{id}", "/people/{person}", 404),
+    at("POST", "/people/{id}/roles", "/people/{person}/roles", 404),
+    at("POST", "/people/{id}/disabled", "/people/{person}/disabled", 404),
+    at("POST", "/people/{id}/password", "/people/{person}/password", 404),
+    at("POST", "/people/{id}/erase", "/people/{person}/erase", 404),
+    at("POST", "/people/{id}/sessions/{session}/end", "/people/{person}/sessions/x/end", 404),
+    row("GET", "/roles", 200),
+    row("POST", "/roles", 422),
+    row("GET", "/roles/new", 200),
+    at("GET", "/roles/{id}", "/roles/{role}", 404),
+    at("POST", "/roles/{id}", "/roles/{role}", 404),
+    at("POST", "/roles/{id}/remove", "/roles/{role}/remove", 404),
+    row("GET", "/audit", 200),
+    row("GET", "/audit/export.jsonl", 200),
+    row("GET", "/sessions", 200),
+    at("POST", "/sessions/{id}/end", "/sessions/x/end", 404),
     row("GET", "/events", 200),
 ];
 
@@ -138,6 +158,26 @@ async fn every_route_knows_who_may_call_it() {
     let page = browser.get("/feeds").await.text();
     let notice = page.split("/feeds/notices/").nth(1).unwrap().split('/').next().unwrap();
 
+    let page = browser.get("/incidents").await.text();
+    let incident = page.split("href=\"/incidents/").nth(1).unwrap().split('"').next().unwrap();
+
+    let page = browser.get("/people").await.text();
+    let person = page.split("href=\"/people/").nth(1).unwrap().split('"').next().unwrap();
+    let form = [("name", "Own role"), ("permission", "view-data")];
+    assert_eq!(browser.post("/roles", &form).await.status, 303);
+    let page = browser.get("/roles").await.text();
+    let role_page = page.split("href=\"/roles/").last().unwrap();
+    let role_id = role_page.split('"').next().unwrap();
+
+    let mut by_role = Vec::new();
+    for role in BuiltIn::ALL {
+        let email = format!("{}@globex.test", role.id());
+        let password = world.portal.create_member(world.globex, &email, role).await.unwrap();
+        let mut browser = world.browser();
+        assert_eq!(browser.sign_in(&email, &password.to_string()).await.status, 303);
+        by_role.push((role, browser.cookie));
+    }
+
     for (method, pattern, access) in routes() {
         let row = ROWS.iter().find(|row| row.pattern == pattern && row.method == method.as_str());
         let row = row.unwrap_or_else(|| panic!("{method} {pattern} has no row"));
@@ -149,7 +189,10 @@ async fn every_route_knows_who_may_call_it() {
             .replace("{device}", &acme.id.to_string())
             .replace("{feed}", &feed.to_string())
             .replace("{group}", group)
+            .replace("{incident}", incident)
             .replace("{notice}", notice)
+            .replace("{person}", person)
+            .replace("{role}", role_id)
             .replace("{report}", &report(1, "").id);
 
         let nobody = Caller::Nobody.status(&world, method, &path).await;
@@ -166,6 +209,16 @@ async fn every_route_knows_who_may_call_it() {
             Access::Member => {
                 assert_eq!((nobody, device), (401, 401), "{method} {pattern}");
                 assert_eq!(member, row.foreign, "{method} {pattern}");
+            }
+            Access::May(permission) => {
+                assert_eq!((nobody, device), (401, 401), "{method} {pattern}");
+                assert_eq!(member, row.foreign, "{method} {pattern}");
+                for (role, cookie) in &by_role {
+                    let browser = Browser { router: world.portal.router(), cookie: cookie.clone() };
+                    let status = Caller::Member(browser).status(&world, method, &path).await;
+                    let is_let = role.permissions().has(permission);
+                    assert_eq!(status != 403, is_let, "{method} {pattern}: {role:?} got {status}");
+                }
             }
         }
     }

@@ -185,6 +185,11 @@ impl Statement<'_> {
             }
         })
     }
+
+    /// Whether there is a row.
+    pub(crate) fn exists(self, params: impl Params) -> Result<bool> {
+        Ok(self.query_row(params, |_| Ok(())).optional()?.is_some())
+    }
 }
 
 /// The rows of a query.

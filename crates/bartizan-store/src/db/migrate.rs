@@ -106,6 +106,7 @@ steps! {
     "V5__policy", "0005_policy.sql";
     "V6__tenancy", "0006_tenancy.sql";
     "V7__devices_policies", "0007_devices_policies.sql";
+    "V8__people_audit", "0008_people_audit.sql";
     "V9__incidents", "0009_incidents.sql";
     "V10__upkeep", "0010_upkeep.sql";
 }

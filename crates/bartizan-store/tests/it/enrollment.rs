@@ -67,8 +67,12 @@ async fn a_session_ends_by_time_by_idleness_by_hand_and_with_a_new_password() {
     let at = |ms| UnixMillis(NOW.0 + ms);
     let minute = 60_000;
     let begin = async |hash| {
-        let session =
-            NewSession { member: world.acme.member, token_hash: hash, expires_at: at(12 * HOUR) };
+        let session = NewSession {
+            member: world.acme.member,
+            token_hash: hash,
+            expires_at: at(12 * HOUR),
+            agent: String::new(),
+        };
         store.create_session(world.acme.scope, session, NOW).await.unwrap();
     };
     let stands = async |hash, ms| store.session(hash, IDLE, at(ms)).await.unwrap().is_some();
@@ -86,14 +90,14 @@ async fn a_session_ends_by_time_by_idleness_by_hand_and_with_a_new_password() {
     assert!(!stands([1; 32], 12 * HOUR).await);
 
     begin([2; 32]).await;
-    store.end_session(world.globex.scope, [2; 32]).await.unwrap();
+    store.end_session(world.globex.scope, [2; 32], NOW).await.unwrap();
     assert!(stands([2; 32], 0).await, "another tenant cannot end it");
-    store.end_session(world.acme.scope, [2; 32]).await.unwrap();
+    store.end_session(world.acme.scope, [2; 32], NOW).await.unwrap();
     assert!(!stands([2; 32], 0).await);
 
     begin([3; 32]).await;
     let hash = Private("own".to_owned());
-    store.set_password(world.acme.scope, world.acme.member, hash).await.unwrap();
+    store.set_password(world.acme.scope, world.acme.member, hash, NOW).await.unwrap();
     assert!(!stands([3; 32], 0).await);
     begin([4; 32]).await;
     assert!(!store.session([4; 32], IDLE, NOW).await.unwrap().unwrap().must_set_password);
@@ -102,6 +106,7 @@ async fn a_session_ends_by_time_by_idleness_by_hand_and_with_a_new_password() {
         email: "ADMIN@example.test ".into(),
         password_hash: Private("reset".into()),
         one_time_expires_at: at(DAY),
+        roles: Vec::new(),
     };
     let same = store.invite_member(world.acme.scope, again, NOW).await.unwrap();
     assert_eq!(same, world.acme.member);

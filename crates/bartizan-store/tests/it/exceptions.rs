@@ -18,10 +18,10 @@ async fn exceptions_are_added_once_and_removed() {
     assert_eq!(store.own_domains(scope).await.unwrap(), ["acme.test"]);
     let released = store.released_entries(scope).await.unwrap();
     assert_eq!((released.len(), released[0].released_by.as_str()), (1, "a@acme.test"));
-    store.remove_own_domain(scope, "acme.test").await.unwrap();
-    store.unrelease_entry(scope, "shared.test").await.unwrap();
+    store.remove_own_domain(scope, "acme.test", NOW).await.unwrap();
+    store.unrelease_entry(scope, "shared.test", NOW).await.unwrap();
     assert_eq!(store.own_domains(scope).await.unwrap(), Vec::<String>::new());
-    let again = store.unrelease_entry(scope, "shared.test").await;
+    let again = store.unrelease_entry(scope, "shared.test", NOW).await;
     assert!(matches!(again, Err(StoreError::NotFound { .. })));
 }
 

@@ -24,7 +24,7 @@ async fn what_is_set_is_read_back_and_a_name_is_taken_once() {
     let again = store.create_feed(scope, settings("evil"), NOW).await;
     assert!(matches!(again, Err(StoreError::Conflict { .. })));
     let other = store.create_feed(scope, settings("other"), NOW).await.unwrap();
-    let renamed = store.set_feed(scope, other, settings("evil")).await;
+    let renamed = store.set_feed(scope, other, settings("evil"), NOW).await;
     assert!(matches!(renamed, Err(StoreError::Conflict { .. })));
     let long = store.create_feed(scope, settings(&"é".repeat(33)), NOW).await;
     assert!(long.is_err(), "a name has at most 64 octets");
@@ -58,10 +58,10 @@ async fn a_feed_is_due_as_its_schedule_says() {
     assert_eq!(store.feed(scope, feed).await.unwrap().failures, 0);
 
     // The same address keeps what the server said of it; another does not, and is due at once.
-    store.set_feed(scope, feed, settings("renamed")).await.unwrap();
+    store.set_feed(scope, feed, settings("renamed"), NOW).await.unwrap();
     assert_eq!(store.feed(scope, feed).await.unwrap().validators, validators);
     let moved = FeedSettings { url: Some("https://feeds.example/2".into()), ..settings("renamed") };
-    store.set_feed(scope, feed, moved).await.unwrap();
+    store.set_feed(scope, feed, moved, NOW).await.unwrap();
     assert_eq!(store.feed(scope, feed).await.unwrap().validators, Validators::default());
     assert_eq!(store.due_feeds(NOW, 9).await.unwrap(), [(scope, feed)]);
 }
@@ -77,7 +77,7 @@ async fn a_refused_version_changes_nothing_until_somebody_uses_it() {
     assert_eq!(states(&world, feed).await, [(2, State::Refused), (1, State::Current)]);
     assert_eq!(store.feed(scope, feed).await.unwrap().entries, 1);
 
-    store.use_feed_version(scope, feed, 2).await.unwrap();
+    store.use_feed_version(scope, feed, 2, NOW).await.unwrap();
     assert_eq!(states(&world, feed).await, [(2, State::Current), (1, State::Kept)]);
     let row = store.feed(scope, feed).await.unwrap();
     assert_eq!((row.version, row.entries), (Some(2), 2));
@@ -91,12 +91,12 @@ async fn rolling_back_marks_what_was_newer() {
     for number in 1..=3 {
         store.add_feed_version(scope, feed, octets(number, None)).await.unwrap();
     }
-    store.use_feed_version(scope, feed, 1).await.unwrap();
+    store.use_feed_version(scope, feed, 1, NOW).await.unwrap();
     let expected = [(3, State::RolledBack), (2, State::RolledBack), (1, State::Current)];
     assert_eq!(states(&world, feed).await, expected);
     store.add_feed_version(scope, feed, octets(4, None)).await.unwrap();
     assert_eq!(states(&world, feed).await[..2], [(4, State::Current), (3, State::RolledBack)]);
-    let gone = store.use_feed_version(scope, feed, 9).await;
+    let gone = store.use_feed_version(scope, feed, 9, NOW).await;
     assert!(matches!(gone, Err(StoreError::NotFound { .. })));
 }
 
@@ -129,7 +129,7 @@ async fn octets_of_five_good_versions_and_the_newest_refused_one_are_kept() {
     // Another feed that has the same octets keeps them.
     let twin = store.create_feed(scope, settings("twin"), NOW).await.unwrap();
     store.add_feed_version(scope, twin, octets(7, None)).await.unwrap();
-    let orphans = store.remove_feed(scope, feed).await.unwrap();
+    let orphans = store.remove_feed(scope, feed, NOW).await.unwrap();
     assert_eq!(orphans.len(), 5);
     assert!(!orphans.contains(&octets(7, None).sha256));
     assert!(matches!(store.feed(scope, feed).await, Err(StoreError::NotFound { .. })));

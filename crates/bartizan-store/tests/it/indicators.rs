@@ -25,7 +25,10 @@ async fn an_indicator_is_created_changed_and_deleted() {
     let changed = store.indicator(acme.scope, id).await.unwrap();
     assert_eq!(changed, IndicatorRow { rule, updated_at: later, ..row });
 
-    assert_eq!(store.delete_indicators(acme.scope, vec![id, IndicatorId(9)]).await.unwrap(), 1);
+    assert_eq!(
+        store.delete_indicators(acme.scope, vec![id, IndicatorId(9)], NOW).await.unwrap(),
+        1
+    );
     let gone = store.indicator(acme.scope, id).await;
     assert!(matches!(gone, Err(StoreError::NotFound { what: "indicator" })));
     assert_eq!(create(&world, indicator("evil.test")).await, IndicatorId(2), "no id comes twice");
@@ -67,9 +70,9 @@ async fn every_change_counts_the_version_up_and_nothing_else_does() {
     let later = UnixMillis(NOW.0 + 1);
     assert_eq!(store.expire_indicators(acme.scope, vec![id], later).await.unwrap(), 0);
     check(false).await;
-    assert_eq!(store.delete_indicators(acme.scope, vec![id]).await.unwrap(), 1);
+    assert_eq!(store.delete_indicators(acme.scope, vec![id], NOW).await.unwrap(), 1);
     check(true).await;
-    assert_eq!(store.delete_indicators(acme.scope, vec![id]).await.unwrap(), 0);
+    assert_eq!(store.delete_indicators(acme.scope, vec![id], NOW).await.unwrap(), 0);
     check(false).await;
     assert_eq!(store.indicator_count(acme.scope).await.unwrap(), 2);
 }

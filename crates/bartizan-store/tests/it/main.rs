@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod alerts;
+mod audit;
 #[cfg(test)]
 mod devices;
 #[cfg(test)]

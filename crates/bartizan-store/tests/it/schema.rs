@@ -79,6 +79,7 @@ async fn opening_again_migrates_nothing() {
             "policy",
             "tenancy",
             "devices_policies",
+            "people_audit",
             "incidents",
             "upkeep",
         ]
@@ -98,4 +99,29 @@ fn strings(db: &Connection, query: &str) -> Vec<String> {
     let mut statement = db.prepare(query).unwrap();
     let rows = statement.query_map([], |row| row.get(0)).unwrap();
     rows.collect::<Result<_, _>>().unwrap()
+}
+
+#[tokio::test]
+async fn nobody_changes_or_removes_an_audit_entry() {
+    let world = World::new().await;
+    let db = Connection::open(&world.place.file).unwrap();
+    assert!(db.execute("UPDATE audit_entry SET action = 'other'", []).is_err());
+    assert!(db.execute("DELETE FROM audit_entry", []).is_err());
+}
+
+/// What is noted is listed, so that the console can offer it.
+#[test]
+fn every_action_is_listed() {
+    let mut found = 0;
+    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap() {
+        let Ok(source) = fs::read_to_string(entry.unwrap().path()) else { continue };
+        for rest in source.split("Event::new(").skip(1) {
+            let Some(action) = rest.trim_start().strip_prefix('"') else { continue };
+            let action = action.split('"').next().unwrap();
+            assert!(bartizan_store::ACTIONS.iter().any(|(word, _)| *word == action), "{action}");
+            found += 1;
+        }
+    }
+    assert!(20 < found, "{found} found");
+    assert!(bartizan_store::ACTIONS.is_sorted());
 }

@@ -83,7 +83,7 @@ async fn indicators_are_seen_and_changed_by_their_own_tenant_alone() {
     assert_eq!(told.tenant_epoch, Some(1));
 
     not_found(store.update_indicator(globex.scope, id, row.rule.clone(), NOW).await);
-    assert_eq!(store.delete_indicators(globex.scope, vec![id]).await.unwrap(), 0);
+    assert_eq!(store.delete_indicators(globex.scope, vec![id], NOW).await.unwrap(), 0);
     assert_eq!(store.expire_indicators(globex.scope, vec![id], NOW).await.unwrap(), 0);
     let by_other = store.create_indicator(globex.scope, indicator("a.test"), acme.member, NOW);
     assert!(by_other.await.is_err(), "a row that would join two tenants is refused");
@@ -107,11 +107,12 @@ async fn writing_changes_nothing_of_another_tenant() {
     let batch = vec![alert(1, "evil.test", 0)];
     not_found(store.ingest_alerts(globex.scope, acme.device, batch, NOW).await);
     let hash = Private("stolen".to_owned());
-    not_found(store.set_password(globex.scope, acme.member, hash).await);
+    not_found(store.set_password(globex.scope, acme.member, hash, NOW).await);
     let session = NewSession {
         member: acme.member,
         token_hash: [9; 32],
         expires_at: UnixMillis(NOW.0 + DAY),
+        agent: String::new(),
     };
     // A row that would join two tenants is refused by the database itself.
     assert!(store.create_session(globex.scope, session, NOW).await.is_err());
@@ -157,14 +158,14 @@ async fn feeds_and_what_comes_of_them_are_the_tenants_own() {
 
     let before = store.feed(acme.scope, feed).await.unwrap();
     let notice = store.notices(acme.scope).await.unwrap().remove(0);
-    not_found(store.set_feed(globex.scope, feed, settings("stolen")).await);
+    not_found(store.set_feed(globex.scope, feed, settings("stolen"), NOW).await);
     not_found(store.add_feed_version(globex.scope, feed, octets(2, None)).await);
-    not_found(store.use_feed_version(globex.scope, feed, 1).await);
+    not_found(store.use_feed_version(globex.scope, feed, 1, NOW).await);
     not_found(store.set_feed_due(globex.scope, feed, NOW).await);
-    not_found(store.remove_feed(globex.scope, feed).await);
+    not_found(store.remove_feed(globex.scope, feed, NOW).await);
     not_found(store.dismiss_notice(globex.scope, notice.id, NOW).await);
-    not_found(store.remove_own_domain(globex.scope, "acme.test").await);
-    not_found(store.unrelease_entry(globex.scope, "popular.test").await);
+    not_found(store.remove_own_domain(globex.scope, "acme.test", NOW).await);
+    not_found(store.unrelease_entry(globex.scope, "popular.test", NOW).await);
     not_found(store.add_site_report(globex.scope, acme.device, site_report(2), NOW).await);
     let accepted = SiteReportStatus::Accepted;
     not_found(store.decide_site_report(globex.scope, 1, accepted, "g@globex.test", NOW).await);

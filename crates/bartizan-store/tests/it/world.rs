@@ -6,7 +6,7 @@ use bartizan_model::{
     IndicatorSource, MatchedIndicator, Private, Severity, TenantId, UnixMillis,
 };
 use bartizan_store::{
-    AlertCursor, AlertFilter, AlertRow, IndicatorRule, MemberId, NewDevice, NewIndicator,
+    AlertCursor, AlertFilter, AlertRow, BuiltIn, IndicatorRule, MemberId, NewDevice, NewIndicator,
     NewMember, Store, StoreError, TenantScope,
 };
 
@@ -77,6 +77,7 @@ async fn party(store: &Store, name: &str, number: u8) -> Party {
         email: "Admin@Example.Test".into(),
         password_hash: Private(format!("hash of {name}")),
         one_time_expires_at: UnixMillis(NOW.0 + DAY),
+        roles: vec![BuiltIn::Administrator.id().into()],
     };
     let member = store.invite_member(scope, member, NOW).await.unwrap();
     let device = enroll(store, scope, number).await;

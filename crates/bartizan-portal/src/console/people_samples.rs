@@ -1,0 +1,113 @@
+//! Sample pages of people, roles, sessions and the audit log, for the tests over all pages.
+
+use askama::Template;
+use bartizan_model::UnixMillis;
+use bartizan_store::{
+    BuiltIn, MemberId, MemberRow, OpenSessionRow, Permissions, RoleRow, SessionId,
+};
+
+use super::{
+    AuditEntryRow, AuditForm, AuditPage, PeoplePage, PersonPage, RolePage, RolesPage, SessionsPage,
+    Shell,
+};
+
+const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+const HOSTILE: &str = "<script>\u{202e}\"><img src=x>";
+
+/// Every page in several states.
+pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
+    let person = MemberRow {
+        id: MemberId(7),
+        email: HOSTILE.into(),
+        name: HOSTILE.into(),
+        one_time_expires_at: None,
+        created_at: NOW,
+        disabled_at: None,
+        roles: vec!["analyst".into()],
+        last_seen_at: Some(NOW),
+    };
+    let built_in = BuiltIn::Analyst;
+    let role = RoleRow {
+        id: built_in.id().into(),
+        name: HOSTILE.into(),
+        description: HOSTILE.into(),
+        permissions: built_in.permissions(),
+        device_groups: None,
+        is_built_in: false,
+        members: 1,
+    };
+    let session = OpenSessionRow {
+        id: SessionId::of(&[1; 32]),
+        created_at: NOW,
+        last_seen_at: NOW,
+        expires_at: NOW,
+        address: "192.0.2.1".into(),
+        agent: HOSTILE.into(),
+    };
+    let people = |problem, given| PeoplePage {
+        shell: shell.clone(),
+        people: vec![person.clone(), MemberRow { disabled_at: Some(NOW), ..person.clone() }],
+        roles: vec![role.clone()],
+        email: HOSTILE.into(),
+        problem,
+        given,
+        now: NOW,
+    };
+    let one = |problem, password, sessions| PersonPage {
+        shell: shell.clone(),
+        person: person.clone(),
+        roles: vec![role.clone()],
+        sessions,
+        problem,
+        password,
+        now: NOW,
+    };
+    let of_role = |role, problem| RolePage { shell: shell.clone(), role, problem };
+    let blank = RoleRow { id: String::new(), permissions: Permissions::default(), ..role.clone() };
+    let fixed = RoleRow { is_built_in: true, ..role.clone() };
+    let sessions = SessionsPage {
+        shell: shell.clone(),
+        sessions: vec![session.clone()],
+        own: session.id.clone(),
+        now: NOW,
+    };
+    let roles = RolesPage { shell: shell.clone(), roles: vec![role.clone()] };
+    let entry = AuditEntryRow {
+        seq: 3,
+        at: NOW,
+        actor: HOSTILE.into(),
+        action: HOSTILE.into(),
+        link: "/alerts/1".into(),
+        object: HOSTILE.into(),
+        detail: HOSTILE.into(),
+        personal: vec![HOSTILE.into()],
+        request: "00".into(),
+    };
+    let audit = |form, rows: Vec<AuditEntryRow>| AuditPage {
+        shell: shell.clone(),
+        form,
+        people: vec![("id".into(), HOSTILE.into())],
+        is_first: false,
+        next: rows.last().map(|row| row.seq.to_string()),
+        rows,
+        size: 4,
+        head: "bartizan/audit/1\n4\n".into(),
+        now: NOW,
+    };
+    let asked = AuditForm { object: HOSTILE.into(), ..AuditForm::default() };
+    let secret = || Some("ABCDE".to_owned());
+    vec![
+        ("people", people(None, None).render().unwrap()),
+        ("people, refused", people(Some("No."), None).render().unwrap()),
+        ("people, invited", people(None, Some((HOSTILE.into(), "A".into()))).render().unwrap()),
+        ("person", one(None, None, vec![session]).render().unwrap()),
+        ("person, refused", one(Some("No."), secret(), Vec::new()).render().unwrap()),
+        ("roles", roles.render().unwrap()),
+        ("role", of_role(role.clone(), Some("No.")).render().unwrap()),
+        ("role, new", of_role(blank, None).render().unwrap()),
+        ("role, built in", of_role(fixed, None).render().unwrap()),
+        ("sessions", sessions.render().unwrap()),
+        ("audit", audit(AuditForm::default(), vec![entry]).render().unwrap()),
+        ("audit, nothing", audit(asked, Vec::new()).render().unwrap()),
+    ]
+}

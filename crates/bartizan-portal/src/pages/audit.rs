@@ -1,0 +1,138 @@
+//! The audit log: looked through, and exported.
+
+use axum::extract::{Query, State};
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use bartizan_model::UnixMillis;
+use bartizan_store::{ACTIONS, AuditFilter, AuditPlace, AuditRow, MemberRow, Named};
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use super::{PAGE, PAGE_AND_ONE, html, shell};
+use crate::audit;
+use crate::console::{AuditEntryRow, AuditForm, AuditPage};
+use crate::error::ApiError;
+use crate::session::Session;
+use crate::state::AppState;
+
+/// The log's address.
+#[derive(Deserialize)]
+pub(crate) struct AuditQuery {
+    #[serde(flatten)]
+    form: AuditForm,
+    #[serde(default)]
+    before: String,
+}
+
+/// `GET /audit`.
+pub(crate) async fn page(
+    State(state): State<AppState>,
+    session: Session,
+    Query(query): Query<AuditQuery>,
+) -> Result<Response, ApiError> {
+    let scope = session.scope;
+    let place = query.before.parse().map_or(AuditPlace::Newest, AuditPlace::Before);
+    let mut rows = state.store.audit(scope, filter(&query.form), place, PAGE_AND_ONE).await?;
+    let next = (PAGE < rows.len())
+        .then(|| rows.get(PAGE - 1).map(|row| row.entry.seq.to_string()))
+        .flatten();
+    rows.truncate(PAGE);
+    let members = state.store.members(scope).await?;
+    let (tree, head) = audit::head(&state, scope).await?;
+    let rows = rows.into_iter().map(|row| shown(row, &members)).collect();
+    html(&AuditPage {
+        shell: shell(session, None),
+        people: members.into_iter().map(|member| (member.id.to_string(), member.email)).collect(),
+        form: query.form,
+        is_first: place == AuditPlace::Newest,
+        rows,
+        next,
+        size: tree.size,
+        head: head.note,
+        now: state.clock.now(),
+    })
+}
+
+/// `GET /audit/export.jsonl`: what the filter shows, with the head and proofs.
+pub(crate) async fn export(
+    State(state): State<AppState>,
+    session: Session,
+    Query(query): Query<AuditQuery>,
+) -> Result<Response, ApiError> {
+    let mut response = audit::export(&state, session.scope, filter(&query.form)).await?;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/jsonl"));
+    headers.insert(
+        header::CONTENT_DISPOSITION,
+        HeaderValue::from_static("attachment; filename=\"audit.jsonl\""),
+    );
+    Ok(response)
+}
+
+/// What is not understood narrows nothing.
+fn filter(form: &AuditForm) -> AuditFilter {
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let named = |text: &str| {
+        let (kind, id) = text.split_once(':').unwrap_or((text, ""));
+        (!kind.is_empty()).then(|| Named { kind: kind.into(), id: id.into() })
+    };
+    AuditFilter {
+        from: time(&form.from),
+        until: time(&form.until),
+        actor: named(&form.actor),
+        action: text(&form.action),
+        object: named(form.object.trim()),
+    }
+}
+
+/// Reads what a browser's field of date and time says.
+fn time(text: &str) -> Option<UnixMillis> {
+    let time: DateTime = text.parse().ok()?;
+    let at = time.to_zoned(TimeZone::UTC).ok()?.timestamp().as_millisecond();
+    u64::try_from(at).ok().map(UnixMillis)
+}
+
+fn shown(row: AuditRow, members: &[MemberRow]) -> AuditEntryRow {
+    let entry = row.entry;
+    let email = |id: &str| {
+        members.iter().find(|member| member.id.to_string() == id).map(|one| one.email.clone())
+    };
+    let actor = match entry.actor.kind.as_str() {
+        "member" => email(&entry.actor.id).unwrap_or_else(|| "A person".into()),
+        "portal" => "The portal".into(),
+        "command-line" => "Command line".into(),
+        "device" => "A device".into(),
+        _ => entry.actor.kind.clone(),
+    };
+    let known = ACTIONS.iter().find(|(word, _)| *word == entry.action);
+    let id = &entry.object.id;
+    let link = match entry.object.kind.as_str() {
+        "alert" => format!("/alerts/{id}"),
+        "device" => format!("/devices/{id}"),
+        "feed" => format!("/feeds/{id}"),
+        "indicator" if !id.is_empty() => format!("/indicators/{id}"),
+        "member" => format!("/people/{id}"),
+        "role" => format!("/roles/{id}"),
+        "policy" => "/policy".into(),
+        _ => String::new(),
+    };
+    let object = match entry.object.kind.as_str() {
+        "member" => email(id).unwrap_or_else(|| "a person".into()),
+        kind => format!("{} {id}", kind.replace('-', " ")),
+    };
+    let said = row.personal.iter().flatten().map(|personal| personal.body.clone());
+    let detail = entry.detail.to_string();
+    let detail = if detail == "{}" { String::new() } else { detail };
+    AuditEntryRow {
+        seq: entry.seq,
+        at: UnixMillis(entry.at_ms),
+        actor,
+        action: known.map_or_else(|| entry.action.clone(), |(_, label)| (*label).to_owned()),
+        link,
+        object,
+        detail,
+        personal: said.collect(),
+        request: entry.request,
+    }
+}

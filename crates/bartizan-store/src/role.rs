@@ -1,0 +1,482 @@
+//! Roles: what members may do. Permissions are named after Defender's; `Enrollment` is ours.
+//!
+//! Some roles every organization has ([`BuiltIn`]); others are its own rows. A member may do what any of their roles lets
+//! them. A role may be limited to device groups; it is kept here, and applied where devices are read.
+//!
+//! # Invariants
+//! - Somebody who is not disabled is an administrator, once somebody was.
+
+use std::fmt;
+
+use bartizan_model::UnixMillis;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::audit::{self, Event};
+use crate::column::{count, fresh_id, ms, stored};
+use crate::db::{Connection, Optional, params};
+use crate::{MemberId, Store, StoreError, TenantScope};
+
+/// Something that one may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// See devices, alerts, feeds, indicators and policy.
+    ViewData,
+    /// Decide about alerts and reports.
+    AlertsInvestigation,
+    /// Act on devices.
+    ActiveRemediation,
+    /// Change policy, feeds and indicators.
+    ManageSecuritySettings,
+    /// Change people and roles, and see the audit log.
+    ManagePortalSettings,
+    /// Let devices in.
+    Enrollment,
+}
+
+impl Permission {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::ViewData,
+        Self::AlertsInvestigation,
+        Self::ActiveRemediation,
+        Self::ManageSecuritySettings,
+        Self::ManagePortalSettings,
+        Self::Enrollment,
+    ];
+
+    /// Its name, as people see it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::ViewData => "View data - security operations",
+            Self::AlertsInvestigation => "Alerts investigation",
+            Self::ActiveRemediation => "Active remediation actions",
+            Self::ManageSecuritySettings => "Manage security settings",
+            Self::ManagePortalSettings => "Manage portal system settings",
+            Self::Enrollment => "Enrollment",
+        }
+    }
+
+    /// What it lets one do, in a sentence.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::ViewData => "See devices, alerts, feeds, indicators and policy.",
+            Self::AlertsInvestigation => "Change the status of alerts and decide about reports.",
+            Self::ActiveRemediation => "Act on devices.",
+            Self::ManageSecuritySettings => "Change policy, feeds and indicators.",
+            Self::ManagePortalSettings => "Change people and roles, and read the audit log.",
+            Self::Enrollment => "Let devices in.",
+        }
+    }
+
+    /// Its word, as it is stored.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ViewData => "view-data",
+            Self::AlertsInvestigation => "alerts-investigation",
+            Self::ActiveRemediation => "active-remediation",
+            Self::ManageSecuritySettings => "manage-security-settings",
+            Self::ManagePortalSettings => "manage-portal-settings",
+            Self::Enrollment => "enrollment",
+        }
+    }
+
+    /// Reads a word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|permission| permission.word() == word)
+    }
+}
+
+/// A set of permissions.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Permissions(u8);
+
+impl Permissions {
+    /// Collects some.
+    #[must_use]
+    pub fn of(permissions: &[Permission]) -> Self {
+        permissions.iter().fold(Self::default(), |all, one| all.union(Self(1 << (*one as u8))))
+    }
+
+    /// Whether this one is among them.
+    #[must_use]
+    pub fn has(self, permission: Permission) -> bool {
+        self.0 & (1 << (permission as u8)) != 0
+    }
+
+    /// Returns what is in either.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Yields them in their order.
+    pub fn iter(self) -> impl Iterator<Item = Permission> {
+        Permission::ALL.into_iter().filter(move |one| self.has(*one))
+    }
+
+    fn words(self) -> String {
+        self.iter().map(Permission::word).collect::<Vec<_>>().join(" ")
+    }
+
+    /// A word that a later version wrote gives nothing.
+    fn of_words(words: &str) -> Self {
+        let known = words.split(' ').filter_map(Permission::from_word);
+        Self::of(&known.collect::<Vec<_>>())
+    }
+}
+
+impl fmt::Debug for Permissions {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_set().entries(self.iter()).finish()
+    }
+}
+
+/// A role that every organization has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BuiltIn {
+    /// Everything.
+    Administrator,
+    /// Everything but people, roles and the audit log.
+    SecurityAdministrator,
+    /// Sees, decides about alerts, acts on devices.
+    Analyst,
+    /// Sees.
+    ReadOnly,
+    /// Lets devices in.
+    EnrollmentOnly,
+}
+
+impl BuiltIn {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Administrator,
+        Self::SecurityAdministrator,
+        Self::Analyst,
+        Self::ReadOnly,
+        Self::EnrollmentOnly,
+    ];
+
+    /// Its id.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Administrator => "administrator",
+            Self::SecurityAdministrator => "security-administrator",
+            Self::Analyst => "analyst",
+            Self::ReadOnly => "read-only",
+            Self::EnrollmentOnly => "enrollment-only",
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Administrator => "Administrator",
+            Self::SecurityAdministrator => "Security administrator",
+            Self::Analyst => "Analyst",
+            Self::ReadOnly => "Read only",
+            Self::EnrollmentOnly => "Enrollment only",
+        }
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Administrator => "May do everything.",
+            Self::SecurityAdministrator => "Everything but people, roles and the audit log.",
+            Self::Analyst => "Sees everything, decides about alerts and acts on devices.",
+            Self::ReadOnly => "Sees everything and changes nothing.",
+            Self::EnrollmentOnly => "Lets devices in and sees nothing else.",
+        }
+    }
+
+    /// What it lets one do.
+    #[must_use]
+    pub fn permissions(self) -> Permissions {
+        use Permission as P;
+        match self {
+            Self::Administrator => Permissions::of(&P::ALL),
+            Self::SecurityAdministrator => Permissions::of(&[
+                P::ViewData,
+                P::AlertsInvestigation,
+                P::ActiveRemediation,
+                P::ManageSecuritySettings,
+                P::Enrollment,
+            ]),
+            Self::Analyst => {
+                Permissions::of(&[P::ViewData, P::AlertsInvestigation, P::ActiveRemediation])
+            }
+            Self::ReadOnly => Permissions::of(&[P::ViewData]),
+            Self::EnrollmentOnly => Permissions::of(&[P::Enrollment]),
+        }
+    }
+
+    fn of_id(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.id() == id)
+    }
+}
+
+/// A role, as shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleRow {
+    /// Its id.
+    pub id: String,
+    /// As people know it.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// What it lets one do.
+    pub permissions: Permissions,
+    /// The device groups that it is limited to; `None`: all devices.
+    pub device_groups: Option<Vec<String>>,
+    /// Whether every organization has it; then nobody changes it.
+    pub is_built_in: bool,
+    /// How many members have it.
+    pub members: u64,
+}
+
+/// What a role of the organization's own is to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRole {
+    /// As people know it.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// What it lets one do.
+    pub permissions: Permissions,
+    /// The device groups that it is limited to; `None`: all devices.
+    pub device_groups: Option<Vec<String>>,
+}
+
+impl Store {
+    /// Returns all roles: first those that every organization has, then its own by name.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn roles(&self, scope: TenantScope) -> Result<Vec<RoleRow>, StoreError> {
+        self.db.read(scope, move |db| roles(db, scope)).await
+    }
+
+    /// Adds a role.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if the name is taken.
+    pub async fn create_role(
+        &self,
+        scope: TenantScope,
+        role: NewRole,
+        now: UnixMillis,
+    ) -> Result<String, StoreError> {
+        self.db
+            .write(scope, move |db| {
+                refuse_name(&role.name)?;
+                let id = Uuid::from_bytes(fresh_id(now)?).to_string();
+                let result = db
+                    .prepare_cached(
+                        "INSERT INTO role (tenant_id, role_id, name, description, permissions,
+                                           device_groups, created_at_ms)
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    )?
+                    .execute(params![
+                        scope.id(),
+                        id,
+                        role.name,
+                        role.description,
+                        role.permissions.words(),
+                        role.device_groups.as_ref().map(|groups| groups.join(" ")),
+                        ms(now),
+                    ]);
+                stored(result, "a role of this name")?;
+                let event = Event::new("role.create", "role", &id).detail(told(&role));
+                audit::append(db, scope, event, now)?;
+                Ok(id)
+            })
+            .await
+    }
+
+    /// Changes one of the organization's own roles; whoever has it may at once do what it says.
+    ///
+    /// # Errors
+    /// The tenant has no such role of its own, or the name is taken.
+    pub async fn set_role(
+        &self,
+        scope: TenantScope,
+        id: &str,
+        role: NewRole,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        let id = id.to_owned();
+        self.db
+            .write(scope, move |db| {
+                refuse_name(&role.name)?;
+                let result = db
+                    .prepare_cached(
+                        "UPDATE role SET name = ?3, description = ?4, permissions = ?5,
+                                         device_groups = ?6
+                         WHERE tenant_id = ?1 AND role_id = ?2",
+                    )?
+                    .execute(params![
+                        scope.id(),
+                        id,
+                        role.name,
+                        role.description,
+                        role.permissions.words(),
+                        role.device_groups.as_ref().map(|groups| groups.join(" ")),
+                    ]);
+                if matches!(result, Ok(0)) {
+                    return Err(StoreError::NotFound { what: "role" });
+                }
+                stored(result, "a role of this name")?;
+                let event = Event::new("role.change", "role", &id).detail(told(&role));
+                audit::append(db, scope, event, now)
+            })
+            .await
+    }
+
+    /// Removes one of the organization's own roles, also from whoever has it.
+    ///
+    /// # Errors
+    /// The tenant has no such role of its own.
+    pub async fn remove_role(
+        &self,
+        scope: TenantScope,
+        id: &str,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        let id = id.to_owned();
+        self.db
+            .write(scope, move |db| {
+                let name: Option<String> = db
+                    .prepare_cached(
+                        "DELETE FROM role WHERE tenant_id = ?1 AND role_id = ?2 RETURNING name",
+                    )?
+                    .query_row(params![scope.id(), id], |row| row.get(0))
+                    .optional()?;
+                let name = name.ok_or(StoreError::NotFound { what: "role" })?;
+                db.prepare_cached("DELETE FROM member_role WHERE tenant_id = ?1 AND role_id = ?2")?
+                    .execute(params![scope.id(), id])?;
+                let event = Event::new("role.remove", "role", &id).detail(json!({ "name": name }));
+                audit::append(db, scope, event, now)
+            })
+            .await
+    }
+}
+
+fn told(role: &NewRole) -> serde_json::Value {
+    json!({
+        "name": role.name,
+        "permissions": role.permissions.words(),
+        "device_groups": role.device_groups.as_ref().map(|groups| groups.join(" ")),
+    })
+}
+
+/// Two roles of one name would be one to whoever reads it.
+fn refuse_name(name: &str) -> Result<(), StoreError> {
+    let is_taken = BuiltIn::ALL.iter().any(|role| role.name().eq_ignore_ascii_case(name));
+    if is_taken { Err(StoreError::Conflict { what: "a role of this name" }) } else { Ok(()) }
+}
+
+fn roles(db: &Connection, scope: TenantScope) -> Result<Vec<RoleRow>, StoreError> {
+    let statement = db.prepare_cached(
+        "SELECT role_id, count(*) FROM member_role WHERE tenant_id = ?1 GROUP BY role_id",
+    )?;
+    let counts = statement
+        .query_map([scope.id()], |row| Ok((row.get::<String>(0)?, count(row.get(1)?))))?
+        .collect::<crate::db::Result<Vec<_>>>()?;
+    let members = |id: &str| counts.iter().find(|(role, _)| role == id).map_or(0, |(_, n)| *n);
+    let mut all: Vec<_> = BuiltIn::ALL
+        .into_iter()
+        .map(|role| RoleRow {
+            id: role.id().into(),
+            name: role.name().into(),
+            description: role.description().into(),
+            permissions: role.permissions(),
+            device_groups: None,
+            is_built_in: true,
+            members: members(role.id()),
+        })
+        .collect();
+    let statement = db.prepare_cached(
+        "SELECT role_id, name, description, permissions, device_groups FROM role
+         WHERE tenant_id = ?1 ORDER BY name",
+    )?;
+    for row in statement.query_map([scope.id()], |row| {
+        let (id, words): (String, String) = (row.get(0)?, row.get(3)?);
+        let groups: Option<String> = row.get(4)?;
+        let groups = groups.map(|text| text.split_whitespace().map(str::to_owned).collect());
+        Ok(RoleRow {
+            members: members(&id),
+            id,
+            name: row.get(1)?,
+            description: row.get(2)?,
+            permissions: Permissions::of_words(&words),
+            device_groups: groups,
+            is_built_in: false,
+        })
+    })? {
+        all.push(row?);
+    }
+    Ok(all)
+}
+
+/// What a member may do, by all of their roles.
+pub(crate) fn permissions_of(
+    db: &Connection,
+    scope: TenantScope,
+    member: MemberId,
+) -> Result<Permissions, StoreError> {
+    let statement = db.prepare_cached(
+        "SELECT m.role_id, coalesce(r.permissions, '') FROM member_role AS m
+         LEFT JOIN role AS r ON r.tenant_id = m.tenant_id AND r.role_id = m.role_id
+         WHERE m.tenant_id = ?1 AND m.member_id = ?2",
+    )?;
+    let mut permissions = Permissions::default();
+    for row in statement.query_map(params![scope.id(), member.column()], |row| {
+        Ok((row.get::<String>(0)?, row.get::<String>(1)?))
+    })? {
+        let (id, words) = row?;
+        let role = BuiltIn::of_id(&id).map(BuiltIn::permissions);
+        permissions = permissions.union(role.unwrap_or_else(|| Permissions::of_words(&words)));
+    }
+    Ok(permissions)
+}
+
+/// Gives a member these roles.
+pub(crate) fn give(
+    db: &Connection,
+    scope: TenantScope,
+    member: MemberId,
+    role_ids: &[String],
+) -> Result<(), StoreError> {
+    let known = roles(db, scope)?;
+    for id in role_ids {
+        if !known.iter().any(|role| role.id == *id) {
+            return Err(StoreError::NotFound { what: "role" });
+        }
+        db.prepare_cached(
+            "INSERT INTO member_role (tenant_id, member_id, role_id) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![scope.id(), member.column(), id])?;
+    }
+    Ok(())
+}
+
+/// Refuses a change after which nobody would be an administrator.
+pub(crate) fn keep_an_administrator(db: &Connection, scope: TenantScope) -> Result<(), StoreError> {
+    let is_left = db
+        .prepare_cached(
+            "SELECT 1 FROM member_role AS r
+             JOIN member AS m ON m.tenant_id = r.tenant_id AND m.member_id = r.member_id
+             WHERE r.tenant_id = ?1 AND r.role_id = ?2 AND m.disabled_at_ms IS NULL LIMIT 1",
+        )?
+        .exists(params![scope.id(), BuiltIn::Administrator.id()])?;
+    if is_left { Ok(()) } else { Err(StoreError::LastAdministrator) }
+}
