@@ -1,7 +1,7 @@
 //! The table of keys, written down for people: `docs/policy-keys.md`.
 //!
 //! # Invariants
-//! - The file is what [`write`] returns; a test fails where it is not, and leaves it mended.
+//! - The file is what [`write()`] returns; a test fails where it is not, and leaves it mended.
 
 use std::fmt::Write as _;
 
