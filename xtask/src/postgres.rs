@@ -58,7 +58,7 @@ impl Server {
             .spawn()
             .map_err(|error| format!("cannot start postgres: {error}"))?;
         let server = Self { child, folder };
-        server.make_role(&bin)?;
+        server.make_role()?;
         Ok(server)
     }
 
@@ -67,11 +67,11 @@ impl Server {
         format!("postgres://bartizan@/postgres?host={}", self.folder.display())
     }
 
-    fn make_role(&self, bin: &Path) -> Result<(), String> {
+    fn make_role(&self) -> Result<(), String> {
         let address = format!("postgres://postgres@/postgres?host={}", self.folder.display());
         let mut last = String::new();
         for _ in 0..STARTS {
-            let made = Command::new(bin.join("psql"))
+            let made = Command::new("psql")
                 .args(["-X", "-q", "-d", &address, "-c", "CREATE ROLE bartizan LOGIN CREATEDB"])
                 .output()
                 .map_err(|error| format!("cannot run psql: {error}"))?;
