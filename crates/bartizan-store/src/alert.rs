@@ -3,7 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::db::{Connection, Row, Value, params};
 use bartizan_model::{
     AlertId, AlertStatus, Detector, DeviceId, DomainName, IndicatorAction, Severity, UnixMillis,
     UnresolvedAlerts,
@@ -11,6 +10,7 @@ use bartizan_model::{
 use uuid::Uuid;
 
 use crate::column::{count, ms, time, word};
+use crate::db::{Connection, Row, Value, params};
 use crate::{DeviceRow, IncidentId, Store, StoreError, TenantScope, Verdict, device};
 
 /// An alert in the portal: a `UUIDv7`. Several uploads may have joined in it.

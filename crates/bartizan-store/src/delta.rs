@@ -1,8 +1,7 @@
 //! Deltas between indicator files: which there are. The octets lie beside the database, named by their hash.
 
-use crate::db::params;
-
 use crate::column::{count, int};
+use crate::db::params;
 use crate::{Store, StoreError, TenantScope};
 
 /// What leads from one indicator file to a later one.

@@ -1,9 +1,9 @@
 //! Devices: what they are, how they are, and who may speak for one.
 
-use crate::db::{Connection, Reach, Row, Value, params};
 use bartizan_model::{DeviceId, Mode, ProtectionState, TenantId, UnixMillis, UnresolvedAlerts};
 
 use crate::column::{count, found, ms, time, word};
+use crate::db::{Connection, Reach, Row, Value, params};
 use crate::device_change::DeviceValue;
 use crate::{Actor, GroupId, Store, StoreError, TenantScope};
 

@@ -1,11 +1,11 @@
 //! Enrollment: a token lets one device in, once.
 
-use crate::db::{Connection, Optional, Reach, params};
 use bartizan_model::{DeviceId, Private, UnixMillis};
 use serde_json::json;
 
 use crate::audit::{self, Event, hex};
 use crate::column::{ms, time};
+use crate::db::{Connection, Optional, Reach, params};
 use crate::device_event::{DeviceEventKind, note};
 use crate::{Actor, Store, StoreError, TenantScope, device_member, tenant};
 

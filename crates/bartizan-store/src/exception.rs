@@ -1,11 +1,11 @@
 //! Exceptions from what feeds list: the organization's own names, entries that the guard held back, and
 //! those that somebody released from it.
 
-use crate::db::params;
 use bartizan_model::UnixMillis;
 
 use crate::audit::{self, Event};
 use crate::column::{count, ms, time};
+use crate::db::params;
 use crate::{Store, StoreError, TenantScope};
 
 /// An entry that the latest compile held back.

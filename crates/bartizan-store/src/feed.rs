@@ -6,12 +6,12 @@
 //! - A feed's name is unique in its tenant, and is what alerts, hits and reports call it.
 //! - Credentials are [`Private`]: no log and no list shows them.
 
-use crate::db::{Connection, Reach, Row, params};
 use bartizan_model::{IndicatorAction, IndicatorCategory, Private, UnixMillis};
 use serde_json::{Value, json};
 
 use crate::audit::{self, Event};
 use crate::column::{count, found, fresh_id, int, ms, stored, time, word};
+use crate::db::{Connection, Reach, Row, params};
 use crate::feed_version::{self, MostOctets};
 use crate::{FeedId, Store, StoreError, TenantScope};
 

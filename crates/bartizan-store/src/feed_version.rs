@@ -5,12 +5,12 @@
 //! - What was rolled back or refused is remembered by its hash, so that the same octets are not taken again.
 //! - Octets are kept of [`KEPT_GOOD`] good versions and of the newest refused one; rows of [`KEPT_ROWS`].
 
-use crate::db::{Connection, Row, params};
 use bartizan_model::UnixMillis;
 use serde_json::json;
 
 use crate::audit::{self, Event};
 use crate::column::{count, found, int, ms, time, word};
+use crate::db::{Connection, Row, params};
 use crate::feed::changed_one;
 use crate::{FeedId, Store, StoreError, TenantScope};
 

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
+use bartizan_model::{AlertId, DeviceId};
+
 use crate::db::{Value, query_many};
 use crate::{Store, StoreError, TenantScope};
-use bartizan_model::{AlertId, DeviceId};
 
 impl Store {
     /// Tells for each upload of a device whether it was taken in, in the order asked.

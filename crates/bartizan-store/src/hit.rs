@@ -1,9 +1,9 @@
 //! How often entries stopped something, by who listed them.
 
-use crate::db::params;
 use bartizan_model::UnixMillis;
 
 use crate::column::{count, time};
+use crate::db::params;
 use crate::{Store, StoreError, TenantScope};
 
 /// An entry that stopped something.

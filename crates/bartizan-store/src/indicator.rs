@@ -1,9 +1,9 @@
 //! Indicator files: which there are. The octets lie beside the database, named by their hash.
 
-use crate::db::{Optional, Reach, Row, params};
 use bartizan_model::UnixMillis;
 
 use crate::column::{count, found, int, ms, stored, time};
+use crate::db::{Optional, Reach, Row, params};
 use crate::{Store, StoreError, TenantScope};
 
 /// A file that was published.

@@ -4,10 +4,10 @@
 //! - Of a kind there is at most one open notice about a feed: a newer one takes its place.
 //! - The newest [`KEPT`] are kept.
 
-use crate::db::{Row, params};
 use bartizan_model::UnixMillis;
 
 use crate::column::{fresh_id, ms, time, word};
+use crate::db::{Row, params};
 use crate::{FeedId, NoticeId, Store, StoreError, TenantScope};
 
 /// What happened.

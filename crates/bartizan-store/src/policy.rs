@@ -9,7 +9,6 @@
 //! - Tell whom a share of devices reaches: the caller does, by the device's id.
 
 use bartizan_model::{DeviceId, UnixMillis};
-
 use serde_json::json;
 
 use crate::audit::{self, Event};

@@ -4,13 +4,13 @@
 //! - A report's id counts once, however often it comes.
 //! - A device has at most [`MAX_PER_DEVICE`] reports that nobody has decided on.
 
-use crate::db::{Connection, Row, params};
 use bartizan_model::{AlertId, DeviceId, UnixMillis};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::audit::{self, Event};
 use crate::column::{count, found, int, ms, time, word};
+use crate::db::{Connection, Row, params};
 use crate::{Store, StoreError, TenantScope};
 
 /// What is said about a site.

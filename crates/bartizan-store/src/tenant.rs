@@ -1,10 +1,10 @@
 //! Tenants.
 
-use crate::db::{Connection, Reach, params};
 use bartizan_model::{Private, TenantId, UnixMillis};
 
 use crate::audit::{self, Event};
 use crate::column::{found, ms, time};
+use crate::db::{Connection, Reach, params};
 use crate::policy::{self, NewPolicyVersion};
 use crate::{Actor, Store, StoreError, TenantScope};
 

@@ -1,10 +1,10 @@
 //! Files of a tenant's own indicators: which there are. The octets lie beside the database, named by
 //! their hash.
 
-use crate::db::{Optional, Row, params};
 use bartizan_model::UnixMillis;
 
 use crate::column::{count, int, ms, stored, time};
+use crate::db::{Optional, Row, params};
 use crate::{Store, StoreError, TenantScope};
 
 /// A file that was published.

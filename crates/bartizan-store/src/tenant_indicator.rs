@@ -8,10 +8,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::db::{Connection, Row, Rows, Value, params};
 use bartizan_model::{IndicatorAction, IndicatorCategory, Severity, UnixMillis};
 
 use crate::column::{count, int, ms, time, word};
+use crate::db::{Connection, Row, Rows, Value, params};
 use crate::tenant_indicator_change::Counter;
 use crate::{Store, StoreError, TenantScope};
 

@@ -5,12 +5,12 @@
 //! - Every change, of one row or of thousands, is one transaction that counts the tenant's version up
 //!   ([`Store::indicator_version`]).
 
-use crate::db::{Connection, Optional, params};
 use bartizan_model::UnixMillis;
 use serde_json::json;
 
 use crate::audit::{self, Event};
 use crate::column::{count, int, ms, stored};
+use crate::db::{Connection, Optional, params};
 use crate::tenant_indicator::one;
 use crate::{IndicatorId, IndicatorRule, MemberId, NewIndicator, Store, StoreError, TenantScope};
 

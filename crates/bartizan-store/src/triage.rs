@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use bartizan_model::{AlertStatus, DeviceId, Severity, UnixMillis};
-
 use serde_json::json;
 
 use crate::alert::AlertKey;

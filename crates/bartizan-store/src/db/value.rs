@@ -277,7 +277,9 @@ impl ToSql for Ref<'_> {
             Self::Text(value) if *kind == Type::TEXT => value.to_sql(kind, out),
             Self::Octets(value) if *kind == Type::BYTEA => value.to_sql(kind, out),
             Self::Int(_) | Self::Text(_) | Self::Octets(_) => {
-                Err(format!("{self:?} is bound to a placeholder of type {kind}").into())
+                // Not the value: it may be secret, and errors are logged.
+                Err(format!("a value of another kind is bound to a placeholder of type {kind}")
+                    .into())
             }
         }
     }
