@@ -15,7 +15,7 @@ CREATE TABLE indicator (
     expires_at_ms       BIGINT,                                   -- absent: never
     generate_alert      BIGINT NOT NULL CHECK (generate_alert IN (0, 1)),
     recommended_actions TEXT    NOT NULL,
-    rbac_groups         TEXT    NOT NULL , -- array of names
+    rbac_groups         TEXT    NOT NULL, -- array of names
     mitre_techniques    TEXT    NOT NULL,
     defender_category   TEXT    NOT NULL,                          -- as Defender spells it
     created_by          BYTEA    NOT NULL,

@@ -34,7 +34,11 @@ pub(super) fn run(url: &DatabaseUrl, now: UnixMillis) -> Result<(), StoreError> 
                     .await
                     .map_err(unavailable)?;
                 warn_of_role(&client).await.map_err(unavailable)?;
+                // Steps work on the rows of every tenant.
+                client.batch_execute("SET app.tenant = '*'").await.map_err(unavailable)?;
                 let report = runner(POSTGRES)?.run_async(&mut client).await.map_err(failed)?;
+                // No table can be without it, whoever made the step.
+                client.batch_execute(WALLS).await.map_err(unavailable)?;
                 drop(client);
                 let _ = driven.await;
                 Ok::<_, StoreError>(report)
@@ -89,6 +93,9 @@ fn install(db: &Connection, now: UnixMillis) -> Result<(), StoreError> {
 const UNBOUND_ROLE: &str =
     "SELECT 1 FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)";
 
+/// What separates tenants on PostgreSQL.
+const WALLS: &str = include_str!("../../migrations/postgres/walls.sql");
+
 /// Both lists have the same steps, of the same names.
 macro_rules! steps {
     ($($name:literal, $file:literal;)*) => {
@@ -104,9 +111,8 @@ steps! {
     "V3__indicators", "0003_indicators.sql";
     "V4__deltas", "0004_deltas.sql";
     "V5__policy", "0005_policy.sql";
-    "V6__tenancy", "0006_tenancy.sql";
-    "V7__devices_policies", "0007_devices_policies.sql";
-    "V8__people_audit", "0008_people_audit.sql";
-    "V9__incidents", "0009_incidents.sql";
-    "V10__upkeep", "0010_upkeep.sql";
+    "V6__devices_policies", "0006_devices_policies.sql";
+    "V7__people_audit", "0007_people_audit.sql";
+    "V8__incidents", "0008_incidents.sql";
+    "V9__upkeep", "0009_upkeep.sql";
 }

@@ -1,4 +1,4 @@
--- 0009: what people do with alerts, incidents, and counters, so that no page has to count.
+-- 0008: what people do with alerts, incidents, and counters, so that no page has to count.
 
 ALTER TABLE device_status ADD COLUMN unresolved_informational INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE device_status ADD COLUMN unresolved_low           INTEGER NOT NULL DEFAULT 0;

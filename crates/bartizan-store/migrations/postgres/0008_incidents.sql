@@ -1,6 +1,4 @@
--- 0009: what people do with alerts, incidents, and counters, so that no page has to count.
-
-SET LOCAL app.tenant = '*';
+-- 0008: what people do with alerts, incidents, and counters, so that no page has to count.
 
 ALTER TABLE device_status ADD COLUMN unresolved_informational BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE device_status ADD COLUMN unresolved_low           BIGINT NOT NULL DEFAULT 0;
@@ -118,18 +116,3 @@ CREATE TABLE risk_change (
     PRIMARY KEY (tenant_id, device_id, change_id),
     FOREIGN KEY (tenant_id, device_id) REFERENCES device (tenant_id, device_id)
 );
-
-DO $$
-DECLARE name text;
-BEGIN
-    FOR name IN
-        SELECT c.relname FROM pg_class AS c
-        JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
-        WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace
-            AND c.relname <> 'locator' AND NOT c.relrowsecurity
-    LOOP
-        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
-        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
-        EXECUTE format('CREATE POLICY tenant ON %I USING (current_setting(''app.tenant'', true) IN (tenant_id::text, ''*''))', name);
-    END LOOP;
-END $$;

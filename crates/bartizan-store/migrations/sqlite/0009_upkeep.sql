@@ -1,4 +1,4 @@
--- 0010: work that several portals share, and what retention needs.
+-- 0009: work that several portals share, and what retention needs.
 
 -- Who does a piece of a tenant's work, so that no other process does it at the same time.
 CREATE TABLE job_lease (

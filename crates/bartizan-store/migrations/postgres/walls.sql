@@ -1,0 +1,24 @@
+-- After the steps, at every start: the second wall between tenants. A transaction sees the rows of the tenant that it
+-- has named, and no other.
+--
+-- '*' is the portal's own work, and finding out whose a session or a device is. FORCE binds the owner of the tables as
+-- well; a superuser it does not bind, so the portal is not to be one. locator finds the tenant, and belongs to none.
+
+DO $$
+DECLARE name text;
+BEGIN
+    FOR name IN
+        SELECT c.relname FROM pg_class AS c
+        JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+        WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace
+            AND c.relname <> 'locator' AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
+    LOOP
+        EXECUTE format('DROP POLICY IF EXISTS tenant ON %I', name);
+        EXECUTE format(
+            'CREATE POLICY tenant ON %I USING (current_setting(''app.tenant'', true) IN (tenant_id::text, ''*''))',
+            name
+        );
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
+        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
+    END LOOP;
+END $$;
