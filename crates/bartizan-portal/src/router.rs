@@ -83,13 +83,11 @@ const ROUTES: &[Route] = &[
     row(Method::GET, "/incidents/{id}", VIEW, || get(pages::incidents::incident)),
     row(Method::POST, "/devices/{id}", INVESTIGATE, || post(pages::device_change::describe)),
     row(Method::POST, "/devices/{id}/tags", INVESTIGATE, || post(pages::device_change::tags)),
-    row(Method::GET, "/devices/{id}/remove", SET_SECURITY, || {
+    row(Method::GET, "/devices/{id}/remove", REMEDIATE, || {
         get(pages::device_change::ask_to_remove)
     }),
-    row(Method::POST, "/devices/{id}/offboard", SET_SECURITY, || {
-        post(pages::device_change::offboard)
-    }),
-    row(Method::POST, "/devices/{id}/forget", SET_SECURITY, || post(pages::device_change::forget)),
+    row(Method::POST, "/devices/{id}/offboard", REMEDIATE, || post(pages::device_change::offboard)),
+    row(Method::POST, "/devices/{id}/forget", REMEDIATE, || post(pages::device_change::forget)),
     row(Method::GET, "/groups", VIEW, || get(pages::groups::list)),
     row(Method::POST, "/groups", SET_SECURITY, || post(pages::groups::create)),
     row(Method::GET, "/groups/new", SET_SECURITY, || get(pages::groups::blank)),
@@ -189,6 +187,7 @@ pub(crate) fn build(state: &AppState, demo: Option<TenantId>) -> Router {
 
 const VIEW: Access = Access::May(Permission::ViewData);
 const INVESTIGATE: Access = Access::May(Permission::AlertsInvestigation);
+const REMEDIATE: Access = Access::May(Permission::ActiveRemediation);
 const SET_SECURITY: Access = Access::May(Permission::ManageSecuritySettings);
 const SET_PORTAL: Access = Access::May(Permission::ManagePortalSettings);
 const EXPORT: &str = "/indicators/export.csv";

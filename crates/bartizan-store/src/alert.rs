@@ -216,6 +216,23 @@ impl Store {
     }
 }
 
+/// Adds to how many alerts of a status and severity there are.
+pub(crate) fn count_alerts(
+    db: &Connection,
+    scope: TenantScope,
+    status: AlertStatus,
+    severity: &str,
+    more: i64,
+) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO alert_count (tenant_id, status, severity, alerts) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (tenant_id, status, severity) DO UPDATE SET
+             alerts = alert_count.alerts + excluded.alerts",
+    )?
+    .execute(params![scope.id(), status.word(), severity, more])?;
+    Ok(())
+}
+
 fn list(
     db: &Connection,
     scope: TenantScope,

@@ -4,9 +4,6 @@
 //! *Same threat again*: an alert of the same device, detector and subject (the host; no host is a subject too) joins an
 //! unresolved one if no more than [`JOIN_WINDOW_MS`] lie between the two.
 //!
-//! *Incident*: a new alert joins the newest incident about the same subject, or else of the same device, if no more than
-//! [`INCIDENT_WINDOW_MS`] lie between them; or else it is the first of a new one.
-//!
 //! # Invariants
 //! - An upload id of a device counts once, however often it comes (`alert_receipt`).
 //! - A device's stamps are claims: they are clamped into the [`OLDEST_MS`] before the alert was received.
@@ -19,11 +16,11 @@ use bartizan_model::{
     UnixMillis,
 };
 
-use crate::alert::Ingested;
+use crate::alert::{self, Ingested};
 use crate::column::{fresh_id, int, ms};
 use crate::db::{Connection, Optional, Value, execute_many, params, query_many};
 use crate::gather::Outcomes;
-use crate::incident::{self, Joining};
+use crate::grouping::Joining;
 use crate::risk::{self, Risks};
 use crate::{Store, StoreError, TenantScope};
 
@@ -335,7 +332,7 @@ impl Ingest<'_> {
             }
         }
         for (severity, alerts) in counts {
-            incident::count_alerts(db, scope, AlertStatus::New, &severity, alerts)?;
+            alert::count_alerts(db, scope, AlertStatus::New, &severity, alerts)?;
         }
         self.risks.store(db, scope, self.now)
     }
@@ -440,7 +437,5 @@ fn open(
 
 /// 24 hours.
 const JOIN_WINDOW_MS: u64 = 24 * 60 * 60 * 1_000;
-/// 24 hours.
-pub(crate) const INCIDENT_WINDOW_MS: u64 = 24 * 60 * 60 * 1_000;
 /// 30 days: longer than a device keeps an alert that it cannot deliver.
 const OLDEST_MS: u64 = 30 * 24 * 60 * 60 * 1_000;

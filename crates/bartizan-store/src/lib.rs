@@ -33,6 +33,7 @@ mod feed;
 mod feed_health;
 mod feed_version;
 mod gather;
+mod grouping;
 mod held;
 mod hit;
 mod incident;
@@ -44,6 +45,7 @@ mod member;
 mod member_list;
 pub mod merkle;
 mod notice;
+mod permission;
 mod policy;
 mod retention;
 mod risk;
@@ -67,6 +69,9 @@ pub use alert::{
 };
 pub use audit::{ACTIONS, AuditEntry, Named, Personal};
 pub use audit_log::{AuditFilter, AuditHeadRow, AuditPlace, AuditRow, AuditTree};
+pub use db::{
+    DatabaseError, DatabaseFacts, DatabaseSetting, DatabaseUrl, GROUP_SIZES, StoreLoad, TableCount,
+};
 pub use delta::DeltaRow;
 pub use device::{
     CheckinState, Counters, DeviceCounts, DeviceCredential, DeviceCursor, DeviceFilter,
@@ -92,12 +97,13 @@ pub use key::{FeedId, GroupId, NoticeId, RowIdError};
 pub use member::{MemberCredential, MemberId, NewMember};
 pub use member_list::MemberRow;
 pub use notice::{NoticeKind, NoticeRow};
+pub use permission::{BuiltIn, Permission, Permissions};
 pub use policy::{
     DevicePolicyRow, NewPolicyVersion, PolicyLayerRow, PolicyProgress, PolicyVersionRow,
 };
 pub use retention::Removed;
 pub use risk::RiskChange;
-pub use role::{BuiltIn, NewRole, Permission, Permissions, RoleRow};
+pub use role::{NewRole, RoleRow};
 pub use scope::{Actor, TenantScope};
 pub use session::{NewSession, OpenSessionRow, SessionId, SessionRow};
 pub use site_report::{NewSiteReport, SiteReportKind, SiteReportRow, SiteReportStatus};
@@ -111,9 +117,6 @@ pub use tenant_indicator_change::{Imported, MAX_INDICATORS};
 pub use triage::{AlertChange, AlertUpdate, CLASSIFICATIONS, Verdict};
 
 use db::{Database, Reach, params};
-pub use db::{
-    DatabaseError, DatabaseFacts, DatabaseSetting, DatabaseUrl, GROUP_SIZES, StoreLoad, TableCount,
-};
 use gather::Gather;
 
 /// The portal's database. Cloning shares it.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bartizan_model::{AlertStatus, DeviceId, Severity, UnixMillis};
 use serde_json::json;
 
-use crate::alert::AlertKey;
+use crate::alert::{self, AlertKey};
 use crate::audit::{self, Event};
 use crate::column::{fresh_id, ms, time, word};
 use crate::db::{Connection, Optional, params};
@@ -203,7 +203,7 @@ impl Change<'_> {
             }
         }
         for ((_, severity), (status, more)) in counts {
-            incident::count_alerts(self.db, self.scope, status, severity, more)?;
+            alert::count_alerts(self.db, self.scope, status, severity, more)?;
         }
         for (id, more) in incidents {
             incident::count_unresolved(self.db, self.scope, id, more)?;
