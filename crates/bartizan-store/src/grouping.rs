@@ -144,7 +144,7 @@ impl Joining {
             None => fresh_id(now)?,
         };
         let joined = self.incidents.entry(id).or_insert_with(|| Joined {
-            title: title.to_owned(),
+            title: named(title, subject),
             severity,
             created: now.0,
             last_seen,
@@ -231,6 +231,11 @@ impl Joining {
         )?;
         Ok(())
     }
+}
+
+/// What happened first in an incident, and to what, if that is told.
+fn named(title: &str, subject: &str) -> String {
+    if subject.is_empty() { title.to_owned() } else { format!("{title}: {subject}") }
 }
 
 /// 24 hours.

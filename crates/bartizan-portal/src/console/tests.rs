@@ -9,7 +9,7 @@ use bartizan_model::{
     UnixMillis, UnresolvedAlerts,
 };
 
-use bartizan_store::{AlertChange, Verdict};
+use bartizan_store::{AlertChange, IncidentId, IncidentRow, Verdict};
 
 use super::*;
 use crate::indicator_csv::RowError;
@@ -324,7 +324,29 @@ fn pages() -> Vec<(&'static str, String)> {
     ];
     pages.extend(feed_samples::pages(&shell()));
     pages.extend(people_samples::pages(&shell()));
+    pages.extend(incidents());
     pages
+}
+
+fn incidents() -> [(&'static str, String); 3] {
+    let row = IncidentRow {
+        id: IncidentId(7),
+        title: "Phishing site blocked: <script>\u{202e}\"><img src=x>".into(),
+        severity: Severity::High,
+        created_at: NOW,
+        last_seen_at: NOW,
+        alerts: 1_204,
+        unresolved: 1,
+    };
+    let next =
+        Pager { first: Some("/incidents?show=".into()), next: Some("/incidents?after=c".into()) };
+    let list = |all, rows, pager| IncidentsPage { shell: shell(), all, rows, pager, now: NOW };
+    let one = IncidentPage { shell: shell(), incident: row.clone(), rows: alerts(), now: NOW };
+    [
+        ("incidents", list(true, vec![row], next).render().unwrap()),
+        ("incidents-none", list(false, Vec::new(), Pager::default()).render().unwrap()),
+        ("incident", one.render().unwrap()),
+    ]
 }
 
 fn fragments() -> Vec<(&'static str, String)> {
