@@ -55,12 +55,15 @@ fn take_in(
     uploads: Vec<Upload>,
 ) -> Result<Outcomes<Ingested>, StoreError> {
     let now = uploads.iter().map(|upload| upload.received_at).max().unwrap_or(UnixMillis(0));
+    let ids = uploads
+        .iter()
+        .flat_map(|upload| upload.alerts.iter().map(|alert| (upload.device, alert.id)));
     let mut ingest = Ingest {
         db,
         scope,
         now,
         risks: risk::of_devices(db, scope, uploads.iter().map(|upload| upload.device))?,
-        known: known(db, scope, &uploads)?,
+        known: known(db, scope, ids)?,
         open: open(db, scope, &uploads)?,
         joining: Joining::default(),
         told: BTreeMap::new(),
@@ -343,22 +346,16 @@ fn subject(alert: &Alert) -> &str {
     alert.host.as_ref().map_or("", DomainName::as_str)
 }
 
-/// Returns which of the uploads have been taken before.
-fn known(
+/// Returns which of some devices' uploads have been taken before.
+pub(crate) fn known(
     db: &Connection,
     scope: TenantScope,
-    uploads: &[Upload],
+    uploads: impl Iterator<Item = (DeviceId, AlertId)>,
 ) -> Result<HashSet<(DeviceId, AlertId)>, StoreError> {
-    let mut keys = Vec::new();
-    for upload in uploads {
-        for alert in &upload.alerts {
-            keys.push(vec![
-                scope.id().into(),
-                upload.device.0.to_be_bytes().into(),
-                alert.id.0.to_be_bytes().into(),
-            ]);
-        }
-    }
+    let key = |(device, alert): (DeviceId, AlertId)| {
+        vec![scope.id().into(), device.0.to_be_bytes().into(), alert.0.to_be_bytes().into()]
+    };
+    let keys: Vec<Vec<Value>> = uploads.map(key).collect();
     let mut known = HashSet::new();
     query_many(
         db,
