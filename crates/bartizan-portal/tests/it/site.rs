@@ -1,4 +1,6 @@
 //! A web site on loopback that gives feeds, well or badly.
+//!
+//! It answers once on each connection and says so: a client that kept one would race its end.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -54,7 +56,9 @@ impl Site {
     }
 
     pub(crate) fn redirect(&self, path: &str, to: &str) {
-        let head = format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");
+        let head = format!(
+            "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
         self.put(path, Page::Raw(head.into_bytes()));
     }
 
@@ -75,7 +79,9 @@ impl Site {
         let path = head.split(' ').nth(1).unwrap_or_default();
         let page = self.pages.lock().unwrap().get(path).cloned();
         let answer = match page {
-            None => b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(),
+            None => {
+                b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec()
+            }
             Some(Page::Raw(octets)) => octets,
             Some(Page::Silent) => {
                 // Until the client goes.
@@ -84,7 +90,8 @@ impl Site {
             }
             Some(Page::Tagged(tag, body)) => {
                 if head.to_ascii_lowercase().contains(&format!("if-none-match: {tag}")) {
-                    format!("HTTP/1.1 304 Not Modified\r\nETag: {tag}\r\n\r\n").into_bytes()
+                    format!("HTTP/1.1 304 Not Modified\r\nETag: {tag}\r\nConnection: close\r\n\r\n")
+                        .into_bytes()
                 } else {
                     let length = body.len();
                     let mut answer = format!(
