@@ -9,22 +9,26 @@ use bartizan_model::DeviceId;
 use bartizan_store::{DeviceCredential, StoreError, TenantScope};
 
 use crate::access_token::TokenError;
+use crate::admission::{Place, come_back_later};
 use crate::error::ApiError;
 use crate::es256;
 use crate::request::{Caller, host};
 use crate::state::AppState;
 
 /// An enrolled device that holds its key.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Device {
     pub(crate) scope: TenantScope,
     pub(crate) id: DeviceId,
+    /// Until the request is answered.
+    _place: Place,
 }
 
 impl FromRequestParts<AppState> for Device {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let place = state.admission.enter(parts.uri.path())?;
         let token = access_token(parts)?;
         let proof = verify_proof(parts, state, Some(token))?;
         let claims =
@@ -45,7 +49,7 @@ impl FromRequestParts<AppState> for Device {
         refuse_offboarded(&device)?;
         accept_once(state, &proof)?;
         Caller::note(parts, claims.tenant);
-        Ok(Self { scope: device.scope, id: device.id })
+        Ok(Self { scope: device.scope, id: device.id, _place: place })
     }
 }
 
@@ -57,6 +61,8 @@ impl FromRequestParts<AppState> for KeyProof {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        // Given back at once: whoever makes a key can make a proof, and then take time over the body.
+        state.admission.enter(parts.uri.path())?;
         verify_proof(parts, state, None).map(Self)
     }
 }
@@ -79,16 +85,16 @@ pub(crate) fn refuse_offboarded(device: &DeviceCredential) -> Result<(), ApiErro
     Ok(())
 }
 
-/// Says that a device is unknown, where the store does not know it.
+/// What the store says, to a device: that it does not know it, or that there is too much to do.
 pub(crate) fn unknown(error: StoreError) -> ApiError {
     match error {
         StoreError::NotFound { .. } => {
             ApiError::unauthorized(code::DEVICE_UNKNOWN, "this device is not enrolled here")
         }
+        StoreError::Busy => come_back_later(),
         StoreError::Conflict { .. }
         | StoreError::Full { .. }
         | StoreError::LastAdministrator
-        | StoreError::Busy
         | StoreError::Closed
         | StoreError::Damaged { .. }
         | StoreError::Unavailable(_) => error.into(),

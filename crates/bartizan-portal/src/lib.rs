@@ -12,6 +12,7 @@
 //! - A 5xx says nothing of the inside and is logged once, in `error`.
 
 mod access_token;
+mod admission;
 mod api;
 pub mod audit;
 mod clock;

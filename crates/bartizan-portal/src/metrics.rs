@@ -73,7 +73,13 @@ impl Metrics {
     }
 
     /// Writes everything down.
-    fn text(&self, load: StoreLoad, feeds: Option<FeedHealth>, now: UnixMillis) -> String {
+    fn text(
+        &self,
+        load: StoreLoad,
+        devices: (usize, usize),
+        feeds: Option<FeedHealth>,
+        now: UnixMillis,
+    ) -> String {
         let mut out = Text::default();
         out.family("bartizan_build_info", "gauge", "The program that runs.");
         out.sample("bartizan_build_info", &[("version", env!("CARGO_PKG_VERSION"))], "1");
@@ -94,6 +100,18 @@ impl Metrics {
         ] {
             out.single(name, "counter", about, &count.load(Ordering::Relaxed).to_string());
         }
+        out.single(
+            "bartizan_device_requests_under_way",
+            "gauge",
+            "Requests of devices that are being worked on.",
+            &devices.0.to_string(),
+        );
+        out.single(
+            "bartizan_device_requests_refused_total",
+            "counter",
+            "Requests of devices that were told to come back later.",
+            &devices.1.to_string(),
+        );
         write_store(&mut out, load);
         out.single(
             "bartizan_database_up",
@@ -203,7 +221,8 @@ async fn show(State(state): State<AppState>) -> impl IntoResponse {
             None
         }
     };
-    let text = state.metrics.text(state.store.load(), feeds, state.clock.now());
+    let text =
+        state.metrics.text(state.store.load(), state.admission.load(), feeds, state.clock.now());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }
 
@@ -274,7 +293,7 @@ mod tests {
         let feeds = FeedHealth { scheduled: 3, failing: 1, oldest_check: Some(UnixMillis(1_000)) };
         let load =
             StoreLoad { commits: 5, groups: [3, 1, 1, 0, 0], changes: 20, ..StoreLoad::default() };
-        let text = metrics.text(load, Some(feeds), UnixMillis(61_000));
+        let text = metrics.text(load, (7, 8), Some(feeds), UnixMillis(61_000));
         for line in [
             "process_start_time_seconds 1800000000.5",
             "bartizan_requests_total{route=\"/device/v1/checkin\",method=\"POST\",status=\"200\"} 1",

@@ -9,6 +9,7 @@ use bartizan_store::{JobHolder, Store};
 use tokio::sync::{Notify, watch};
 
 use crate::access_token::AccessTokens;
+use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::feeds::Work;
 use crate::files::Files;
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     /// Tells this process from others that share its work.
     pub(crate) holder: JobHolder,
     pub(crate) access_tokens: AccessTokens,
+    pub(crate) admission: Admission,
     pub(crate) replays: Replays,
     pub(crate) throttle: Throttle,
     pub(crate) news: News,
@@ -70,6 +72,7 @@ impl AppState {
             retention,
             holder: JobHolder(random()?),
             access_tokens,
+            admission: Admission::default(),
             replays: Replays::default(),
             throttle: Throttle::default(),
             news: News::default(),

@@ -1,10 +1,13 @@
 //! Devices: what they are, how they are, and who may speak for one.
 
+use std::collections::BTreeMap;
+
 use bartizan_model::{DeviceId, Mode, ProtectionState, TenantId, UnixMillis, UnresolvedAlerts};
 
 use crate::column::{count, found, ms, time, word};
-use crate::db::{Connection, Reach, Row, Value, params};
+use crate::db::{Connection, Reach, Row, Value, params, query_many};
 use crate::device_change::DeviceValue;
+use crate::gather::Outcomes;
 use crate::{Actor, GroupId, Store, StoreError, TenantScope};
 
 /// What a device's word is checked against.
@@ -211,19 +214,7 @@ impl Store {
         tenant: TenantId,
         device: DeviceId,
     ) -> Result<DeviceCredential, StoreError> {
-        self.db
-            .read(Reach::All, move |db| {
-                let row = db
-                    .prepare_cached(
-                        "SELECT tenant_id, jwk, key_thumbprint, offboarded_at_ms FROM device
-                         WHERE tenant_id = ?1 AND device_id = ?2 AND forgotten_at_ms IS NULL",
-                    )?
-                    .query_row(params![tenant.0, device.0.to_be_bytes()], |row| {
-                        credential(row, device)
-                    });
-                found(row, "device")
-            })
-            .await
+        self.credentials.look_up(&self.db, (tenant, device), of_tokens).await
     }
 
     /// Lists devices, last heard of first, from after the cursor on.
@@ -359,6 +350,42 @@ pub(crate) fn one(
     ))?;
     let mut rows = statement.query(params![scope.id(), device.0.to_be_bytes()])?;
     rows.next()?.map_or(Err(StoreError::NotFound { what: "device" }), |row| read(&row))
+}
+
+/// Finds many at once: every request of a device asks for one.
+fn of_tokens(
+    db: &Connection,
+    named: Vec<(TenantId, DeviceId)>,
+) -> Result<Outcomes<DeviceCredential>, StoreError> {
+    let mut keys = named.clone();
+    keys.sort_unstable_by_key(|(tenant, device)| (tenant.0, *device));
+    keys.dedup();
+    let keys: Vec<Vec<Value>> = keys
+        .into_iter()
+        .map(|(tenant, device)| vec![tenant.0.into(), device.0.to_be_bytes().into()])
+        .collect();
+    let mut there = BTreeMap::new();
+    query_many(
+        db,
+        "WITH k (tenant_id, device_id) AS (",
+        &keys,
+        ") SELECT d.tenant_id, d.jwk, d.key_thumbprint, d.offboarded_at_ms, d.device_id
+           FROM k JOIN device AS d ON d.tenant_id = k.tenant_id AND d.device_id = k.device_id
+           WHERE d.forgotten_at_ms IS NULL",
+        &[],
+        |rows| {
+            while let Some(row) = rows.next()? {
+                let device = credential(&row, DeviceId(u128::from_be_bytes(row.get(4)?)))?;
+                there.insert((device.scope.id(), device.id), device);
+            }
+            Ok(())
+        },
+    )?;
+    let outcome = |(tenant, device): (TenantId, DeviceId)| {
+        let found = there.get(&(tenant.0, device)).cloned();
+        found.ok_or(StoreError::NotFound { what: "device" })
+    };
+    Ok(named.into_iter().map(outcome).collect())
 }
 
 fn credential(row: &Row<'_>, id: DeviceId) -> crate::db::Result<DeviceCredential> {

@@ -61,7 +61,7 @@ mod triage;
 
 use std::sync::Arc;
 
-use bartizan_model::{Private, UnixMillis};
+use bartizan_model::{DeviceId, Private, TenantId, UnixMillis};
 
 pub use alert::{
     AlertCursor, AlertDetail, AlertFilter, AlertKey, AlertKeyError, AlertRow, Ingested,
@@ -125,6 +125,7 @@ pub struct Store {
     db: Arc<Database>,
     checkins: Arc<Gather<checkin::Checkin, CheckinState>>,
     uploads: Arc<Gather<ingest::Upload, Ingested>>,
+    credentials: Arc<Gather<(TenantId, DeviceId), DeviceCredential>>,
 }
 
 impl Store {
@@ -141,6 +142,7 @@ impl Store {
             db: Arc::new(Database::open(&url, now)?),
             checkins: Arc::default(),
             uploads: Arc::default(),
+            credentials: Arc::default(),
         })
     }
 
