@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::postgres::Server;
+use crate::postgres::Cluster;
 use crate::{Done, cargo, ios, packages, root, say, shown, target, tidy};
 
 pub(crate) fn run(arguments: &[String]) -> Done {
@@ -43,7 +43,8 @@ pub(crate) fn run(arguments: &[String]) -> Done {
         return step("test", || tests(&skipped, full, None));
     }
     let skipped = real_things()?;
-    let postgres = Server::start()?;
+    let postgres = Cluster::make("")?;
+    let _server = postgres.start()?;
     step("test", || tests(&skipped, full, Some(&postgres)))
 }
 
@@ -77,7 +78,7 @@ fn real_things() -> Result<Vec<(&'static str, String)>, String> {
     Ok(skipped)
 }
 
-fn tests(skipped: &[(&str, String)], full: bool, postgres: Option<&Server>) -> Done {
+fn tests(skipped: &[(&str, String)], full: bool, postgres: Option<&Cluster>) -> Done {
     for (group, reason) in skipped {
         say(&format!("skipped: tests in `{group}`, because {reason}"));
     }
@@ -137,7 +138,7 @@ fn size(command: &mut Command, full: bool) {
 }
 
 /// Tells tests where PostgreSQL is.
-fn server(command: &mut Command, postgres: Option<&Server>) {
+fn server(command: &mut Command, postgres: Option<&Cluster>) {
     if let Some(postgres) = postgres {
         command.env("BARTIZAN_TEST_POSTGRES", postgres.address());
     }

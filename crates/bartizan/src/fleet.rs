@@ -164,7 +164,7 @@ async fn enroll(args: &FleetArgs, load: &Load) -> anyhow::Result<Vec<Worker>> {
     while 0 < left {
         let count = left.min(ASKED_AT_ONCE);
         let more: Tokens =
-            ask(&load.target, "/demo/v1/enrollment-tokens", &json!({ "count": count })).await?;
+            ask(&load.target, "/demo/v1/enrollment-tokens", &json!({ "count": count }), 1).await?;
         tokens.extend(more.tokens);
         left -= count;
     }
@@ -197,7 +197,7 @@ async fn count_lost(target: &Rc<Target>, uploads: &[(DeviceId, AlertId)]) -> any
     for some in uploads.chunks(usize::try_from(ASKED_AT_ONCE)?) {
         let ids: Vec<_> =
             some.iter().map(|(device, alert)| (device.to_string(), alert.to_string())).collect();
-        let answer: Held = ask(target, "/demo/v1/held", &json!({ "uploads": ids })).await?;
+        let answer: Held = ask(target, "/demo/v1/held", &json!({ "uploads": ids }), TRIES).await?;
         anyhow::ensure!(answer.held.len() == some.len(), "the portal did not answer for all");
         lost += answer.held.iter().filter(|held| !**held).count();
     }
@@ -264,6 +264,8 @@ fn per_second(count: u64, seconds: f64) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / seconds.max(0.001)
 }
 
+/// A minute: the portal may have been killed under the load.
+const TRIES: u32 = 120;
 /// What the portal takes in one request.
 const ASKED_AT_ONCE: u64 = 1_000;
 const DISK_TRIES: u32 = 200;

@@ -50,6 +50,12 @@ impl Postgres {
     }
 
     pub(super) fn is_closed(&self) -> bool {
+        // Driven only while something is awaited, the connection has to be given the time to see that the server has gone.
+        self.runtime.block_on(async {
+            for _ in 0..TURNS {
+                tokio::task::yield_now().await;
+            }
+        });
         self.client.is_closed()
     }
 
@@ -132,6 +138,8 @@ fn numbered(sql: &str) -> String {
     out
 }
 
+/// One to look at the socket, one to read its end, one to tell the client.
+const TURNS: u32 = 3;
 /// More than there are statements of fixed text.
 const STATEMENTS: usize = 1_024;
 

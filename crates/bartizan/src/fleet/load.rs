@@ -185,14 +185,23 @@ async fn call(
     }
 }
 
-/// Asks one of the portal's routes for load tests.
+/// Asks one of the portal's routes for load tests, again and again where the portal cannot answer.
 pub(crate) async fn ask<T: DeserializeOwned>(
     target: &Rc<Target>,
     path: &str,
     body: &impl Serialize,
+    tries: u32,
 ) -> anyhow::Result<T> {
     let body = serde_json::to_vec(body)?;
-    let answer = Client::new(Rc::clone(target), true).post(path, "", &body).await;
+    let mut client = Client::new(Rc::clone(target), true);
+    let mut answer = client.post(path, "", &body).await;
+    for _ in 1..tries {
+        if matches!(&answer, Ok(answer) if answer.status != 503) {
+            break;
+        }
+        tokio::time::sleep(ASK_PAUSE).await;
+        answer = client.post(path, "", &body).await;
+    }
     let answer = answer.with_context(|| format!("cannot reach the portal at {}", target.host))?;
     expect(Some(answer), "the portal does not help; was it started with --demo-admin?")
 }
@@ -211,5 +220,6 @@ fn random() -> u128 {
     u128::from_be_bytes(octets)
 }
 
+const ASK_PAUSE: Duration = Duration::from_millis(500);
 /// Between tries where the portal is away.
 const PAUSE: Duration = Duration::from_millis(20);

@@ -5,6 +5,9 @@ mod browser;
 #[cfg(test)]
 mod captures;
 #[cfg(test)]
+#[path = "../../../../../xtask/src/postgres.rs"]
+mod cluster;
+#[cfg(test)]
 mod feeds;
 #[cfg(test)]
 mod fleet;
