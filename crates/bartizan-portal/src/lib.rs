@@ -44,6 +44,7 @@ mod router;
 mod serve;
 mod session;
 mod state;
+mod tallies;
 mod throttle;
 
 use std::fmt;

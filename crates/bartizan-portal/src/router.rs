@@ -59,6 +59,7 @@ const ROUTES: &[Route] = &[
     row(Method::GET, "/password", Access::Member, || get(account::password_page)),
     row(Method::POST, "/password", Access::Member, || post(account::set_password)),
     row(Method::GET, "/", Access::Anyone, || get(pages::home)),
+    row(Method::GET, "/overview", VIEW, || get(pages::overview::page)),
     row(Method::GET, "/alerts", VIEW, || get(pages::alerts::queue)),
     row(Method::GET, "/alerts/{id}", VIEW, || get(pages::alerts::alert)),
     row(Method::POST, "/alerts/{id}/status", INVESTIGATE, || post(pages::alerts::set_status)),

@@ -18,6 +18,7 @@ use crate::live::News;
 use crate::metrics::Metrics;
 use crate::publish::Publisher;
 use crate::replay::Replays;
+use crate::tallies::Tallies;
 use crate::throttle::Throttle;
 use crate::{password, random};
 
@@ -43,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) feeds: Work,
     pub(crate) uploads: Uploads,
+    pub(crate) tallies: Tallies,
     pub(crate) publisher: Publisher,
     /// Wakes who puts devices into groups anew.
     pub(crate) regroup: Notify,
@@ -79,6 +81,7 @@ impl AppState {
             metrics,
             feeds: Work::default(),
             uploads: Uploads::default(),
+            tallies: Tallies::default(),
             publisher: Publisher::default(),
             regroup: Notify::new(),
             closing: watch::Sender::new(false),

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bartizan_model::{DeviceId, Mode, ProtectionState, TenantId, UnixMillis, UnresolvedAlerts};
+use bartizan_model::{
+    DeviceId, Mode, ProtectionState, RiskLevel, TenantId, UnixMillis, UnresolvedAlerts,
+};
 
 use crate::column::{count, found, ms, time, word};
 use crate::db::{Connection, Reach, Row, Value, params, query_many};
@@ -149,6 +151,8 @@ pub struct DeviceFilter {
     pub app_version: String,
     /// Only those with this tag; empty for all.
     pub tag: String,
+    /// Only those with this risk.
+    pub risk: Option<RiskLevel>,
     /// Only those in this group, or in none.
     pub group: Option<GroupChoice>,
 }
@@ -171,17 +175,6 @@ pub enum DeviceState {
     SilentSince(UnixMillis),
     /// Has not checked in since it enrolled.
     NeverCheckedIn,
-}
-
-/// How many devices there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DeviceCounts {
-    /// In all.
-    pub total: u64,
-    /// Heard of since the time asked about.
-    pub active: u64,
-    /// Of these, protected as they say.
-    pub protected: u64,
 }
 
 impl Store {
@@ -242,35 +235,6 @@ impl Store {
     ) -> Result<DeviceRow, StoreError> {
         self.db.read(scope, move |db| one(db, scope, device)).await
     }
-
-    /// Counts the tenant's devices.
-    ///
-    /// # Errors
-    /// The store is unavailable.
-    pub async fn device_counts(
-        &self,
-        scope: TenantScope,
-        active_since: UnixMillis,
-    ) -> Result<DeviceCounts, StoreError> {
-        self.db
-            .read(scope, move |db| {
-                let counts = db
-                    .prepare_cached(
-                        "SELECT count(*), count(*) FILTER (WHERE ?2 <= last_seen_at_ms),
-                                count(*) FILTER (WHERE ?2 <= last_seen_at_ms AND protection = 'on')
-                         FROM device_status WHERE tenant_id = ?1",
-                    )?
-                    .query_row(params![scope.id(), ms(active_since)], |row| {
-                        Ok(DeviceCounts {
-                            total: count(row.get(0)?),
-                            active: count(row.get(1)?),
-                            protected: count(row.get(2)?),
-                        })
-                    })?;
-                Ok(counts)
-            })
-            .await
-    }
 }
 
 fn list(
@@ -303,6 +267,9 @@ fn list(
             );
         }
         Some(DeviceState::NeverCheckedIn) => narrow(" AND s.protection IS NULL", None),
+    }
+    if let Some(risk) = filter.risk {
+        narrow(" AND s.risk = ?", Some(risk.word().to_owned().into()));
     }
     for (piece, text) in [
         (" AND d.os = ?", filter.os),

@@ -53,6 +53,7 @@ mod role;
 mod scope;
 mod session;
 mod site_report;
+mod tally;
 mod tenant;
 mod tenant_file;
 mod tenant_indicator;
@@ -74,8 +75,8 @@ pub use db::{
 };
 pub use delta::DeltaRow;
 pub use device::{
-    CheckinState, Counters, DeviceCounts, DeviceCredential, DeviceCursor, DeviceFilter,
-    DeviceReport, DeviceRow, DeviceState, GroupChoice,
+    CheckinState, Counters, DeviceCredential, DeviceCursor, DeviceFilter, DeviceReport, DeviceRow,
+    DeviceState, GroupChoice,
 };
 pub use device_change::{DeviceValue, MAX_TAGS};
 pub use device_event::{DeviceEventKind, DeviceEventRow};
@@ -107,6 +108,7 @@ pub use role::{NewRole, RoleRow};
 pub use scope::{Actor, TenantScope};
 pub use session::{NewSession, OpenSessionRow, SessionId, SessionRow};
 pub use site_report::{NewSiteReport, SiteReportKind, SiteReportRow, SiteReportStatus};
+pub use tally::Tally;
 pub use tenant::TenantRow;
 pub use tenant_file::TenantFileRow;
 pub use tenant_indicator::{

@@ -121,6 +121,8 @@ pub(crate) struct DeviceFilter {
     pub(crate) tag: String,
     /// Only those in the group of this id, or `none` for those in none.
     pub(crate) group: String,
+    /// Only those with this risk.
+    pub(crate) risk: Option<RiskLevel>,
 }
 
 impl DeviceFilter {
@@ -145,9 +147,20 @@ impl DeviceFilter {
                 ("app", &self.app),
                 ("tag", &self.tag),
                 ("group", &self.group),
+                ("risk", self.risk.map_or("", RiskLevel::word)),
                 ("after", after),
             ],
         )
+    }
+
+    fn risks() -> [RiskLevel; 5] {
+        [
+            RiskLevel::High,
+            RiskLevel::Medium,
+            RiskLevel::Low,
+            RiskLevel::Informational,
+            RiskLevel::None,
+        ]
     }
 
     fn is_default(&self) -> bool {

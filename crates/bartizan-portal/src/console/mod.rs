@@ -31,6 +31,7 @@ mod incidents;
 mod indicator;
 mod indicator_import;
 mod indicators;
+mod overview;
 mod password;
 mod people;
 #[cfg(test)]
@@ -67,6 +68,7 @@ pub(crate) use indicator_import::{ChangedRow, IndicatorImportPage, IndicatorPrev
 pub(crate) use indicators::{
     IndicatorFilter, IndicatorRow, IndicatorState, IndicatorsDeletePage, IndicatorsPage,
 };
+pub(crate) use overview::OverviewPage;
 pub(crate) use password::{PasswordPage, PasswordProblem};
 pub(crate) use people::{PeoplePage, PersonPage, RolePage, RolesPage, SessionsPage};
 pub(crate) use policy::{DocumentLine, PolicyForm, PolicyPage};
@@ -109,6 +111,8 @@ impl Shell {
 /// Where a page stands in the navigation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Section {
+    /// All at a glance.
+    Overview,
     /// The alert queue and its alerts.
     Alerts,
     /// Alerts that belong together.

@@ -13,6 +13,7 @@ use crate::console::{self, AlertPage, AlertQueue, AlertsPage};
 use crate::error::ApiError;
 use crate::session::Session;
 use crate::state::AppState;
+use crate::tallies;
 
 /// The queue's address.
 #[derive(Deserialize)]
@@ -43,7 +44,7 @@ pub(crate) async fn queue(
         unresolved: state.store.unresolved_alerts(scope).await?,
         filter,
         after: if after.is_some() { query.after } else { String::new() },
-        has_devices: 0 < state.store.device_counts(scope, now).await?.total,
+        has_devices: 0 < tallies::of(&state, scope).await?.devices,
         rows: rows.into_iter().map(console::AlertRow::from).collect(),
         next: next.flatten().map(|cursor| cursor_text(cursor.last_seen_at, &cursor.key)),
         now,

@@ -3,7 +3,7 @@
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use bartizan_model::{DeviceId, ProtectionState, UnixMillis};
+use bartizan_model::{DeviceId, ProtectionState, RiskLevel, UnixMillis};
 use bartizan_store::{AlertFilter, DeviceCursor, GroupChoice};
 use serde::Deserialize;
 
@@ -19,12 +19,15 @@ use crate::policy::value::Value;
 use crate::request;
 use crate::session::Session;
 use crate::state::AppState;
+use crate::tallies;
 
 /// The list's address.
 #[derive(Deserialize)]
 pub(crate) struct ListQuery {
     q: Option<String>,
     state: Option<String>,
+    #[serde(default)]
+    risk: String,
     #[serde(default)]
     os: String,
     #[serde(default)]
@@ -53,6 +56,7 @@ pub(crate) async fn list(
         app: query.app.trim().into(),
         tag: query.tag.trim().into(),
         group: query.group,
+        risk: RiskLevel::from_word(&query.risk),
         ..console::DeviceFilter::from_query(query.q.as_deref(), query.state.as_deref())
     };
     let groups = state.store.device_groups(scope).await?;
@@ -70,7 +74,7 @@ pub(crate) async fn list(
         after: if after.is_some() { query.after } else { String::new() },
         rows: rows.into_iter().map(console::DeviceRow::from).collect(),
         next: next.flatten().map(|cursor| cursor_text(cursor.last_seen_at, &cursor.id)),
-        total: state.store.device_counts(scope, now).await?.total,
+        total: tallies::of(&state, scope).await?.devices,
         enroll: enroll_help(&state, &headers, &uri),
         now,
     })
@@ -184,6 +188,7 @@ fn store_filter(filter: &console::DeviceFilter, now: UnixMillis) -> bartizan_sto
             "none" => Some(GroupChoice::Ungrouped),
             id => id.parse().ok().map(GroupChoice::In),
         },
+        risk: filter.risk,
     }
 }
 

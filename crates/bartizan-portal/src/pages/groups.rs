@@ -4,7 +4,6 @@ use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use bartizan_model::UnixMillis;
 use bartizan_store::{Combine, GroupId, GroupRules, Rule, RuleField, RuleOperator, StoreError};
 use serde::Deserialize;
 
@@ -14,6 +13,7 @@ use crate::console::{GroupDeletePage, GroupForm, GroupPage, GroupsPage};
 use crate::error::ApiError;
 use crate::session::Session;
 use crate::state::AppState;
+use crate::tallies;
 
 /// `GET /groups`.
 pub(crate) async fn list(
@@ -31,7 +31,7 @@ pub(crate) async fn list(
     html(&GroupsPage {
         shell: shell(session, notice),
         groups: state.store.device_groups(scope).await?,
-        total: state.store.device_counts(scope, UnixMillis(0)).await?.total,
+        total: tallies::of(&state, scope).await?.devices,
         is_working: state.store.wanted_regroups().await?.contains(&scope),
     })
 }

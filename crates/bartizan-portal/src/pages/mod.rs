@@ -11,6 +11,7 @@ pub(crate) mod groups;
 pub(crate) mod incidents;
 pub(crate) mod indicator_file;
 pub(crate) mod indicators;
+pub(crate) mod overview;
 pub(crate) mod people;
 pub(crate) mod policy;
 pub(crate) mod policy_document;

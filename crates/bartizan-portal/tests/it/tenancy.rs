@@ -54,6 +54,7 @@ const ROWS: &[Row] = &[
         path: "/alerts/{alert}/status",
         foreign: 404,
     },
+    row("GET", "/overview", 200),
     row("GET", "/incidents", 200),
     at("GET", "/incidents/{id}", "/incidents/{incident}", 404),
     row("GET", "/devices", 200),

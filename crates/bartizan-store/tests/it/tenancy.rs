@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use bartizan_model::{AlertStatus, Mode, Private, ProtectionState, UnixMillis, UnresolvedAlerts};
+use bartizan_model::{
+    AlertStatus, Mode, Private, ProtectionState, RiskLevel, UnixMillis, UnresolvedAlerts,
+};
 use bartizan_store::{
-    AlertFilter, Counters, DeviceCounts, DeviceFilter, DeviceReport, DeviceState, HeldBackRow,
-    IndicatorFileRow, IndicatorFilter, IndicatorId, NewPolicyVersion, NewSession, NewSiteReport,
-    NoticeKind, SiteReportKind, SiteReportStatus, StoreError, TenantFileRow,
+    AlertFilter, Counters, DeviceFilter, DeviceReport, DeviceState, HeldBackRow, IndicatorFileRow,
+    IndicatorFilter, IndicatorId, NewPolicyVersion, NewSession, NewSiteReport, NoticeKind,
+    SiteReportKind, SiteReportStatus, StoreError, TenantFileRow,
 };
 
 use super::feeds::{octets, settings};
@@ -35,10 +37,7 @@ async fn reading_shows_nothing_of_another_tenant() {
     let devices = store.devices(globex.scope, DeviceFilter::default(), None, 9).await.unwrap();
     assert_eq!(devices.iter().map(|device| device.id).collect::<Vec<_>>(), [globex.device]);
     assert_eq!(store.unresolved_alerts(globex.scope).await.unwrap(), UnresolvedAlerts::default());
-    assert_eq!(
-        store.device_counts(globex.scope, UnixMillis(0)).await.unwrap(),
-        DeviceCounts { total: 1, active: 1, protected: 0 }
-    );
+    assert_eq!(store.tally(globex.scope, UnixMillis(0)).await.unwrap().devices, 1,);
     assert_eq!(store.newest_indicator_file(globex.scope).await.unwrap(), None);
     not_found(store.device_file(globex.scope, &file(1).sha256).await);
     assert_eq!(store.indicator_files(globex.scope, 9).await.unwrap(), []);
@@ -224,8 +223,9 @@ async fn a_check_in_is_noted_and_told_what_there_is() {
     let row = store.device(acme.scope, acme.device).await.unwrap();
     assert_eq!((row.last_seen_at, row.protection), (later, Some(ProtectionState::On)));
     assert_eq!(row.counters, report().counters);
-    let counts = store.device_counts(acme.scope, later).await.unwrap();
-    assert_eq!(counts, DeviceCounts { total: 1, active: 1, protected: 1 });
+    let tally = store.tally(acme.scope, later).await.unwrap();
+    assert_eq!((tally.devices, tally.on, tally.silent, tally.never_checked_in), (1, 1, 0, 0));
+    assert_eq!(tally.by_risk().last(), Some((RiskLevel::None, 1)));
 }
 
 #[tokio::test]

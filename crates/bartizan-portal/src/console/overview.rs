@@ -1,0 +1,57 @@
+//! The tenant at a glance: `GET /overview`. Every number leads to the list that it counts.
+
+use askama::Template;
+use bartizan_model::{RiskLevel, Severity, UnixMillis, UnresolvedAlerts};
+use bartizan_store::Tally;
+
+use super::badge::Badge;
+use super::format::Ago;
+use super::{Icon, Section, Shell, filters};
+
+/// The page.
+#[derive(Template)]
+#[template(path = "console/overview.html")]
+pub(crate) struct OverviewPage {
+    /// What surrounds it.
+    pub(crate) shell: Shell,
+    /// How the devices are.
+    pub(crate) tally: Tally,
+    /// Alerts that wait.
+    pub(crate) unresolved: UnresolvedAlerts,
+    /// The newest indicator file: entries and when it was built; absent before the first.
+    pub(crate) indicators: Option<(u64, UnixMillis)>,
+    /// The portal's clock.
+    pub(crate) now: UnixMillis,
+}
+
+impl OverviewPage {
+    fn section(&self) -> Section {
+        Section::Overview
+    }
+
+    fn severities(&self) -> [(Severity, &'static str, u64); 4] {
+        let unresolved = self.unresolved;
+        [
+            (Severity::High, "high", unresolved.high),
+            (Severity::Medium, "medium", unresolved.medium),
+            (Severity::Low, "low", unresolved.low),
+            (Severity::Informational, "info", unresolved.informational),
+        ]
+    }
+
+    fn risks(&self) -> impl Iterator<Item = (RiskLevel, u64)> {
+        self.tally.by_risk()
+    }
+
+    /// What the devices said last, with the list's word for it.
+    fn states(&self) -> [(&'static str, &'static str, u64); 5] {
+        let tally = &self.tally;
+        [
+            ("Protection on", "on", tally.on),
+            ("Protection degraded", "degraded", tally.degraded),
+            ("Protection off", "off", tally.off),
+            ("Inactive for a week", "inactive", tally.silent),
+            ("Never checked in", "never", tally.never_checked_in),
+        ]
+    }
+}
