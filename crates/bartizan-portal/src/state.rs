@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) publisher: Publisher,
     /// Wakes who puts devices into groups anew.
     pub(crate) regroup: Notify,
+    /// Wakes who carries out changes of many alerts.
+    pub(crate) bulk: Notify,
     /// Whether the portal is shutting down.
     pub(crate) closing: watch::Sender<bool>,
     /// Hash of a password that nobody has, to verify against where there is no account.
@@ -78,6 +80,7 @@ impl AppState {
             uploads: Uploads::default(),
             publisher: Publisher::default(),
             regroup: Notify::new(),
+            bulk: Notify::new(),
             closing: watch::Sender::new(false),
             nobodys_password,
         })))

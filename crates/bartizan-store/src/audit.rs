@@ -23,6 +23,9 @@ use crate::{StoreError, TenantScope};
 
 /// Every action there is, with what it means.
 pub const ACTIONS: &[(&str, &str)] = &[
+    ("alert-job.cancel", "Change of many alerts canceled"),
+    ("alert-job.create", "Change of many alerts asked for"),
+    ("alert-job.end", "Change of many alerts ended"),
     ("alert.status", "Alert status changed"),
     ("audit.export", "Audit log exported"),
     ("device.enroll", "Device enrolled"),

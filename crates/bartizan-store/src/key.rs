@@ -56,6 +56,10 @@ row_id! {
     /// A device group.
     GroupId
 }
+row_id! {
+    /// A change of many alerts.
+    AlertJobId
+}
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,10 @@
 //! Columns that end in `_at_ms` are Unix milliseconds; in Rust they are [`UnixMillis`].
 
 mod alert;
+mod alert_apply;
+mod alert_choice;
+mod alert_job;
+mod alert_job_step;
 mod audit;
 mod audit_log;
 mod checkin;
@@ -67,6 +71,11 @@ pub use alert::{
     AlertCursor, AlertDetail, AlertFilter, AlertKey, AlertKeyError, AlertRow, Ingested,
     StatusFilter,
 };
+pub use alert_choice::AlertChoice;
+pub use alert_job::{
+    AlertJobItem, AlertJobRow, AlertJobState, ItemOutcome, MAX_CHOSEN, MAX_OPEN_JOBS,
+};
+pub use alert_job_step::JobStep;
 pub use audit::{ACTIONS, AuditEntry, Named, Personal};
 pub use audit_log::{AuditFilter, AuditHeadRow, AuditPlace, AuditRow, AuditTree};
 pub use db::{
@@ -93,7 +102,7 @@ pub use hit::HitRow;
 pub use incident::{IncidentCursor, IncidentId, IncidentIdError, IncidentRow};
 pub use indicator::{DeviceFile, IndicatorFileRow, WantedCompile};
 pub use job_lease::JobHolder;
-pub use key::{FeedId, GroupId, NoticeId, RowIdError};
+pub use key::{AlertJobId, FeedId, GroupId, NoticeId, RowIdError};
 pub use member::{MemberCredential, MemberId, NewMember};
 pub use member_list::MemberRow;
 pub use notice::{NoticeKind, NoticeRow};
@@ -114,7 +123,9 @@ pub use tenant_indicator::{
     IndicatorState, NewIndicator,
 };
 pub use tenant_indicator_change::{Imported, MAX_INDICATORS};
-pub use triage::{AlertChange, AlertUpdate, CLASSIFICATIONS, Verdict};
+pub use triage::{
+    AlertChange, AlertUpdate, CLASSIFICATIONS, MAX_ALERT_TAGS, MAX_TAG_LENGTH, Verdict,
+};
 
 use db::{Database, Reach, params};
 use gather::Gather;

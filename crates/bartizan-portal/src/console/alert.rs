@@ -52,6 +52,8 @@ pub(crate) struct AlertPage {
     pub(crate) assigned_to: Option<String>,
     /// What it belongs to.
     pub(crate) incident: Option<String>,
+    /// Words that people gave it.
+    pub(crate) tags: Vec<String>,
     /// What people changed or said, the first first.
     pub(crate) changes: Vec<AlertChange>,
     /// The device that raised it.
@@ -104,7 +106,7 @@ impl AlertPage {
         self.verdict.classification == classification && self.verdict.determination == determination
     }
 
-    fn verdict_text(classification: &str, determination: &str) -> String {
+    pub(super) fn verdict_text(classification: &str, determination: &str) -> String {
         if classification == "Unknown" {
             return "Not set".to_owned();
         }
@@ -124,6 +126,8 @@ impl AlertPage {
             }
             ("assigned", "") => format!("took it from {}", change.before),
             ("assigned", after) => format!("assigned it to {after}"),
+            ("tagged", after) => format!("added the tag {after}"),
+            ("untagged", _) => format!("took the tag {} away", change.before),
             _ => "said".to_owned(),
         }
     }

@@ -12,6 +12,9 @@
 //! - Without JavaScript everything works by reloading.
 
 mod alert;
+mod alert_jobs;
+#[cfg(test)]
+mod alert_samples;
 mod alerts;
 mod assets;
 mod audit;
@@ -48,6 +51,7 @@ use askama::filters::HtmlSafe;
 use bartizan_store::{Permission, Permissions};
 
 pub(crate) use alert::AlertPage;
+pub(crate) use alert_jobs::{AlertBulkPage, AlertJobPage, AlertJobsPage, BulkForm};
 pub(crate) use alerts::{AlertFilter, AlertQueue, AlertRow, AlertsPage, StatusFilter};
 pub(crate) use assets::{asset, asset_url};
 pub(crate) use audit::{AuditEntryRow, AuditForm, AuditPage};

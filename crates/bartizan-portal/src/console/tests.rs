@@ -325,6 +325,7 @@ fn pages() -> Vec<(&'static str, String)> {
     pages.extend(feed_samples::pages(&shell()));
     pages.extend(people_samples::pages(&shell()));
     pages.extend(incidents());
+    pages.extend(alert_samples::pages(&shell()));
     pages
 }
 
@@ -487,6 +488,10 @@ fn queue(rows: Vec<AlertRow>) -> AlertQueue {
         next: (!rows.is_empty()).then(|| "01J8ZK3V".into()),
         rows,
         has_devices: true,
+        matching: 12_345,
+        may_change: true,
+        members: vec![("7".into(), "<img src=x>\u{202e}".into())],
+        form: BulkForm::default(),
         now: NOW,
     }
 }
@@ -576,6 +581,7 @@ fn alert() -> AlertPage {
         },
         assigned_to: Some("Sam <b>".into()),
         incident: Some("01890000-0000-7000-8000-000000000001".into()),
+        tags: vec!["<img src=x>".into(), "campaign 7".into()],
         changes: vec![AlertChange {
             at: NOW,
             by: Some("Sam <b>".into()),

@@ -1,6 +1,7 @@
 //! The console's handlers: extract, ask the store, fill the page of the same name in `console`.
 
 pub(crate) mod account;
+pub(crate) mod alert_jobs;
 pub(crate) mod alerts;
 pub(crate) mod audit;
 pub(crate) mod device_change;

@@ -47,6 +47,11 @@ const ROWS: &[Row] = &[
     row("POST", "/password", 422),
     row("GET", "/", 303),
     row("GET", "/alerts", 200),
+    row("POST", "/alerts/bulk", 422),
+    row("GET", "/alerts/jobs", 200),
+    at("GET", "/alerts/jobs/{id}", "/alerts/jobs/{job}", 404),
+    at("POST", "/alerts/jobs/{id}/cancel", "/alerts/jobs/{job}/cancel", 404),
+    at("GET", "/alerts/jobs/{id}/results.csv", "/alerts/jobs/{job}/results.csv", 404),
     Row { method: "GET", pattern: "/alerts/{id}", path: "/alerts/{alert}", foreign: 404 },
     Row {
         method: "POST",
@@ -161,6 +166,10 @@ async fn every_route_knows_who_may_call_it() {
     let page = browser.get("/incidents").await.text();
     let incident = page.split("href=\"/incidents/").nth(1).unwrap().split('"').next().unwrap();
 
+    let form = [("id", alert.as_str()), ("tag", "of acme")];
+    let asked = browser.submit("/alerts/bulk", &form).await;
+    let job = asked.header("location").rsplit('/').next().unwrap().to_owned();
+
     let page = browser.get("/people").await.text();
     let person = page.split("href=\"/people/").nth(1).unwrap().split('"').next().unwrap();
     let form = [("name", "Own role"), ("permission", "view-data")];
@@ -190,6 +199,7 @@ async fn every_route_knows_who_may_call_it() {
             .replace("{feed}", &feed.to_string())
             .replace("{group}", group)
             .replace("{incident}", incident)
+            .replace("{job}", &job)
             .replace("{notice}", notice)
             .replace("{person}", person)
             .replace("{role}", role_id)

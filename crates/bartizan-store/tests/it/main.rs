@@ -2,6 +2,8 @@
 //! PostgreSQL, without what is about SQLite's file.
 
 #[cfg(test)]
+mod alert_jobs;
+#[cfg(test)]
 mod alerts;
 #[cfg(test)]
 mod audit;

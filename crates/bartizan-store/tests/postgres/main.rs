@@ -14,6 +14,7 @@ use server::{Place, place};
 mod slow {
     #[path = "."]
     mod postgres {
+        mod alert_jobs;
         mod alerts;
         mod audit;
         mod devices;
