@@ -28,6 +28,8 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("alert-job.end", "Change of many alerts ended"),
     ("alert.status", "Alert status changed"),
     ("audit.export", "Audit log exported"),
+    ("detector.auto-resolve", "Days until alerts of a detector resolve themselves changed"),
+    ("detector.mode", "Mode of a detector changed"),
     ("device.enroll", "Device enrolled"),
     ("enrollment-token.create", "Enrollment token created"),
     ("feed.change", "Feed changed"),
@@ -58,6 +60,9 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("session.end", "Signed out"),
     ("session.revoke", "Session ended by hand"),
     ("site-report.decide", "Report about a site decided"),
+    ("suppression.change", "Suppression rule changed"),
+    ("suppression.create", "Suppression rule created"),
+    ("suppression.end", "Suppression rule ended"),
     ("tenant.create", "Organization created"),
 ];
 

@@ -60,6 +60,10 @@ row_id! {
     /// A change of many alerts.
     AlertJobId
 }
+row_id! {
+    /// A rule that hides alerts.
+    SuppressionId
+}
 
 #[cfg(test)]
 mod tests {

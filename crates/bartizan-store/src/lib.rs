@@ -25,6 +25,7 @@ mod checkin;
 mod column;
 mod db;
 mod delta;
+mod detector_mode;
 mod device;
 mod device_change;
 mod device_event;
@@ -51,12 +52,16 @@ pub mod merkle;
 mod notice;
 mod permission;
 mod policy;
+mod quiet;
 mod retention;
 mod risk;
 mod role;
 mod scope;
+mod screening;
 mod session;
 mod site_report;
+mod suppression;
+mod suppression_match;
 mod tenant;
 mod tenant_file;
 mod tenant_indicator;
@@ -82,6 +87,7 @@ pub use db::{
     DatabaseError, DatabaseFacts, DatabaseSetting, DatabaseUrl, GROUP_SIZES, StoreLoad, TableCount,
 };
 pub use delta::DeltaRow;
+pub use detector_mode::{DetectorMode, DetectorSettings};
 pub use device::{
     CheckinState, Counters, DeviceCounts, DeviceCredential, DeviceCursor, DeviceFilter,
     DeviceReport, DeviceRow, DeviceState, GroupChoice,
@@ -102,7 +108,7 @@ pub use hit::HitRow;
 pub use incident::{IncidentCursor, IncidentId, IncidentIdError, IncidentRow};
 pub use indicator::{DeviceFile, IndicatorFileRow, WantedCompile};
 pub use job_lease::JobHolder;
-pub use key::{AlertJobId, FeedId, GroupId, NoticeId, RowIdError};
+pub use key::{AlertJobId, FeedId, GroupId, NoticeId, RowIdError, SuppressionId};
 pub use member::{MemberCredential, MemberId, NewMember};
 pub use member_list::MemberRow;
 pub use notice::{NoticeKind, NoticeRow};
@@ -116,6 +122,10 @@ pub use role::{NewRole, RoleRow};
 pub use scope::{Actor, TenantScope};
 pub use session::{NewSession, OpenSessionRow, SessionId, SessionRow};
 pub use site_report::{NewSiteReport, SiteReportKind, SiteReportRow, SiteReportStatus};
+pub use suppression::{
+    MAX_SUPPRESSIONS, PREVIEWED, SuppressionPreview, SuppressionRow, SuppressionScope,
+    SuppressionTerms,
+};
 pub use tenant::TenantRow;
 pub use tenant_file::TenantFileRow;
 pub use tenant_indicator::{

@@ -7,7 +7,7 @@ use bartizan_model::UnixMillis;
 
 use crate::column::ms;
 use crate::db::{Connection, params};
-use crate::{Store, StoreError, TenantScope, alert_job};
+use crate::{Store, StoreError, TenantScope, alert_job, quiet};
 
 /// What one transaction of the retention removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Store {
                 }
                 let removed = alert_job::remove_old(db, scope, before, limit)?;
                 others += removed;
-                most = most.max(removed);
+                most = most.max(removed).max(quiet::remove_old(db, scope, before, limit)?);
                 let most = u32::try_from(most.max(old.len())).unwrap_or(u32::MAX);
                 let [alerts, others] =
                     [old.len(), others].map(|rows| u64::try_from(rows).unwrap_or(u64::MAX));

@@ -1,4 +1,4 @@
--- 0011: changes of many alerts as jobs.
+-- 0011: changes of many alerts as jobs, what detectors and rules keep out of the queue, and what resolves itself.
 
 -- A change of many alerts, carried out in slices; a slice and how far it came are stored together.
 CREATE TABLE alert_job (
@@ -32,4 +32,70 @@ CREATE TABLE alert_job_item (
     reason    TEXT    NOT NULL,
     PRIMARY KEY (tenant_id, job_id, alert_id),
     FOREIGN KEY (tenant_id, job_id) REFERENCES alert_job (tenant_id, job_id)
+) STRICT, WITHOUT ROWID;
+
+-- What becomes of what a detector of a group's devices finds, where it is not an alert. Zeros stand for every device.
+CREATE TABLE detector_mode (
+    tenant_id INTEGER NOT NULL REFERENCES tenant (tenant_id),
+    group_id  BLOB    NOT NULL CHECK (length(group_id) = 16),
+    detector  TEXT    NOT NULL CHECK (detector <> ''),
+    mode      TEXT    NOT NULL CHECK (mode IN ('active', 'log-only', 'off')),
+    PRIMARY KEY (tenant_id, group_id, detector)
+) STRICT, WITHOUT ROWID;
+
+-- How often that happened.
+CREATE TABLE detector_count (
+    tenant_id INTEGER NOT NULL REFERENCES tenant (tenant_id),
+    detector  TEXT    NOT NULL CHECK (detector <> ''),
+    logged    INTEGER NOT NULL,
+    dropped   INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, detector)
+) STRICT, WITHOUT ROWID;
+
+-- Uploads that raised no alert, so that a repeated one counts nothing.
+CREATE TABLE quiet_receipt (
+    tenant_id      INTEGER NOT NULL,
+    device_id      BLOB    NOT NULL,
+    upload_id      BLOB    NOT NULL CHECK (length(upload_id) = 16),
+    received_at_ms INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, device_id, upload_id),
+    FOREIGN KEY (tenant_id, device_id) REFERENCES device (tenant_id, device_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX quiet_receipt_old ON quiet_receipt (tenant_id, received_at_ms);
+CREATE INDEX device_event_detected ON device_event (tenant_id, at_ms) WHERE kind = 'detected';
+
+-- Alerts that are resolved as they come.
+CREATE TABLE suppression (
+    tenant_id      INTEGER NOT NULL,
+    rule_id        BLOB    NOT NULL CHECK (length(rule_id) = 16),
+    scope          TEXT    NOT NULL CHECK (scope IN ('all', 'group', 'device', 'person')),
+    scope_key      TEXT    NOT NULL, -- id of the group or device, address of the person; empty for all
+    detector       TEXT    NOT NULL, -- empty for all
+    host           TEXT    NOT NULL, -- a name, or *. and what names end in; empty for all
+    reason         TEXT    NOT NULL CHECK (reason <> ''),
+    expires_at_ms  INTEGER,          -- absent: never
+    created_by     BLOB    NOT NULL,
+    created_at_ms  INTEGER NOT NULL,
+    changed_at_ms  INTEGER NOT NULL,
+    ended_at_ms    INTEGER,          -- ended by hand
+    hits           INTEGER NOT NULL,
+    last_hit_at_ms INTEGER,
+    PRIMARY KEY (tenant_id, rule_id),
+    FOREIGN KEY (tenant_id, created_by) REFERENCES member (tenant_id, member_id)
+) STRICT;
+
+CREATE INDEX suppression_active ON suppression (tenant_id, rule_id) WHERE ended_at_ms IS NULL;
+
+ALTER TABLE alert ADD COLUMN suppressed_by BLOB; -- the rule
+
+CREATE INDEX alert_suppressed ON alert (tenant_id, device_id, detector, subject, last_seen_at_ms)
+    WHERE suppressed_by IS NOT NULL;
+
+-- After how many days without a repeat alerts of a detector are resolved by themselves.
+CREATE TABLE auto_resolve (
+    tenant_id  INTEGER NOT NULL REFERENCES tenant (tenant_id),
+    detector   TEXT    NOT NULL CHECK (detector <> ''),
+    quiet_days INTEGER NOT NULL CHECK (0 < quiet_days),
+    PRIMARY KEY (tenant_id, detector)
 ) STRICT, WITHOUT ROWID;

@@ -24,6 +24,8 @@ mod policy;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]
+mod screening;
+#[cfg(test)]
 mod sqlite;
 #[cfg(test)]
 mod tenancy;
@@ -39,3 +41,9 @@ mod world;
 mod writer;
 #[cfg(test)]
 use sqlite::{Place, place};
+
+#[cfg(test)]
+#[path = "."]
+mod slow {
+    mod bulk_rate;
+}

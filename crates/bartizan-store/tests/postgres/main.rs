@@ -17,12 +17,14 @@ mod slow {
         mod alert_jobs;
         mod alerts;
         mod audit;
+        mod bulk_rate;
         mod devices;
         mod enrollment;
         mod exceptions;
         mod feeds;
         mod indicators;
         mod policy;
+        mod screening;
         mod tenancy;
         mod triage;
         mod upkeep;
