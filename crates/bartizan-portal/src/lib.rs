@@ -14,6 +14,7 @@
 mod access_token;
 mod api;
 pub mod audit;
+mod auto_resolve;
 mod bulk;
 mod clock;
 mod console;
@@ -309,6 +310,14 @@ impl Portal {
         bulk::work(&self.state).await
     }
 
+    /// Resolves alerts that have been quiet for long enough, and tells how many; a portal that serves does so by itself.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn resolve_quiet_alerts(&self) -> Result<u64, StoreError> {
+        auto_resolve::sweep(&self.state).await
+    }
+
     /// Returns all routes as one service, for a server or a test.
     pub fn router(&self) -> axum::Router {
         router::build(&self.state, self.demo)
@@ -337,12 +346,13 @@ impl Portal {
         let regroup = regroup::run(self.state.clone());
         let signing = audit::run(self.state.clone());
         let bulk = bulk::run(self.state.clone());
+        let quiet = auto_resolve::run(self.state.clone());
         let stop = async {
             shutdown.await;
             self.state.closing.send_replace(true);
         };
         let upkeep = retention::run(self.state.clone());
-        tokio::join!(ended, work, regroup, signing, bulk, upkeep, stop);
+        tokio::join!(ended, work, regroup, signing, bulk, quiet, upkeep, stop);
         self.state.store.close().await;
         Ok(())
     }

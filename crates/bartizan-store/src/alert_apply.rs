@@ -22,7 +22,8 @@ pub(crate) struct Change<'a> {
     pub(crate) db: &'a Connection,
     pub(crate) scope: TenantScope,
     pub(crate) update: &'a AlertUpdate,
-    pub(crate) by: MemberId,
+    /// A member, or why the portal does it by itself.
+    pub(crate) by: Result<MemberId, &'a str>,
     pub(crate) now: UnixMillis,
     /// Whether each new status is an entry in the audit log; a job has one for all of them.
     pub(crate) audit_each: bool,
@@ -190,7 +191,10 @@ impl Change<'_> {
         let noted = rows.history.len();
         let status = update.status.unwrap_or(alert.status);
         if status != alert.status {
-            self.note(key, "status", alert.status.word(), status.word(), rows)?;
+            match self.by {
+                Ok(_) => self.note(key, "status", alert.status.word(), status.word(), rows)?,
+                Err(why) => self.note(key, "auto-resolved", alert.status.word(), why, rows)?,
+            }
             let severity = alert.severity.word();
             rows.counts.entry((alert.status.word(), severity)).or_insert((alert.status, 0)).1 -= 1;
             rows.counts.entry((status.word(), severity)).or_insert((status, 0)).1 += 1;
@@ -255,6 +259,7 @@ impl Change<'_> {
 
     fn store(&self, rows: Rows) -> Result<(), StoreError> {
         let (db, scope) = (self.db, self.scope);
+        let by = self.by.map_or_else(|_| Vec::new(), |member| member.column().to_vec());
         execute_many(
             db,
             "WITH v (tenant_id, alert_id, status, classification, determination, assigned_to, moved) AS (",
@@ -263,10 +268,10 @@ impl Change<'_> {
                    determination = v.determination,
                    assigned_to = CASE WHEN length(v.assigned_to) = 0 THEN NULL ELSE v.assigned_to END,
                    updated_at_ms = ?,
-                   status_by = CASE WHEN v.moved = 1 THEN ? ELSE alert.status_by END,
+                   status_by = CASE WHEN v.moved = 1 THEN nullif(?, ?) ELSE alert.status_by END,
                    status_at_ms = CASE WHEN v.moved = 1 THEN ? ELSE alert.status_at_ms END
                FROM v WHERE alert.tenant_id = v.tenant_id AND alert.alert_id = v.alert_id",
-            &[ms(self.now).into(), self.by.column().into(), ms(self.now).into()],
+            &[ms(self.now).into(), by.into(), Vec::new().into(), ms(self.now).into()],
         )?;
         execute_many(
             db,
@@ -314,7 +319,7 @@ impl Change<'_> {
             key.0.to_be_bytes().into(),
             fresh_id(self.now)?.into(),
             ms(self.now).into(),
-            self.by.column().into(),
+            self.by.ok().map(MemberId::column).into(),
             kind.into(),
             before.into(),
             after.into(),

@@ -154,7 +154,7 @@ fn carry_out(
     let keys: Vec<AlertKey> =
         slice.keys.iter().filter(|key| !known.contains(key)).copied().collect();
     let change =
-        Change { db, scope, update: &job.update, by: job.created_by, now, audit_each: false };
+        Change { db, scope, update: &job.update, by: Ok(job.created_by), now, audit_each: false };
     let mut items = Vec::with_capacity(keys.len());
     for (key, outcome) in change.apply(&keys, only)? {
         let (word, reason) = match outcome {

@@ -146,7 +146,7 @@ fn read(row: &Row<'_>) -> Result<IncidentRow, StoreError> {
 macro_rules! incident_columns {
     () => {
         "SELECT incident_id, title, severity, created_at_ms, last_seen_at_ms, alerts, unresolved
-         FROM incident WHERE tenant_id = ?"
+         FROM incident WHERE tenant_id = ? AND merged_into IS NULL"
     };
 }
 use incident_columns;

@@ -7,7 +7,7 @@ use bartizan_model::UnixMillis;
 
 use crate::column::ms;
 use crate::db::{Connection, params};
-use crate::{Store, StoreError, TenantScope, alert_job, quiet};
+use crate::{Store, StoreError, TenantScope, alert_job, incident_change, quiet};
 
 /// What one transaction of the retention removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,17 +111,6 @@ impl OldAlert {
             "UPDATE incident SET alerts = alerts - 1 WHERE tenant_id = ?1 AND incident_id = ?2",
         )?
         .execute(params![tenant, incident])?;
-        let gone = db
-            .prepare_cached(
-                "DELETE FROM incident WHERE tenant_id = ?1 AND incident_id = ?2 AND alerts <= 0",
-            )?
-            .execute(params![tenant, incident])?;
-        if gone != 0 {
-            db.prepare_cached(
-                "DELETE FROM incident_key WHERE tenant_id = ?1 AND incident_id = ?2",
-            )?
-            .execute(params![tenant, incident])?;
-        }
-        Ok(())
+        incident_change::remove_empty(db, tenant, incident)
     }
 }

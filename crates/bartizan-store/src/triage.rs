@@ -77,7 +77,8 @@ pub struct AlertChange {
     pub at: UnixMillis,
     /// The name of who; absent for the portal itself.
     pub by: Option<String>,
-    /// `status`, `classification`, `assigned`, `tagged`, `untagged` or `comment`.
+    /// `status`, `classification`, `assigned`, `tagged`, `untagged` or `comment`; of the portal itself `suppressed` or
+    /// `auto-resolved`.
     pub kind: String,
     /// What it was.
     pub before: String,
@@ -101,7 +102,8 @@ impl Store {
         update.check()?;
         self.db
             .write(scope, move |db| {
-                let change = Change { db, scope, update: &update, by, now, audit_each: true };
+                let change =
+                    Change { db, scope, update: &update, by: Ok(by), now, audit_each: true };
                 let outcomes = change.apply(&keys, StatusFilter::Any)?;
                 let found = outcomes.iter().filter(|(_, outcome)| *outcome != Outcome::Gone);
                 Ok(u64::try_from(found.count()).unwrap_or(u64::MAX))

@@ -126,10 +126,17 @@ impl AlertPage {
             }
             ("assigned", "") => format!("took it from {}", change.before),
             ("assigned", after) => format!("assigned it to {after}"),
+            ("suppressed", _) => "resolved it as it came, by a suppression rule".to_owned(),
+            ("auto-resolved", _) => "resolved it by itself (AutoResolved)".to_owned(),
             ("tagged", after) => format!("added the tag {after}"),
             ("untagged", _) => format!("took the tag {} away", change.before),
             _ => "said".to_owned(),
         }
+    }
+
+    /// Whether what was said or the reason stands in it.
+    fn has_text(change: &AlertChange) -> bool {
+        matches!(change.kind.as_str(), "comment" | "suppressed" | "auto-resolved")
     }
 
     fn how_often(&self) -> String {

@@ -1,10 +1,11 @@
 //! Pages about work on many alerts, with sample data, for the tests over all pages.
 
 use askama::Template as _;
-use bartizan_model::{AlertStatus, UnixMillis};
+use bartizan_model::{AlertStatus, Detector, UnixMillis};
 use bartizan_store::{
     AlertChoice, AlertFilter, AlertJobId, AlertJobRow, AlertJobState, AlertKey, AlertUpdate,
-    MemberId, Verdict,
+    DetectorMode, GroupId, MemberId, SuppressionId, SuppressionPreview, SuppressionRow,
+    SuppressionScope, SuppressionTerms, Verdict,
 };
 
 use super::*;
@@ -47,6 +48,16 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
         ("alert-job-failed", one(job(AlertJobState::Failed)).render().unwrap()),
         ("alert-job-done", one(selection()).render().unwrap()),
         ("alert-bulk", bulk(12_345, None).render().unwrap()),
+        ("detectors", detectors(shell(), None).render().unwrap()),
+        ("detectors-unfit", detectors(shell(), Some("Days are a number.")).render().unwrap()),
+        ("suppressions", rules(shell(), vec![rule(None), rule(Some(NOW))]).render().unwrap()),
+        ("suppressions-none", rules(shell(), Vec::new()).render().unwrap()),
+        ("suppression", one_rule(shell(), Some(rule(None)), None).render().unwrap()),
+        ("suppression-ended", one_rule(shell(), Some(rule(Some(NOW))), None).render().unwrap()),
+        (
+            "suppression-unfit",
+            one_rule(shell(), None, Some(("host", "This is not a name."))).render().unwrap(),
+        ),
         ("alert-bulk-unfit", bulk(0, Some("No alert is selected.")).render().unwrap()),
     ]
 }
@@ -89,5 +100,62 @@ fn update() -> AlertUpdate {
         comment: Some(HOSTILE.into()),
         tag: vec![HOSTILE.into()],
         untag: vec!["old".into()],
+    }
+}
+
+fn detectors(shell: Shell, days_problem: Option<&'static str>) -> DetectorsPage {
+    let row = |key: &str, name: &str, mode| DetectorRow {
+        key: key.into(),
+        name: name.into(),
+        is_group: key != "all",
+        modes: Detector::ALL.map(|detector| (detector, mode)),
+    };
+    DetectorsPage {
+        shell,
+        rows: vec![
+            row("all", "Every device", None),
+            row("7", HOSTILE, Some(DetectorMode::LogOnly)),
+            row("8", "Laboratory", None),
+        ],
+        days: Detector::ALL.map(|detector| (detector, "30".into())).to_vec(),
+        days_problem,
+        counts: Detector::ALL.map(|detector| (detector, (1_204, 0))).to_vec(),
+    }
+}
+
+fn rules(shell: Shell, rules: Vec<SuppressionRow>) -> SuppressionsPage {
+    let pager = Pager { first: None, next: Some("/suppressions?before=c".into()) };
+    let groups = vec![(GroupId(7), HOSTILE.into())];
+    SuppressionsPage { shell, all: !rules.is_empty(), rules, groups, pager, now: NOW }
+}
+
+fn one_rule(
+    shell: Shell,
+    stored: Option<SuppressionRow>,
+    problem: Option<(&'static str, &'static str)>,
+) -> SuppressionPage {
+    let form = SuppressionForm::of(&rule(None).terms);
+    let preview = stored.as_ref().map(|_| SuppressionPreview { matching: 12, of: 3_400 });
+    let groups = vec![(GroupId(7), HOSTILE.into())];
+    SuppressionPage { shell, stored, form, groups, problem, preview, now: NOW }
+}
+
+fn rule(ended_at: Option<UnixMillis>) -> SuppressionRow {
+    SuppressionRow {
+        id: SuppressionId(7),
+        terms: SuppressionTerms {
+            scope: SuppressionScope::Person(HOSTILE.into()),
+            detector: ended_at.map(|_| Detector::WebPhishingBlocked),
+            host: "*.training.example.test".into(),
+            reason: HOSTILE.into(),
+            expires_at: ended_at,
+        },
+        created_by: MemberId(7),
+        creator: HOSTILE.into(),
+        created_at: NOW,
+        changed_at: NOW,
+        ended_at,
+        hits: 1_204,
+        last_hit_at: ended_at,
     }
 }

@@ -115,6 +115,11 @@ impl Badge {
         Self { tone, icon, text }
     }
 
+    /// Shows that a rule does something.
+    pub(crate) fn holds() -> Self {
+        Self { tone: "good", icon: "circle-check", text: "Active" }
+    }
+
     /// Shows how far a change of many alerts has come.
     pub(crate) fn alert_job(state: &AlertJobState) -> Self {
         let (tone, icon, text) = match state {

@@ -19,6 +19,7 @@ mod alerts;
 mod assets;
 mod audit;
 mod badge;
+mod detectors;
 mod device;
 mod devices;
 mod error_page;
@@ -41,6 +42,7 @@ mod people_samples;
 mod policy;
 mod policy_document;
 mod sign_in;
+mod suppressions;
 
 #[cfg(test)]
 mod tests;
@@ -55,6 +57,7 @@ pub(crate) use alert_jobs::{AlertBulkPage, AlertJobPage, AlertJobsPage, BulkForm
 pub(crate) use alerts::{AlertFilter, AlertQueue, AlertRow, AlertsPage, StatusFilter};
 pub(crate) use assets::{asset, asset_url};
 pub(crate) use audit::{AuditEntryRow, AuditForm, AuditPage};
+pub(crate) use detectors::{DetectorRow, DetectorsPage};
 pub(crate) use device::{DevicePage, DeviceRemovePage, EngineCounters};
 pub(crate) use devices::{
     DeviceFilter, DeviceRow, DeviceState, DevicesPage, EnrollHelp, INACTIVE_AFTER_MS, Presence,
@@ -76,6 +79,7 @@ pub(crate) use people::{PeoplePage, PersonPage, RolePage, RolesPage, SessionsPag
 pub(crate) use policy::{DocumentLine, PolicyForm, PolicyPage};
 pub(crate) use policy_document::{DocumentPage, VersionPage};
 pub(crate) use sign_in::{SignInPage, SignInProblem};
+pub(crate) use suppressions::{SuppressionForm, SuppressionPage, SuppressionsPage};
 
 /// What surrounds every page of somebody signed in.
 #[derive(Clone, Debug)]

@@ -342,7 +342,22 @@ fn incidents() -> [(&'static str, String); 3] {
     let next =
         Pager { first: Some("/incidents?show=".into()), next: Some("/incidents?after=c".into()) };
     let list = |all, rows, pager| IncidentsPage { shell: shell(), all, rows, pager, now: NOW };
-    let one = IncidentPage { shell: shell(), incident: row.clone(), rows: alerts(), now: NOW };
+    let change = |kind: &str| bartizan_store::IncidentChange {
+        at: NOW,
+        by: "<img src=x>\u{202e}".into(),
+        kind: kind.into(),
+        detail: if kind == "title" { "<img src=x>\u{202e}".into() } else { "7".into() },
+        reason: "<img src=x>\u{202e}".into(),
+    };
+    let one = IncidentPage {
+        shell: shell(),
+        incident: row.clone(),
+        changes: ["title", "merged", "split", "made"].map(change).to_vec(),
+        others: vec![row.clone()],
+        problem: Some("Say why."),
+        rows: alerts(),
+        now: NOW,
+    };
     [
         ("incidents", list(true, vec![row], next).render().unwrap()),
         ("incidents-none", list(false, Vec::new(), Pager::default()).render().unwrap()),

@@ -61,6 +61,17 @@ const ROWS: &[Row] = &[
     },
     row("GET", "/incidents", 200),
     at("GET", "/incidents/{id}", "/incidents/{incident}", 404),
+    at("POST", "/incidents/{id}/title", "/incidents/{incident}/title", 404),
+    at("POST", "/incidents/{id}/merge", "/incidents/{incident}/merge", 404),
+    at("POST", "/incidents/{id}/split", "/incidents/{incident}/split", 404),
+    row("GET", "/detectors", 200),
+    row("POST", "/detectors", 303),
+    row("GET", "/suppressions", 200),
+    row("POST", "/suppressions", 422),
+    row("GET", "/suppressions/new", 200),
+    at("GET", "/suppressions/{id}", "/suppressions/{rule}", 404),
+    at("POST", "/suppressions/{id}", "/suppressions/{rule}", 404),
+    at("POST", "/suppressions/{id}/end", "/suppressions/{rule}/end", 404),
     row("GET", "/devices", 200),
     Row { method: "GET", pattern: "/devices/{id}", path: "/devices/{device}", foreign: 404 },
     row("GET", "/feeds", 200),
@@ -170,6 +181,11 @@ async fn every_route_knows_who_may_call_it() {
     let asked = browser.submit("/alerts/bulk", &form).await;
     let job = asked.header("location").rsplit('/').next().unwrap().to_owned();
 
+    let form = [("scope", "all"), ("reason", "of acme"), ("never", "yes"), ("do", "save")];
+    assert_eq!(browser.submit("/suppressions", &form).await.status, 303);
+    let page = browser.get("/suppressions").await.text();
+    let rule = page.split("data-row=\"").nth(1).unwrap().split('"').next().unwrap();
+
     let page = browser.get("/people").await.text();
     let person = page.split("href=\"/people/").nth(1).unwrap().split('"').next().unwrap();
     let form = [("name", "Own role"), ("permission", "view-data")];
@@ -200,6 +216,7 @@ async fn every_route_knows_who_may_call_it() {
             .replace("{group}", group)
             .replace("{incident}", incident)
             .replace("{job}", &job)
+            .replace("{rule}", rule)
             .replace("{notice}", notice)
             .replace("{person}", person)
             .replace("{role}", role_id)

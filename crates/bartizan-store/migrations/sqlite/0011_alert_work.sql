@@ -99,3 +99,23 @@ CREATE TABLE auto_resolve (
     quiet_days INTEGER NOT NULL CHECK (0 < quiet_days),
     PRIMARY KEY (tenant_id, detector)
 ) STRICT, WITHOUT ROWID;
+
+-- An incident that was merged into another has no alerts any more, and leads to it.
+ALTER TABLE incident ADD COLUMN merged_into BLOB;
+
+CREATE INDEX incident_merged ON incident (tenant_id, merged_into) WHERE merged_into IS NOT NULL;
+
+-- What people changed about an incident, and why.
+CREATE TABLE incident_change (
+    tenant_id   INTEGER NOT NULL,
+    incident_id BLOB    NOT NULL,
+    change_id   BLOB    NOT NULL CHECK (length(change_id) = 16),
+    at_ms       INTEGER NOT NULL,
+    changed_by  BLOB    NOT NULL,
+    kind        TEXT    NOT NULL CHECK (kind IN ('title', 'merged', 'split', 'made')),
+    detail      TEXT    NOT NULL, -- the title before, or the other incident
+    reason      TEXT    NOT NULL,
+    PRIMARY KEY (tenant_id, incident_id, change_id),
+    FOREIGN KEY (tenant_id, incident_id) REFERENCES incident (tenant_id, incident_id),
+    FOREIGN KEY (tenant_id, changed_by) REFERENCES member (tenant_id, member_id)
+) STRICT, WITHOUT ROWID;
