@@ -23,6 +23,8 @@ mod people;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
+mod screening;
+#[cfg(test)]
 mod site;
 #[cfg(test)]
 mod tenancy;

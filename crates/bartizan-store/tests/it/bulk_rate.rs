@@ -68,7 +68,7 @@ async fn many_alerts_are_resolved_while_devices_go_on() {
     let began = start();
     loop {
         let slice = start();
-        if store.step_alert_job(acme.scope, 512, now).await.unwrap() == JobStep::Idle {
+        if store.step_alert_job(acme.scope, 256, now).await.unwrap() == JobStep::Idle {
             break;
         }
         slices.push(slice.elapsed());
@@ -81,7 +81,7 @@ async fn many_alerts_are_resolved_while_devices_go_on() {
     assert_eq!(store.alerts_matching(acme.scope, open).await.unwrap(), waits.len() as u64);
 
     println!(
-        "{ALERTS} alerts resolved in {:.2} s: {:.0}/s; a slice of 512 {}; {} alerts of a device meanwhile {}; \
+        "{ALERTS} alerts resolved in {:.2} s: {:.0}/s; a slice of 256 {}; {} alerts of a device meanwhile {}; \
          fdatasync {}",
         all.as_secs_f64(),
         ALERTS as f64 / all.as_secs_f64(),

@@ -18,6 +18,8 @@ mod feeds;
 #[cfg(test)]
 mod file;
 #[cfg(test)]
+mod incidents;
+#[cfg(test)]
 mod indicators;
 #[cfg(test)]
 mod policy;

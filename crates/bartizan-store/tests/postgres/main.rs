@@ -22,6 +22,7 @@ mod slow {
         mod enrollment;
         mod exceptions;
         mod feeds;
+        mod incidents;
         mod indicators;
         mod policy;
         mod screening;
