@@ -69,3 +69,53 @@ const SLICE: u32 = 256;
 const NEWS_EVERY: u32 = 8;
 /// In case another portal on the same database was asked.
 const TICK: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use bartizan_model::UnixMillis;
+    use bartizan_store::{
+        AlertChoice, AlertJobState, AlertKey, AlertUpdate, BuiltIn, NewMember, Store,
+    };
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::files::Files;
+
+    #[tokio::test]
+    async fn who_died_at_work_is_followed_when_the_lease_ends() {
+        let now = UnixMillis(1_800_000_000_000);
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::fixed(now);
+        let open = async || {
+            let store = Store::open(dir.path().join("portal.db").as_path(), now).unwrap();
+            let files = Files::open(dir.path()).unwrap();
+            AppState::new(store, files, clock.clone(), false, None).await.unwrap()
+        };
+        let (dead, other) = (open().await, open().await);
+        let tenant = other.store.create_tenant("ACME", [1; 32], now).await.unwrap();
+        let scope = other.store.tenant(tenant).await.unwrap();
+        let member = NewMember {
+            email: "a@acme.test".into(),
+            password_hash: bartizan_model::Private(String::new()),
+            one_time_expires_at: now,
+            roles: vec![BuiltIn::Administrator.id().into()],
+        };
+        let member = other.store.invite_member(scope, member, now).await.unwrap();
+        let keys = AlertChoice::Keys((0..600).map(AlertKey).collect());
+        let update = AlertUpdate { comment: Some("Seen.".into()), ..AlertUpdate::default() };
+        let job = other.store.create_alert_job(scope, keys, update, member, now).await.unwrap();
+        let until = later(now, LEASE);
+        let lease = dead.store.lease(scope, JOB.to_owned(), dead.holder, until, now);
+        assert!(lease.await.unwrap());
+        dead.store.step_alert_job(scope, SLICE, now).await.unwrap();
+        let seen = async || {
+            let job = other.store.alert_job(scope, job).await.unwrap();
+            (job.state, job.seen())
+        };
+        work(&other).await.unwrap();
+        assert_eq!(seen().await, (AlertJobState::Running, 256), "still held");
+        clock.set(later(now, LEASE));
+        work(&other).await.unwrap();
+        assert_eq!(seen().await, (AlertJobState::Done, 600));
+    }
+}

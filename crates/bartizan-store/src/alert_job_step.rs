@@ -114,7 +114,7 @@ fn filtered(
     let mut values = vec![Value::from(scope.id())];
     filter.narrow(&mut sql, &mut values);
     sql.push_str(
-        " AND a.received_at_ms <= ? AND (?, ?) < (a.last_seen_at_ms, a.alert_id)
+        " AND a.received_at_ms <= ? AND (a.last_seen_at_ms, a.alert_id) > (?, ?)
           ORDER BY a.last_seen_at_ms, a.alert_id LIMIT ?",
     );
     let (place_ms, place_id) = job.place;

@@ -10,8 +10,9 @@
 use bartizan_model::{Detector, DeviceId, UnixMillis};
 use serde_json::{Value as Json, json};
 
+use crate::alert::AlertKey;
 use crate::audit::{self, Event};
-use crate::column::{count, fresh_id, ms, time, word};
+use crate::column::{count, found, fresh_id, ms, time, word};
 use crate::db::{Connection, Row, Value, params};
 use crate::{GroupId, MemberId, Store, StoreError, SuppressionId, TenantScope};
 
@@ -248,6 +249,29 @@ impl Store {
                 let event = Event::new("suppression.end", "suppression", id)
                     .detail(json!({ "hits": rule.hits }));
                 audit::append(db, scope, event, now)
+            })
+            .await
+    }
+
+    /// Returns the rule that resolved an alert as it came, if one did.
+    ///
+    /// # Errors
+    /// The tenant has no such alert.
+    pub async fn alert_suppressed_by(
+        &self,
+        scope: TenantScope,
+        key: AlertKey,
+    ) -> Result<Option<SuppressionId>, StoreError> {
+        self.db
+            .read(scope, move |db| {
+                let row = db
+                    .prepare_cached(
+                        "SELECT suppressed_by FROM alert WHERE tenant_id = ?1 AND alert_id = ?2",
+                    )?
+                    .query_row(params![scope.id(), key.0.to_be_bytes()], |row| {
+                        row.get::<Option<[u8; 16]>>(0)
+                    });
+                Ok(found(row, "alert")?.map(SuppressionId::of))
             })
             .await
     }

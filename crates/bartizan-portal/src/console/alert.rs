@@ -2,7 +2,7 @@
 
 use askama::Template;
 use bartizan_model::{AlertStatus, Detector, IndicatorAction, Severity, UnixMillis};
-use bartizan_store::{AlertChange, CLASSIFICATIONS, Verdict};
+use bartizan_store::{AlertChange, CLASSIFICATIONS, SuppressionId, Verdict};
 
 use super::badge::Badge;
 use super::format::{self, Ago};
@@ -52,6 +52,8 @@ pub(crate) struct AlertPage {
     pub(crate) assigned_to: Option<String>,
     /// What it belongs to.
     pub(crate) incident: Option<String>,
+    /// The rule that resolved it as it came.
+    pub(crate) suppressed_by: Option<SuppressionId>,
     /// Words that people gave it.
     pub(crate) tags: Vec<String>,
     /// What people changed or said, the first first.

@@ -596,6 +596,7 @@ fn alert() -> AlertPage {
         },
         assigned_to: Some("Sam <b>".into()),
         incident: Some("01890000-0000-7000-8000-000000000001".into()),
+        suppressed_by: Some(bartizan_store::SuppressionId(7)),
         tags: vec!["<img src=x>".into(), "campaign 7".into()],
         changes: vec![AlertChange {
             at: NOW,

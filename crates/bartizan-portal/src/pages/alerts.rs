@@ -80,6 +80,7 @@ pub(crate) async fn alert(
     let notice = query.changed.map(|_| "Your change is stored.".to_owned());
     let changes = state.store.alert_changes(session.scope, alert.key, CHANGES).await?;
     let tags = state.store.alert_tags(session.scope, alert.key).await?;
+    let suppressed_by = state.store.alert_suppressed_by(session.scope, alert.key).await?;
     html(&AlertPage {
         shell: shell(session, notice),
         id: alert.key.to_string(),
@@ -101,6 +102,7 @@ pub(crate) async fn alert(
         verdict: alert.verdict,
         assigned_to: alert.assigned_to,
         incident: alert.incident.map(|id| id.to_string()),
+        suppressed_by,
         tags,
         changes,
         device: device.into(),

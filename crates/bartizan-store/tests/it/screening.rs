@@ -101,6 +101,8 @@ async fn a_rule_hides_what_comes_and_joins_it_and_ends() {
     let changes = store.alert_changes(acme.scope, hidden[0].key, 10).await.unwrap();
     assert_eq!((&*changes[0].kind, &*changes[0].after), ("suppressed", "Known and harmless."));
     assert_eq!(changes[0].by, None);
+    assert_eq!(store.alert_suppressed_by(acme.scope, hidden[0].key).await.unwrap(), Some(id));
+    assert!(store.alert_suppressed_by(world.globex.scope, hidden[0].key).await.is_err());
     let resolved = StatusFilter::Only(AlertStatus::Resolved);
     let filter = AlertFilter { status: resolved, ..AlertFilter::default() };
     assert_eq!(store.alerts_matching(acme.scope, filter).await.unwrap(), 1);
