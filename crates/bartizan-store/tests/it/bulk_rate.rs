@@ -13,6 +13,7 @@ use crate::world::{HOUR, NOW, World, alert, enroll};
 const ALERTS: u64 = if cfg!(debug_assertions) { 5_000 } else { 100_000 };
 const DEVICES: u8 = 100;
 
+#[expect(clippy::print_stdout, reason = "a figure for people, on which nothing depends")]
 #[tokio::test]
 async fn many_alerts_are_resolved_while_devices_go_on() {
     let world = World::new().await;

@@ -128,8 +128,8 @@ async fn two(world: &World) -> (IncidentRow, IncidentRow) {
     let (store, acme) = (&world.store, world.acme);
     let other = enroll(store, acme.scope, 9).await;
     world.ingest(alert(1, "a.test", 0), 0).await;
-    for (id, host) in [(2, "b.test"), (3, "bb.test")] {
-        let batch = vec![alert(id, host, id as u64)];
+    for (id, host) in [(2_u64, "b.test"), (3, "bb.test")] {
+        let batch = vec![alert(id.into(), host, id)];
         let now = UnixMillis(NOW.0 + 9);
         store.ingest_alerts(acme.scope, other, batch, now).await.unwrap();
     }
