@@ -18,9 +18,10 @@ use bartizan_model::{
 
 use crate::alert::{self, Ingested};
 use crate::column::{fresh_id, int, ms};
-use crate::db::{Connection, Optional, Value, execute_many, params, query_many};
+use crate::db::{Connection, Optional, Value, execute_many, params};
 use crate::gather::Outcomes;
 use crate::grouping::Joining;
+use crate::ingest_known::{Open, Same, known, open, read_open};
 use crate::quiet::Quiet;
 use crate::risk::{self, Risks};
 use crate::screening::{Decision, Screening};
@@ -60,13 +61,17 @@ fn take_in(
     let ids = uploads
         .iter()
         .flat_map(|upload| upload.alerts.iter().map(|alert| (upload.device, alert.id)));
+    let same = uploads.iter().flat_map(|upload| {
+        let key = |alert: &Alert| (upload.device, alert.detector.id(), subject(alert).to_owned());
+        upload.alerts.iter().map(key)
+    });
     let mut ingest = Ingest {
         db,
         scope,
         now,
         risks: risk::of_devices(db, scope, uploads.iter().map(|upload| upload.device))?,
         known: known(db, scope, ids)?,
-        open: open(db, scope, &uploads)?,
+        open: open(db, scope, same)?,
         joining: Joining::default(),
         screening: Screening::load(db, scope, uploads.iter().map(|upload| upload.device), now)?,
         quiet: Quiet::default(),
@@ -110,23 +115,6 @@ struct Ingest<'db> {
     fresh: Vec<Vec<Value>>,
     receipts: Vec<Vec<Value>>,
     hits: BTreeMap<(String, String), (i64, i64)>,
-}
-
-/// What alerts are joined by.
-type Same = (DeviceId, &'static str, String);
-
-/// An alert that others may join.
-struct Open {
-    key: [u8; 16],
-    first: u64,
-    last: u64,
-    epoch: u64,
-    /// How often it happened anew; 0 if nothing joined it.
-    again: u64,
-    /// Where in `fresh` it is, if it is not stored yet.
-    row: Option<usize>,
-    /// Whether a rule hides it.
-    is_hidden: bool,
 }
 
 impl Ingest<'_> {
@@ -405,125 +393,6 @@ impl Ingest<'_> {
 fn subject(alert: &Alert) -> &str {
     alert.host.as_ref().map_or("", DomainName::as_str)
 }
-
-/// Returns which of some devices' uploads have been taken before.
-pub(crate) fn known(
-    db: &Connection,
-    scope: TenantScope,
-    uploads: impl Iterator<Item = (DeviceId, AlertId)>,
-) -> Result<HashSet<(DeviceId, AlertId)>, StoreError> {
-    let key = |(device, alert): (DeviceId, AlertId)| {
-        vec![scope.id().into(), device.0.to_be_bytes().into(), alert.0.to_be_bytes().into()]
-    };
-    let keys: Vec<Vec<Value>> = uploads.map(key).collect();
-    let mut known = HashSet::new();
-    query_many(
-        db,
-        "WITH k (tenant_id, device_id, upload_id) AS (",
-        &keys,
-        ") SELECT r.device_id, r.upload_id FROM k JOIN alert_receipt AS r
-           ON r.tenant_id = k.tenant_id AND r.device_id = k.device_id AND r.upload_id = k.upload_id
-           UNION ALL
-           SELECT q.device_id, q.upload_id FROM k JOIN quiet_receipt AS q
-           ON q.tenant_id = k.tenant_id AND q.device_id = k.device_id AND q.upload_id = k.upload_id",
-        &[],
-        |rows| {
-            while let Some(row) = rows.next()? {
-                known.insert((
-                    DeviceId(u128::from_be_bytes(row.get(0)?)),
-                    AlertId(u128::from_be_bytes(row.get(1)?)),
-                ));
-            }
-            Ok(())
-        },
-    )?;
-    Ok(known)
-}
-
-/// Returns the unresolved alerts that may be joined.
-fn open(
-    db: &Connection,
-    scope: TenantScope,
-    uploads: &[Upload],
-) -> Result<BTreeMap<Same, Vec<Open>>, StoreError> {
-    let mut open: BTreeMap<Same, Vec<Open>> = BTreeMap::new();
-    for upload in uploads {
-        for alert in &upload.alerts {
-            open.entry((upload.device, alert.detector.id(), subject(alert).to_owned()))
-                .or_default();
-        }
-    }
-    read_open(db, scope, &mut open, false)?;
-    Ok(open)
-}
-
-/// Adds the alerts of the same device, detector and subject that are unresolved, or else that rules hide.
-fn read_open(
-    db: &Connection,
-    scope: TenantScope,
-    open: &mut BTreeMap<Same, Vec<Open>>,
-    is_hidden: bool,
-) -> Result<(), StoreError> {
-    let keys: Vec<_> = open
-        .keys()
-        .map(|(device, detector, subject)| {
-            vec![
-                scope.id().into(),
-                device.0.to_be_bytes().into(),
-                (*detector).into(),
-                subject.as_str().into(),
-            ]
-        })
-        .collect();
-    // An index on some rows serves only statements that say so in its words.
-    let which = if is_hidden {
-        joinable!("a.suppressed_by IS NOT NULL AND a.status = 'Resolved'")
-    } else {
-        joinable!("a.status <> 'Resolved'")
-    };
-    query_many(
-        db,
-        "WITH k (tenant_id, device_id, detector, subject) AS (",
-        &keys,
-        which,
-        &[],
-        |rows| {
-            while let Some(row) = rows.next()? {
-                let detector: String = row.get(1)?;
-                let Some(detector) = Detector::from_id(&detector) else { continue };
-                let same = (DeviceId(u128::from_be_bytes(row.get(0)?)), detector.id(), row.get(2)?);
-                let number =
-                    |column| Ok::<_, crate::db::Error>(crate::column::count(row.get(column)?));
-                open.entry(same).or_default().push(Open {
-                    key: row.get(3)?,
-                    first: number(4)?,
-                    last: number(5)?,
-                    epoch: number(6)?,
-                    again: 0,
-                    row: None,
-                    is_hidden,
-                });
-            }
-            Ok(())
-        },
-    )?;
-    Ok(())
-}
-
-/// Reads alerts that may be joined, by a condition.
-macro_rules! joinable {
-    ($which:literal) => {
-        concat!(
-            ") SELECT a.device_id, a.detector, a.subject, a.alert_id, a.first_seen_at_ms, a.last_seen_at_ms,
-                      a.indicator_epoch
-               FROM k JOIN alert AS a ON a.tenant_id = k.tenant_id AND a.device_id = k.device_id
-                   AND a.detector = k.detector AND a.subject = k.subject
-               WHERE ",
-            $which
-        )
-    };
-}
-use joinable;
 
 /// 24 hours.
 const JOIN_WINDOW_MS: u64 = 24 * 60 * 60 * 1_000;

@@ -46,6 +46,7 @@ mod incident;
 mod incident_change;
 mod indicator;
 mod ingest;
+mod ingest_known;
 mod job_lease;
 mod key;
 mod member;
