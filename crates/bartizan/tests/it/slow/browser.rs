@@ -137,6 +137,9 @@ fn what_is_picked_is_changed_by_a_job_that_tells_of_itself() {
         let count = browser.run(picked).as_u64().unwrap();
         assert!(0 < count, "{prefix}");
         browser.run("document.querySelector('#bulk-status').value = 'Resolved'");
+        let button = "document.querySelector('#queue button[value=some]')";
+        browser
+            .run(&format!("{button}.scrollIntoView({{ block: 'center', behavior: 'instant' }})"));
         browser.click("#queue button[value=some]");
         browser.wait_for_text("All alerts were looked at");
         browser.wait_for_text(&format!("{count} of {count} alert"));
