@@ -15,6 +15,8 @@ mod access_token;
 mod admission;
 mod api;
 pub mod audit;
+mod auto_resolve;
+mod bulk;
 mod clock;
 mod console;
 mod deltas;
@@ -302,6 +304,22 @@ impl Portal {
         Ok(rows.into_iter().map(AlertSummary::from).collect())
     }
 
+    /// Carries out the changes of many alerts that were asked for; a portal that serves does so by itself.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn carry_out_changes(&self) -> Result<(), StoreError> {
+        bulk::work(&self.state).await
+    }
+
+    /// Resolves alerts that have been quiet for long enough, and tells how many; a portal that serves does so by itself.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn resolve_quiet_alerts(&self) -> Result<u64, StoreError> {
+        auto_resolve::sweep(&self.state).await
+    }
+
     /// Returns all routes as one service, for a server or a test.
     pub fn router(&self) -> axum::Router {
         router::build(&self.state, self.demo)
@@ -329,12 +347,14 @@ impl Portal {
         let work = feeds::run(self.state.clone());
         let regroup = regroup::run(self.state.clone());
         let signing = audit::run(self.state.clone());
+        let bulk = bulk::run(self.state.clone());
+        let quiet = auto_resolve::run(self.state.clone());
         let stop = async {
             shutdown.await;
             self.state.closing.send_replace(true);
         };
         let upkeep = retention::run(self.state.clone());
-        tokio::join!(ended, work, regroup, signing, upkeep, stop);
+        tokio::join!(ended, work, regroup, signing, bulk, quiet, upkeep, stop);
         self.state.store.close().await;
         Ok(())
     }

@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) publisher: Publisher,
     /// Wakes who puts devices into groups anew.
     pub(crate) regroup: Notify,
+    /// Wakes who carries out changes of many alerts.
+    pub(crate) bulk: Notify,
     /// Whether the portal is shutting down.
     pub(crate) closing: watch::Sender<bool>,
     /// Hash of a password that nobody has, to verify against where there is no account.
@@ -84,6 +86,7 @@ impl AppState {
             tallies: Tallies::default(),
             publisher: Publisher::default(),
             regroup: Notify::new(),
+            bulk: Notify::new(),
             closing: watch::Sender::new(false),
             nobodys_password,
         })))

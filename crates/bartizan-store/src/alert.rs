@@ -189,6 +189,18 @@ impl Store {
             .await
     }
 
+    /// Counts the alerts that a filter takes; at once where it asks for severity and status alone.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn alerts_matching(
+        &self,
+        scope: TenantScope,
+        filter: AlertFilter,
+    ) -> Result<u64, StoreError> {
+        self.db.read(scope, move |db| matching(db, scope, filter)).await
+    }
+
     /// Counts the tenant's unresolved alerts.
     ///
     /// # Errors
@@ -216,6 +228,24 @@ impl Store {
     }
 }
 
+/// Counts the alerts that a filter takes.
+pub(crate) fn matching(
+    db: &Connection,
+    scope: TenantScope,
+    filter: AlertFilter,
+) -> Result<u64, StoreError> {
+    let is_counted = filter.device.is_none() && filter.incident.is_none();
+    let mut sql = if is_counted {
+        "SELECT CAST(coalesce(sum(a.alerts), 0) AS BIGINT) FROM alert_count AS a WHERE a.tenant_id = ?"
+    } else {
+        "SELECT count(*) FROM alert AS a WHERE a.tenant_id = ?"
+    }
+    .to_owned();
+    let mut values = vec![Value::from(scope.id())];
+    filter.narrow(&mut sql, &mut values);
+    Ok(count(db.prepare_cached(&sql)?.query_row(values, |row| row.get(0))?))
+}
+
 /// Adds to how many alerts of a status and severity there are.
 pub(crate) fn count_alerts(
     db: &Connection,
@@ -233,6 +263,47 @@ pub(crate) fn count_alerts(
     Ok(())
 }
 
+impl StatusFilter {
+    /// Whether alerts of a status are among them.
+    pub(crate) fn takes(self, status: AlertStatus) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Unresolved => status != AlertStatus::Resolved,
+            Self::Only(only) => status == only,
+        }
+    }
+}
+
+impl AlertFilter {
+    /// Adds its conditions on `alert AS a` to a statement: fixed pieces only, what a caller says is always a parameter.
+    pub(crate) fn narrow(self, sql: &mut String, values: &mut Vec<Value>) {
+        // The index on what is unresolved serves only statements that say so in these words.
+        match self.status {
+            StatusFilter::Any | StatusFilter::Only(AlertStatus::Resolved) => {}
+            StatusFilter::Unresolved
+            | StatusFilter::Only(AlertStatus::New | AlertStatus::InProgress) => {
+                sql.push_str(" AND a.status <> 'Resolved'");
+            }
+        }
+        let mut narrow = |piece: &str, value: Value| {
+            sql.push_str(piece);
+            values.push(value);
+        };
+        if let Some(severity) = self.severity {
+            narrow(" AND a.severity = ?", severity.word().into());
+        }
+        if let StatusFilter::Only(status) = self.status {
+            narrow(" AND a.status = ?", status.word().into());
+        }
+        if let Some(device) = self.device {
+            narrow(" AND a.device_id = ?", device.0.to_be_bytes().into());
+        }
+        if let Some(incident) = self.incident {
+            narrow(" AND a.incident_id = ?", incident.0.to_be_bytes().into());
+        }
+    }
+}
+
 fn list(
     db: &Connection,
     scope: TenantScope,
@@ -243,30 +314,11 @@ fn list(
     // Fixed pieces only; what a caller says is always a parameter.
     let mut sql = concat!(alert_columns!(), "WHERE a.tenant_id = ?").to_owned();
     let mut values = vec![Value::from(scope.id())];
-    // The index on what is unresolved serves only statements that say so in these words.
-    match filter.status {
-        StatusFilter::Any | StatusFilter::Only(AlertStatus::Resolved) => {}
-        StatusFilter::Unresolved
-        | StatusFilter::Only(AlertStatus::New | AlertStatus::InProgress) => {
-            sql.push_str(" AND a.status <> 'Resolved'");
-        }
-    }
+    filter.narrow(&mut sql, &mut values);
     let mut narrow = |piece: &str, value: Value| {
         sql.push_str(piece);
         values.push(value);
     };
-    if let Some(severity) = filter.severity {
-        narrow(" AND a.severity = ?", severity.word().to_owned().into());
-    }
-    if let StatusFilter::Only(status) = filter.status {
-        narrow(" AND a.status = ?", status.word().to_owned().into());
-    }
-    if let Some(device) = filter.device {
-        narrow(" AND a.device_id = ?", device.0.to_be_bytes().to_vec().into());
-    }
-    if let Some(incident) = filter.incident {
-        narrow(" AND a.incident_id = ?", incident.0.to_be_bytes().into());
-    }
     if let Some(after) = after {
         narrow(" AND (a.last_seen_at_ms, a.alert_id) < (?,", ms(after.last_seen_at).into());
         narrow(" ?)", after.key.0.to_be_bytes().to_vec().into());

@@ -23,8 +23,13 @@ use crate::{StoreError, TenantScope};
 
 /// Every action there is, with what it means.
 pub const ACTIONS: &[(&str, &str)] = &[
+    ("alert-job.cancel", "Change of many alerts canceled"),
+    ("alert-job.create", "Change of many alerts asked for"),
+    ("alert-job.end", "Change of many alerts ended"),
     ("alert.status", "Alert status changed"),
     ("audit.export", "Audit log exported"),
+    ("detector.auto-resolve", "Days until alerts of a detector resolve themselves changed"),
+    ("detector.mode", "Mode of a detector changed"),
     ("device.enroll", "Device enrolled"),
     ("enrollment-token.create", "Enrollment token created"),
     ("feed.change", "Feed changed"),
@@ -33,6 +38,9 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("feed.use-version", "Feed set to a version"),
     ("guard.hold-back", "Entry put under the guard again"),
     ("guard.release", "Entry released from the guard"),
+    ("incident.merge", "Incident merged into another"),
+    ("incident.split", "Incident split"),
+    ("incident.title", "Title of an incident changed"),
     ("indicator.change", "Indicator changed"),
     ("indicator.create", "Indicator created"),
     ("indicator.delete", "Indicator deleted"),
@@ -55,6 +63,9 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("session.end", "Signed out"),
     ("session.revoke", "Session ended by hand"),
     ("site-report.decide", "Report about a site decided"),
+    ("suppression.change", "Suppression rule changed"),
+    ("suppression.create", "Suppression rule created"),
+    ("suppression.end", "Suppression rule ended"),
     ("tenant.create", "Organization created"),
 ];
 

@@ -263,12 +263,18 @@ impl Store {
                     "DELETE FROM device_event WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM device_status WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM alert_receipt WHERE tenant_id = ?1 AND device_id = ?2",
+                    "DELETE FROM quiet_receipt WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM site_report WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM enrollment_token WHERE tenant_id = ?1 AND used_by = ?2",
                     "DELETE FROM locator WHERE tenant_id = ?1 AND key = ?2 AND kind = 'device'",
                 ] {
                     db.prepare_cached(statement)?.execute(params![scope.id(), id])?;
                 }
+                db.prepare_cached(
+                    "DELETE FROM suppression
+                     WHERE tenant_id = ?1 AND scope = 'device' AND scope_key = ?2",
+                )?
+                .execute(params![scope.id(), device.to_string()])?;
                 db.prepare_cached(
                     "UPDATE device SET device_name = ?3, jwk = '', key_thumbprint = ?4, model = '',
                          owner = '', group_id = NULL, forgotten_at_ms = ?5

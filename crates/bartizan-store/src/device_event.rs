@@ -18,6 +18,8 @@ pub enum DeviceEventKind {
     CheckedIn,
     /// It raised an alert; the detail is its title.
     Alert,
+    /// It found something that is only logged; the detail says what.
+    Detected,
     /// Somebody gave it a tag; the detail says which, as it does below.
     Tagged,
     /// Somebody took a tag away.
@@ -31,10 +33,11 @@ pub enum DeviceEventKind {
 }
 
 impl DeviceEventKind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Enrolled,
         Self::CheckedIn,
         Self::Alert,
+        Self::Detected,
         Self::Tagged,
         Self::Untagged,
         Self::Owner,
@@ -47,6 +50,7 @@ impl DeviceEventKind {
             Self::Enrolled => "enrolled",
             Self::CheckedIn => "checked-in",
             Self::Alert => "alert",
+            Self::Detected => "detected",
             Self::Tagged => "tagged",
             Self::Untagged => "untagged",
             Self::Owner => "owner",

@@ -205,6 +205,7 @@ impl Store {
                 for statement in [
                     "DELETE FROM policy_version WHERE tenant_id = ?1 AND policy_id = ?2",
                     "DELETE FROM device_group_rule WHERE tenant_id = ?1 AND group_id = ?2",
+                    "DELETE FROM detector_mode WHERE tenant_id = ?1 AND group_id = ?2",
                     "DELETE FROM device_group WHERE tenant_id = ?1 AND group_id = ?2",
                 ] {
                     db.prepare_cached(statement)?.execute(params![scope.id(), id.octets()])?;

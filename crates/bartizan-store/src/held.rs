@@ -2,7 +2,7 @@
 
 use bartizan_model::{AlertId, DeviceId};
 
-use crate::{Store, StoreError, TenantScope, ingest};
+use crate::{Store, StoreError, TenantScope, ingest_known};
 
 impl Store {
     /// Tells for each upload of a device whether it was taken in, in the order asked.
@@ -16,7 +16,7 @@ impl Store {
     ) -> Result<Vec<bool>, StoreError> {
         self.db
             .read(scope, move |db| {
-                let held = ingest::known(db, scope, uploads.iter().copied())?;
+                let held = ingest_known::known(db, scope, uploads.iter().copied())?;
                 Ok(uploads.iter().map(|upload| held.contains(upload)).collect())
             })
             .await

@@ -1,13 +1,14 @@
 //! Incidents: alerts that belong together. `grouping` decides which.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use bartizan_model::{Severity, UnixMillis};
 use uuid::Uuid;
 
-use crate::column::{count, found, ms, time, word};
-use crate::db::{Connection, Row, Value, params};
+use crate::column::{count, ms, time, word};
+use crate::db::{Connection, Row, Value, execute_many, params};
 use crate::{Store, StoreError, TenantScope};
 
 /// An incident: a `UUIDv7`.
@@ -145,22 +146,29 @@ fn read(row: &Row<'_>) -> Result<IncidentRow, StoreError> {
 macro_rules! incident_columns {
     () => {
         "SELECT incident_id, title, severity, created_at_ms, last_seen_at_ms, alerts, unresolved
-         FROM incident WHERE tenant_id = ?"
+         FROM incident WHERE tenant_id = ? AND merged_into IS NULL"
     };
 }
 use incident_columns;
 
-/// Notes that unresolved alerts of an incident became more or fewer.
+/// Notes that unresolved alerts of incidents became more or fewer.
 pub(crate) fn count_unresolved(
     db: &Connection,
     scope: TenantScope,
-    incident: [u8; 16],
-    more: i64,
+    incidents: BTreeMap<[u8; 16], i64>,
 ) -> Result<(), StoreError> {
-    let changed = db
-        .prepare_cached(
-            "UPDATE incident SET unresolved = unresolved + ?3 WHERE tenant_id = ?1 AND incident_id = ?2",
-        )?
-        .execute(params![scope.id(), incident, more]);
-    found(changed.map(|_| ()), "incident")
+    let rows: Vec<Vec<Value>> = incidents
+        .into_iter()
+        .filter(|(_, more)| *more != 0)
+        .map(|(incident, more)| vec![scope.id().into(), incident.into(), more.into()])
+        .collect();
+    execute_many(
+        db,
+        "WITH v (tenant_id, incident_id, more) AS (",
+        &rows,
+        ") UPDATE incident SET unresolved = unresolved + v.more
+           FROM v WHERE incident.tenant_id = v.tenant_id AND incident.incident_id = v.incident_id",
+        &[],
+    )?;
+    Ok(())
 }

@@ -18,11 +18,14 @@ use bartizan_model::{
 
 use crate::alert::{self, Ingested};
 use crate::column::{fresh_id, int, ms};
-use crate::db::{Connection, Optional, Value, execute_many, params, query_many};
+use crate::db::{Connection, Optional, Value, execute_many, params};
 use crate::gather::Outcomes;
 use crate::grouping::Joining;
+use crate::ingest_known::{Open, Same, known, open, read_open};
+use crate::quiet::Quiet;
 use crate::risk::{self, Risks};
-use crate::{Store, StoreError, TenantScope};
+use crate::screening::{Decision, Screening};
+use crate::{Store, StoreError, SuppressionId, TenantScope, suppression};
 
 /// What one request of a device brings.
 #[derive(Debug)]
@@ -58,19 +61,30 @@ fn take_in(
     let ids = uploads
         .iter()
         .flat_map(|upload| upload.alerts.iter().map(|alert| (upload.device, alert.id)));
+    let same = uploads.iter().flat_map(|upload| {
+        let key = |alert: &Alert| (upload.device, alert.detector.id(), subject(alert).to_owned());
+        upload.alerts.iter().map(key)
+    });
     let mut ingest = Ingest {
         db,
         scope,
         now,
         risks: risk::of_devices(db, scope, uploads.iter().map(|upload| upload.device))?,
         known: known(db, scope, ids)?,
-        open: open(db, scope, &uploads)?,
+        open: open(db, scope, same)?,
         joining: Joining::default(),
+        screening: Screening::load(db, scope, uploads.iter().map(|upload| upload.device), now)?,
+        quiet: Quiet::default(),
+        hidden: BTreeMap::new(),
+        history: Vec::new(),
         told: BTreeMap::new(),
         fresh: Vec::new(),
         receipts: Vec::new(),
         hits: BTreeMap::new(),
     };
+    if ingest.screening.may_hide() {
+        read_open(db, scope, &mut ingest.open, true)?;
+    }
     let subjects = uploads.iter().flat_map(|upload| &upload.alerts).map(subject);
     ingest.joining =
         Joining::load(db, scope, uploads.iter().map(|upload| upload.device), subjects)?;
@@ -91,26 +105,16 @@ struct Ingest<'db> {
     known: HashSet<(DeviceId, AlertId)>,
     open: BTreeMap<Same, Vec<Open>>,
     joining: Joining,
+    screening: Screening,
+    quiet: Quiet,
+    /// How often rules hid something, and when last.
+    hidden: BTreeMap<SuppressionId, (i64, i64)>,
+    history: Vec<Vec<Value>>,
     /// Title and severity of own indicators, while they are there.
     told: BTreeMap<i64, Option<(String, Severity)>>,
     fresh: Vec<Vec<Value>>,
     receipts: Vec<Vec<Value>>,
     hits: BTreeMap<(String, String), (i64, i64)>,
-}
-
-/// What alerts are joined by.
-type Same = (DeviceId, &'static str, String);
-
-/// An alert that others may join.
-struct Open {
-    key: [u8; 16],
-    first: u64,
-    last: u64,
-    epoch: u64,
-    /// How often it happened anew; 0 if nothing joined it.
-    again: u64,
-    /// Where in `fresh` it is, if it is not stored yet.
-    row: Option<usize>,
 }
 
 impl Ingest<'_> {
@@ -135,9 +139,27 @@ impl Ingest<'_> {
         let last = alert.last_seen.0.clamp(oldest, received);
         let first = alert.first_seen.0.clamp(oldest, last);
         self.count_hits(alert, last);
+        let rule = match self.screening.decide(upload.device, alert) {
+            Decision::Raise => None,
+            Decision::Hide(rule) => {
+                let hits = self.hidden.entry(rule).or_default();
+                hits.0 = hits.0.saturating_add(alert.count.into());
+                hits.1 = hits.1.max(int(last));
+                Some(rule)
+            }
+            quiet @ (Decision::Log | Decision::Drop) => {
+                match quiet {
+                    Decision::Log => self.quiet.log(upload.device, alert, subject(alert), last),
+                    Decision::Raise | Decision::Hide(_) | Decision::Drop => self.quiet.drop(alert),
+                }
+                self.quiet.receive(self.scope, upload.device, alert, upload.received_at);
+                return Ok(());
+            }
+        };
         let same = (upload.device, alert.detector.id(), subject(alert).to_owned());
         let near = |open: &&mut Open| {
-            first.saturating_sub(JOIN_WINDOW_MS) <= open.last
+            open.is_hidden == rule.is_some()
+                && first.saturating_sub(JOIN_WINDOW_MS) <= open.last
                 && open.first <= last.saturating_add(JOIN_WINDOW_MS)
         };
         let others = self.open.entry(same).or_default();
@@ -153,8 +175,9 @@ impl Ingest<'_> {
                 let key = fresh_id(upload.received_at)?;
                 let row = Some(self.fresh.len());
                 let epoch = alert.indicator_epoch;
-                others.push(Open { key, first, last, epoch, again: 0, row });
-                self.insert(upload, alert, key, first, last)?;
+                let is_hidden = rule.is_some();
+                others.push(Open { key, first, last, epoch, again: 0, row, is_hidden });
+                self.insert(upload, alert, key, (first, last), rule)?;
                 key
             }
         };
@@ -189,8 +212,8 @@ impl Ingest<'_> {
         upload: &Upload,
         alert: &Alert,
         key: [u8; 16],
-        first: u64,
-        last: u64,
+        (first, last): (u64, u64),
+        rule: Option<SuppressionId>,
     ) -> Result<(), StoreError> {
         let (source, own) = match alert.matched.as_ref().map(|matched| &matched.source) {
             Some(IndicatorSource::Feed(name)) => (Some(name.to_string()), None),
@@ -199,15 +222,26 @@ impl Ingest<'_> {
         };
         let (title, severity) = self.told(alert.detector, own)?;
         let device = upload.device;
-        let incident = self.joining.join(
-            device,
-            subject(alert),
-            &title,
-            severity,
-            last,
-            upload.received_at,
-        )?;
-        self.risks.add(device, severity);
+        let incident = match rule {
+            None => {
+                self.risks.add(device, severity);
+                let (about, now) = (subject(alert), upload.received_at);
+                Some(self.joining.join(device, about, &title, severity, last, now)?)
+            }
+            Some(rule) => {
+                self.history.push(vec![
+                    self.scope.id().into(),
+                    key.into(),
+                    fresh_id(upload.received_at)?.into(),
+                    ms(upload.received_at).into(),
+                    "suppressed".into(),
+                    AlertStatus::New.word().into(),
+                    self.screening.reason(rule).into(),
+                ]);
+                None
+            }
+        };
+        let status = if rule.is_some() { AlertStatus::Resolved } else { AlertStatus::New };
         self.fresh.push(vec![
             self.scope.id().into(),
             key.into(),
@@ -223,13 +257,14 @@ impl Ingest<'_> {
             ms(upload.received_at).into(),
             i64::from(alert.count).into(),
             int(alert.indicator_epoch).into(),
-            AlertStatus::New.word().into(),
+            status.word().into(),
             source.into(),
             own.into(),
             alert.action.word().into(),
             subject(alert).into(),
             incident.into(),
             ms(upload.received_at).into(),
+            rule.map(SuppressionId::octets).into(),
         ]);
         Ok(())
     }
@@ -291,7 +326,7 @@ impl Ingest<'_> {
             "INSERT INTO alert (tenant_id, alert_id, device_id, detector, severity, category, title, host,
                                 matched, first_seen_at_ms, last_seen_at_ms, received_at_ms, count,
                                 indicator_epoch, status, source, indicator_id, action, subject,
-                                incident_id, updated_at_ms)",
+                                incident_id, updated_at_ms, suppressed_by)",
             &self.fresh,
             "",
             &[],
@@ -328,14 +363,27 @@ impl Ingest<'_> {
                   last_hit_at_ms = greatest(indicator_hit.last_hit_at_ms, excluded.last_hit_at_ms)",
             &[],
         )?;
-        let mut counts: BTreeMap<String, i64> = BTreeMap::new();
+        execute_many(
+            db,
+            "INSERT INTO alert_change (tenant_id, alert_id, change_id, at_ms, kind, text_before, text_after)",
+            &self.history,
+            "",
+            &[],
+        )?;
+        for (rule, hits) in self.hidden {
+            suppression::count_hit(db, scope, rule, hits)?;
+        }
+        self.quiet.store(db, scope)?;
+        let mut counts: BTreeMap<(bool, String), i64> = BTreeMap::new();
         for row in &self.fresh {
             if let Some(Value::Text(severity)) = row.get(4) {
-                *counts.entry(severity.clone()).or_default() += 1;
+                let is_hidden = row.last() != Some(&Value::Null);
+                *counts.entry((is_hidden, severity.clone())).or_default() += 1;
             }
         }
-        for (severity, alerts) in counts {
-            alert::count_alerts(db, scope, AlertStatus::New, &severity, alerts)?;
+        for ((is_hidden, severity), alerts) in counts {
+            let status = if is_hidden { AlertStatus::Resolved } else { AlertStatus::New };
+            alert::count_alerts(db, scope, status, &severity, alerts)?;
         }
         self.risks.store(db, scope, self.now)
     }
@@ -344,92 +392,6 @@ impl Ingest<'_> {
 /// What an alert is about, as far as it is told.
 fn subject(alert: &Alert) -> &str {
     alert.host.as_ref().map_or("", DomainName::as_str)
-}
-
-/// Returns which of some devices' uploads have been taken before.
-pub(crate) fn known(
-    db: &Connection,
-    scope: TenantScope,
-    uploads: impl Iterator<Item = (DeviceId, AlertId)>,
-) -> Result<HashSet<(DeviceId, AlertId)>, StoreError> {
-    let key = |(device, alert): (DeviceId, AlertId)| {
-        vec![scope.id().into(), device.0.to_be_bytes().into(), alert.0.to_be_bytes().into()]
-    };
-    let keys: Vec<Vec<Value>> = uploads.map(key).collect();
-    let mut known = HashSet::new();
-    query_many(
-        db,
-        "WITH k (tenant_id, device_id, upload_id) AS (",
-        &keys,
-        ") SELECT r.device_id, r.upload_id FROM k JOIN alert_receipt AS r
-           ON r.tenant_id = k.tenant_id AND r.device_id = k.device_id AND r.upload_id = k.upload_id",
-        &[],
-        |rows| {
-            while let Some(row) = rows.next()? {
-                known.insert((
-                    DeviceId(u128::from_be_bytes(row.get(0)?)),
-                    AlertId(u128::from_be_bytes(row.get(1)?)),
-                ));
-            }
-            Ok(())
-        },
-    )?;
-    Ok(known)
-}
-
-/// Returns the unresolved alerts that may be joined.
-fn open(
-    db: &Connection,
-    scope: TenantScope,
-    uploads: &[Upload],
-) -> Result<BTreeMap<Same, Vec<Open>>, StoreError> {
-    let mut open: BTreeMap<Same, Vec<Open>> = BTreeMap::new();
-    for upload in uploads {
-        for alert in &upload.alerts {
-            open.entry((upload.device, alert.detector.id(), subject(alert).to_owned()))
-                .or_default();
-        }
-    }
-    let keys: Vec<_> = open
-        .keys()
-        .map(|(device, detector, subject)| {
-            vec![
-                scope.id().into(),
-                device.0.to_be_bytes().into(),
-                (*detector).into(),
-                subject.as_str().into(),
-            ]
-        })
-        .collect();
-    query_many(
-        db,
-        "WITH k (tenant_id, device_id, detector, subject) AS (",
-        &keys,
-        ") SELECT a.device_id, a.detector, a.subject, a.alert_id, a.first_seen_at_ms, a.last_seen_at_ms,
-                  a.indicator_epoch
-           FROM k JOIN alert AS a ON a.tenant_id = k.tenant_id AND a.device_id = k.device_id
-               AND a.detector = k.detector AND a.subject = k.subject
-           WHERE a.status <> 'Resolved'",
-        &[],
-        |rows| {
-            while let Some(row) = rows.next()? {
-                let detector: String = row.get(1)?;
-                let Some(detector) = Detector::from_id(&detector) else { continue };
-                let same = (DeviceId(u128::from_be_bytes(row.get(0)?)), detector.id(), row.get(2)?);
-                let number = |column| Ok::<_, crate::db::Error>(crate::column::count(row.get(column)?));
-                open.entry(same).or_default().push(Open {
-                    key: row.get(3)?,
-                    first: number(4)?,
-                    last: number(5)?,
-                    epoch: number(6)?,
-                    again: 0,
-                    row: None,
-                });
-            }
-            Ok(())
-        },
-    )?;
-    Ok(open)
 }
 
 /// 24 hours.

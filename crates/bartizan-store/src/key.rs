@@ -56,6 +56,14 @@ row_id! {
     /// A device group.
     GroupId
 }
+row_id! {
+    /// A change of many alerts.
+    AlertJobId
+}
+row_id! {
+    /// A rule that hides alerts.
+    SuppressionId
+}
 
 #[cfg(test)]
 mod tests {

@@ -15,12 +15,18 @@
 //! Columns that end in `_at_ms` are Unix milliseconds; in Rust they are [`UnixMillis`].
 
 mod alert;
+mod alert_apply;
+mod alert_choice;
+mod alert_job;
+mod alert_job_step;
 mod audit;
 mod audit_log;
+mod auto_resolve;
 mod checkin;
 mod column;
 mod db;
 mod delta;
+mod detector_mode;
 mod device;
 mod device_change;
 mod device_event;
@@ -37,8 +43,10 @@ mod grouping;
 mod held;
 mod hit;
 mod incident;
+mod incident_change;
 mod indicator;
 mod ingest;
+mod ingest_known;
 mod job_lease;
 mod key;
 mod member;
@@ -47,13 +55,17 @@ pub mod merkle;
 mod notice;
 mod permission;
 mod policy;
+mod quiet;
 mod retention;
 mod risk;
 mod role;
 mod scope;
+mod screening;
 mod session;
 mod site_report;
 mod tally;
+mod suppression;
+mod suppression_match;
 mod tenant;
 mod tenant_file;
 mod tenant_indicator;
@@ -68,12 +80,18 @@ pub use alert::{
     AlertCursor, AlertDetail, AlertFilter, AlertKey, AlertKeyError, AlertRow, Ingested,
     StatusFilter,
 };
+pub use alert_choice::AlertChoice;
+pub use alert_job::{
+    AlertJobItem, AlertJobRow, AlertJobState, ItemOutcome, MAX_CHOSEN, MAX_OPEN_JOBS,
+};
+pub use alert_job_step::JobStep;
 pub use audit::{ACTIONS, AuditEntry, Named, Personal};
 pub use audit_log::{AuditFilter, AuditHeadRow, AuditPlace, AuditRow, AuditTree};
 pub use db::{
     DatabaseError, DatabaseFacts, DatabaseSetting, DatabaseUrl, GROUP_SIZES, StoreLoad, TableCount,
 };
 pub use delta::DeltaRow;
+pub use detector_mode::{DetectorMode, DetectorSettings};
 pub use device::{
     CheckinState, Counters, DeviceCredential, DeviceCursor, DeviceFilter, DeviceReport, DeviceRow,
     DeviceState, GroupChoice,
@@ -92,9 +110,10 @@ pub use feed_health::FeedHealth;
 pub use feed_version::{AddedVersion, FeedVersionRow, FeedVersionState, NewFeedVersion};
 pub use hit::HitRow;
 pub use incident::{IncidentCursor, IncidentId, IncidentIdError, IncidentRow};
+pub use incident_change::{IncidentChange, IncidentEdit, MAX_MOVED};
 pub use indicator::{DeviceFile, IndicatorFileRow, WantedCompile};
 pub use job_lease::JobHolder;
-pub use key::{FeedId, GroupId, NoticeId, RowIdError};
+pub use key::{AlertJobId, FeedId, GroupId, NoticeId, RowIdError, SuppressionId};
 pub use member::{MemberCredential, MemberId, NewMember};
 pub use member_list::MemberRow;
 pub use notice::{NoticeKind, NoticeRow};
@@ -109,6 +128,10 @@ pub use scope::{Actor, TenantScope};
 pub use session::{NewSession, OpenSessionRow, SessionId, SessionRow};
 pub use site_report::{NewSiteReport, SiteReportKind, SiteReportRow, SiteReportStatus};
 pub use tally::Tally;
+pub use suppression::{
+    MAX_SUPPRESSIONS, PREVIEWED, SuppressionPreview, SuppressionRow, SuppressionScope,
+    SuppressionTerms,
+};
 pub use tenant::TenantRow;
 pub use tenant_file::TenantFileRow;
 pub use tenant_indicator::{
@@ -116,7 +139,9 @@ pub use tenant_indicator::{
     IndicatorState, NewIndicator,
 };
 pub use tenant_indicator_change::{Imported, MAX_INDICATORS};
-pub use triage::{AlertChange, AlertUpdate, CLASSIFICATIONS, Verdict};
+pub use triage::{
+    AlertChange, AlertUpdate, CLASSIFICATIONS, MAX_ALERT_TAGS, MAX_TAG_LENGTH, Verdict,
+};
 
 use db::{Database, Reach, params};
 use gather::Gather;

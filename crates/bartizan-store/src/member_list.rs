@@ -216,6 +216,11 @@ impl Store {
                     "DELETE FROM locator WHERE kind = 'member' AND key = ?2 AND tenant_id = ?1",
                 )?
                 .execute(params![scope.id(), before.email.as_bytes()])?;
+                db.prepare_cached(
+                    "DELETE FROM suppression
+                     WHERE tenant_id = ?1 AND scope = 'person' AND scope_key = ?2",
+                )?
+                .execute(params![scope.id(), before.email])?;
                 audit_log::forget_person(db, scope, &id)?;
                 audit::append(db, scope, Event::new("member.erase", "member", member), now)
             })

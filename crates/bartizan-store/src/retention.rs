@@ -7,14 +7,14 @@ use bartizan_model::UnixMillis;
 
 use crate::column::ms;
 use crate::db::{Connection, params};
-use crate::{Store, StoreError, TenantScope};
+use crate::{Store, StoreError, TenantScope, alert_job, incident_change, quiet};
 
 /// What one transaction of the retention removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Removed {
     /// Alerts, with their receipts, history and tags; an incident goes with the last of its own.
     pub alerts: u64,
-    /// Reports of sites and notices.
+    /// Reports of sites, notices, and what became of changes of many alerts.
     pub others: u64,
     /// Whether there may be more.
     pub more: bool,
@@ -54,6 +54,9 @@ impl Store {
                     others += removed;
                     most = most.max(removed);
                 }
+                let removed = alert_job::remove_old(db, scope, before, limit)?;
+                others += removed;
+                most = most.max(removed).max(quiet::remove_old(db, scope, before, limit)?);
                 let most = u32::try_from(most.max(old.len())).unwrap_or(u32::MAX);
                 let [alerts, others] =
                     [old.len(), others].map(|rows| u64::try_from(rows).unwrap_or(u64::MAX));
@@ -108,17 +111,6 @@ impl OldAlert {
             "UPDATE incident SET alerts = alerts - 1 WHERE tenant_id = ?1 AND incident_id = ?2",
         )?
         .execute(params![tenant, incident])?;
-        let gone = db
-            .prepare_cached(
-                "DELETE FROM incident WHERE tenant_id = ?1 AND incident_id = ?2 AND alerts <= 0",
-            )?
-            .execute(params![tenant, incident])?;
-        if gone != 0 {
-            db.prepare_cached(
-                "DELETE FROM incident_key WHERE tenant_id = ?1 AND incident_id = ?2",
-            )?
-            .execute(params![tenant, incident])?;
-        }
-        Ok(())
+        incident_change::remove_empty(db, tenant, incident)
     }
 }

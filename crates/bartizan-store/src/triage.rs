@@ -1,15 +1,13 @@
-//! What people do with alerts: status, verdict, assignee, comments, tags; every change is kept.
+//! What people do with alerts: status, verdict, assignee, comments, tags; every change is kept. `alert_apply` carries
+//! it out.
 
-use std::collections::BTreeMap;
+use bartizan_model::{AlertStatus, UnixMillis};
 
-use bartizan_model::{AlertStatus, DeviceId, Severity, UnixMillis};
-use serde_json::json;
-
-use crate::alert::{self, AlertKey};
-use crate::audit::{self, Event};
-use crate::column::{fresh_id, ms, time, word};
-use crate::db::{Connection, Optional, params};
-use crate::{MemberId, Store, StoreError, TenantScope, incident, risk};
+use crate::alert::{AlertKey, StatusFilter};
+use crate::alert_apply::{Change, Outcome};
+use crate::column::time;
+use crate::db::{Connection, params};
+use crate::{MemberId, Store, StoreError, TenantScope};
 
 /// What is to change about alerts; what is absent stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +20,23 @@ pub struct AlertUpdate {
     pub assigned_to: Option<Option<MemberId>>,
     /// To be said about them.
     pub comment: Option<String>,
+    /// Tags to be added.
+    pub tag: Vec<String>,
+    /// Tags to be taken away.
+    pub untag: Vec<String>,
+}
+
+impl AlertUpdate {
+    /// Checks what does not depend on any alert.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        let goes = self.verdict.as_ref().is_none_or(|verdict| {
+            CLASSIFICATIONS.iter().any(|(classification, determinations)| {
+                *classification == verdict.classification
+                    && determinations.contains(&verdict.determination.as_str())
+            })
+        });
+        if goes { Ok(()) } else { Err(StoreError::NotFound { what: "verdict" }) }
+    }
 }
 
 /// Whether an alert was real, and what it was; in the words of Defender's API.
@@ -62,7 +77,8 @@ pub struct AlertChange {
     pub at: UnixMillis,
     /// The name of who; absent for the portal itself.
     pub by: Option<String>,
-    /// `status`, `classification`, `assigned` or `comment`.
+    /// `status`, `classification`, `assigned`, `tagged`, `untagged` or `comment`; of the portal itself `suppressed` or
+    /// `auto-resolved`.
     pub kind: String,
     /// What it was.
     pub before: String,
@@ -83,17 +99,15 @@ impl Store {
         by: MemberId,
         now: UnixMillis,
     ) -> Result<u64, StoreError> {
-        if let Some(verdict) = &update.verdict {
-            let goes = CLASSIFICATIONS.iter().any(|(classification, determinations)| {
-                *classification == verdict.classification
-                    && determinations.contains(&verdict.determination.as_str())
-            });
-            if !goes {
-                return Err(StoreError::NotFound { what: "verdict" });
-            }
-        }
+        update.check()?;
         self.db
-            .write(scope, move |db| Change { db, scope, update: &update, by, now }.all(&keys))
+            .write(scope, move |db| {
+                let change =
+                    Change { db, scope, update: &update, by: Ok(by), now, audit_each: true };
+                let outcomes = change.apply(&keys, StatusFilter::Any)?;
+                let found = outcomes.iter().filter(|(_, outcome)| *outcome != Outcome::Gone);
+                Ok(u64::try_from(found.count()).unwrap_or(u64::MAX))
+            })
             .await
     }
 
@@ -114,6 +128,27 @@ impl Store {
             0 => Err(StoreError::NotFound { what: "alert" }),
             _ => Ok(()),
         }
+    }
+
+    /// Returns an alert's tags, sorted.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn alert_tags(
+        &self,
+        scope: TenantScope,
+        key: AlertKey,
+    ) -> Result<Vec<String>, StoreError> {
+        self.db
+            .read(scope, move |db| {
+                let rows = db
+                    .prepare_cached(
+                        "SELECT tag FROM alert_tag WHERE tenant_id = ?1 AND alert_id = ?2 ORDER BY tag",
+                    )?
+                    .query_map(params![scope.id(), key.0.to_be_bytes()], |row| row.get(0))?;
+                Ok(rows.collect::<crate::db::Result<_>>()?)
+            })
+            .await
     }
 
     /// Returns what people changed or said about an alert, the first first.
@@ -149,191 +184,19 @@ impl Store {
     }
 }
 
-struct Change<'a> {
-    db: &'a Connection,
+/// Checks that there is such a member.
+pub(crate) fn check_member(
+    db: &Connection,
     scope: TenantScope,
-    update: &'a AlertUpdate,
-    by: MemberId,
-    now: UnixMillis,
+    member: MemberId,
+) -> Result<(), StoreError> {
+    let known = db
+        .prepare_cached("SELECT 1 FROM member WHERE tenant_id = ?1 AND member_id = ?2")?
+        .exists(params![scope.id(), member.column()])?;
+    if known { Ok(()) } else { Err(StoreError::NotFound { what: "member" }) }
 }
 
-/// An alert as it was.
-struct Before {
-    key: [u8; 16],
-    device: DeviceId,
-    severity: Severity,
-    status: AlertStatus,
-    classification: String,
-    determination: String,
-    assigned_to: Option<[u8; 16]>,
-    incident: Option<[u8; 16]>,
-}
-
-impl Change<'_> {
-    fn all(&self, keys: &[AlertKey]) -> Result<u64, StoreError> {
-        let mut alerts = Vec::with_capacity(keys.len());
-        for key in keys {
-            alerts.extend(self.before(*key)?);
-        }
-        let mut risks =
-            risk::of_devices(self.db, self.scope, alerts.iter().map(|alert| alert.device))?;
-        let mut counts: BTreeMap<(&str, &str), (AlertStatus, i64)> = BTreeMap::new();
-        let mut incidents: BTreeMap<[u8; 16], i64> = BTreeMap::new();
-        for alert in &alerts {
-            let status = self.update.status.unwrap_or(alert.status);
-            self.one(alert, status)?;
-            if status == alert.status {
-                continue;
-            }
-            let severity = alert.severity.word();
-            counts.entry((alert.status.word(), severity)).or_insert((alert.status, 0)).1 -= 1;
-            counts.entry((status.word(), severity)).or_insert((status, 0)).1 += 1;
-            let was_open = alert.status != AlertStatus::Resolved;
-            let is_open = status != AlertStatus::Resolved;
-            if was_open == is_open {
-                continue;
-            }
-            if is_open {
-                risks.add(alert.device, alert.severity);
-            } else {
-                risks.remove(alert.device, alert.severity);
-            }
-            if let Some(incident) = alert.incident {
-                *incidents.entry(incident).or_default() += if is_open { 1 } else { -1 };
-            }
-        }
-        for ((_, severity), (status, more)) in counts {
-            alert::count_alerts(self.db, self.scope, status, severity, more)?;
-        }
-        for (id, more) in incidents {
-            incident::count_unresolved(self.db, self.scope, id, more)?;
-        }
-        risks.store(self.db, self.scope, self.now)?;
-        Ok(u64::try_from(alerts.len()).unwrap_or(u64::MAX))
-    }
-
-    fn before(&self, key: AlertKey) -> Result<Option<Before>, StoreError> {
-        let row = self
-            .db
-            .prepare_cached(
-                "SELECT device_id, severity, status, classification, determination, assigned_to, incident_id
-                 FROM alert WHERE tenant_id = ?1 AND alert_id = ?2",
-            )?
-            .query_row(params![self.scope.id(), key.0.to_be_bytes()], |row| {
-                let words: [String; 2] = [row.get(1)?, row.get(2)?];
-                let device = DeviceId(u128::from_be_bytes(row.get(0)?));
-                Ok((device, words, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
-            })
-            .optional()?;
-        let Some((
-            device,
-            [severity, status],
-            classification,
-            determination,
-            assigned_to,
-            incident,
-        )) = row
-        else {
-            return Ok(None);
-        };
-        Ok(Some(Before {
-            key: key.0.to_be_bytes(),
-            device,
-            severity: word("severity", &severity, Severity::from_word)?,
-            status: word("status", &status, AlertStatus::from_word)?,
-            classification,
-            determination,
-            assigned_to,
-            incident,
-        }))
-    }
-
-    fn one(&self, alert: &Before, status: AlertStatus) -> Result<(), StoreError> {
-        let (classification, determination) = self
-            .update
-            .verdict
-            .as_ref()
-            .map_or((&alert.classification, &alert.determination), |it| {
-                (&it.classification, &it.determination)
-            });
-        let assigned_to =
-            self.update.assigned_to.map_or(alert.assigned_to, |to| to.map(MemberId::column));
-        if status != alert.status {
-            self.note(alert, "status", alert.status.word(), status.word())?;
-            let key = AlertKey(u128::from_be_bytes(alert.key));
-            let event = Event::new("alert.status", "alert", key)
-                .detail(json!({ "before": alert.status.word(), "after": status.word() }));
-            audit::append(self.db, self.scope, event, self.now)?;
-        }
-        if *classification != alert.classification || *determination != alert.determination {
-            let before = format!("{}, {}", alert.classification, alert.determination);
-            let after = format!("{classification}, {determination}");
-            self.note(alert, "classification", &before, &after)?;
-        }
-        if assigned_to != alert.assigned_to {
-            let (before, after) = (self.name(alert.assigned_to)?, self.name(assigned_to)?);
-            self.note(alert, "assigned", &before, &after)?;
-        }
-        if let Some(comment) = &self.update.comment {
-            self.note(alert, "comment", "", comment)?;
-        }
-        let status_changed = status != alert.status;
-        self.db
-            .prepare_cached(
-                "UPDATE alert SET status = ?3, classification = ?4, determination = ?5, assigned_to = ?6,
-                     updated_at_ms = ?7,
-                     status_by = CASE WHEN ?8 = 1 THEN ?9 ELSE status_by END,
-                     status_at_ms = CASE WHEN ?8 = 1 THEN ?7 ELSE status_at_ms END
-                 WHERE tenant_id = ?1 AND alert_id = ?2",
-            )?
-            .execute(params![
-                self.scope.id(),
-                alert.key,
-                status.word(),
-                classification,
-                determination,
-                assigned_to,
-                ms(self.now),
-                status_changed,
-                self.by.column(),
-            ])?;
-        Ok(())
-    }
-
-    /// Returns the name of a member; empty for nobody.
-    fn name(&self, member: Option<[u8; 16]>) -> Result<String, StoreError> {
-        let Some(member) = member else { return Ok(String::new()) };
-        let name = self
-            .db
-            .prepare_cached("SELECT name FROM member WHERE tenant_id = ?1 AND member_id = ?2")?
-            .query_row(params![self.scope.id(), member], |row| row.get(0))
-            .optional()?;
-        name.ok_or(StoreError::NotFound { what: "member" })
-    }
-
-    fn note(
-        &self,
-        alert: &Before,
-        kind: &str,
-        before: &str,
-        after: &str,
-    ) -> Result<(), StoreError> {
-        self.db
-            .prepare_cached(
-                "INSERT INTO alert_change (tenant_id, alert_id, change_id, at_ms, changed_by, kind,
-                                           text_before, text_after)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            )?
-            .execute(params![
-                self.scope.id(),
-                alert.key,
-                fresh_id(self.now)?,
-                ms(self.now),
-                self.by.column(),
-                kind,
-                before,
-                after,
-            ])?;
-        Ok(())
-    }
-}
+/// Tags of one alert.
+pub const MAX_ALERT_TAGS: usize = 20;
+/// Characters of a tag.
+pub const MAX_TAG_LENGTH: usize = 100;

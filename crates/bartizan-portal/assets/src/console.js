@@ -54,19 +54,19 @@
 
   // --- Select all rows -------------------------------------------------------------------------
 
-  for (const box of all("[data-pick-all]")) {
-    const rows = all("tbody input[type=checkbox]", box.closest("table"));
-    box.addEventListener("change", () => {
+  // The rows of a live list are replaced, so that nothing is attached to them.
+  document.addEventListener("change", (event) => {
+    const table = event.target.closest("table");
+    const box = table && table.querySelector("[data-pick-all]");
+    if (!box) return;
+    const rows = all("tbody input[type=checkbox]", table);
+    if (event.target === box) {
       for (const row of rows) row.checked = box.checked;
-    });
-    for (const row of rows) {
-      row.addEventListener("change", () => {
-        const picked = rows.filter((row) => row.checked).length;
-        box.checked = picked === rows.length;
-        box.indeterminate = 0 < picked && picked < rows.length;
-      });
     }
-  }
+    const picked = rows.filter((row) => row.checked).length;
+    box.checked = picked === rows.length;
+    box.indeterminate = 0 < picked && picked < rows.length;
+  });
 
   // --- Keyboard --------------------------------------------------------------------------------
 
@@ -169,10 +169,10 @@
   let timer = null;
   function refresh() {
     isStale = true;
-    if (timer !== null || document.hidden) return;
+    if (timer !== null || document.hidden || isChoosing()) return;
     timer = setTimeout(() => {
       timer = null;
-      if (document.hidden) return;
+      if (document.hidden || isChoosing()) return;
       isStale = false;
       window.htmx.trigger("#queue", "bartizan:refresh");
     }, 1000);
@@ -180,6 +180,12 @@
   document.addEventListener("visibilitychange", () => {
     if (isStale) refresh();
   });
+  // What somebody has picked or is filling in stays as it is until they are done.
+  const isChoosing = () =>
+    document.querySelector("#queue input:checked, #queue details[open], #queue form :focus:not(a)") !== null;
+  for (const kind of ["change", "focusout", "toggle"]) {
+    document.addEventListener(kind, () => isStale && refresh(), true);
+  }
 
   let known = new Set();
   const rows = () => all("#queue tr[data-row]");

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use bartizan_model::{AlertStatus, Detector, IndicatorAction, Severity, UnixMillis};
-use bartizan_store::{AlertChange, CLASSIFICATIONS, Verdict};
+use bartizan_store::{AlertChange, CLASSIFICATIONS, SuppressionId, Verdict};
 
 use super::badge::Badge;
 use super::format::{self, Ago};
@@ -52,6 +52,10 @@ pub(crate) struct AlertPage {
     pub(crate) assigned_to: Option<String>,
     /// What it belongs to.
     pub(crate) incident: Option<String>,
+    /// The rule that resolved it as it came.
+    pub(crate) suppressed_by: Option<SuppressionId>,
+    /// Words that people gave it.
+    pub(crate) tags: Vec<String>,
     /// What people changed or said, the first first.
     pub(crate) changes: Vec<AlertChange>,
     /// The device that raised it.
@@ -104,7 +108,7 @@ impl AlertPage {
         self.verdict.classification == classification && self.verdict.determination == determination
     }
 
-    fn verdict_text(classification: &str, determination: &str) -> String {
+    pub(super) fn verdict_text(classification: &str, determination: &str) -> String {
         if classification == "Unknown" {
             return "Not set".to_owned();
         }
@@ -124,8 +128,17 @@ impl AlertPage {
             }
             ("assigned", "") => format!("took it from {}", change.before),
             ("assigned", after) => format!("assigned it to {after}"),
+            ("suppressed", _) => "resolved it as it came, by a suppression rule".to_owned(),
+            ("auto-resolved", _) => "resolved it by itself (AutoResolved)".to_owned(),
+            ("tagged", after) => format!("added the tag {after}"),
+            ("untagged", _) => format!("took the tag {} away", change.before),
             _ => "said".to_owned(),
         }
+    }
+
+    /// Whether what was said or the reason stands in it.
+    fn has_text(change: &AlertChange) -> bool {
+        matches!(change.kind.as_str(), "comment" | "suppressed" | "auto-resolved")
     }
 
     fn how_often(&self) -> String {

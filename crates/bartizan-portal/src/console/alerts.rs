@@ -8,7 +8,8 @@ use bartizan_model::{AlertStatus, DeviceId, Severity, UnixMillis, UnresolvedAler
 
 use super::badge::Badge;
 use super::format::{self, Ago};
-use super::{Icon, Pager, Section, Shell, filters};
+use super::{BulkForm, Icon, Pager, Section, Shell, filters};
+use bartizan_store::CLASSIFICATIONS;
 
 /// The whole page.
 #[derive(Template)]
@@ -42,6 +43,14 @@ pub(crate) struct AlertQueue {
     pub(crate) next: Option<String>,
     /// Whether the tenant has a device; without one the empty queue says how to begin.
     pub(crate) has_devices: bool,
+    /// How many alerts match the filter, on all pages.
+    pub(crate) matching: u64,
+    /// Whether who looks may change alerts.
+    pub(crate) may_change: bool,
+    /// Members that alerts can be given to: id and name.
+    pub(crate) members: Vec<(String, String)>,
+    /// The form below the list, which begins empty.
+    pub(crate) form: BulkForm,
     /// The portal's clock.
     pub(crate) now: UnixMillis,
 }
@@ -144,6 +153,14 @@ impl AlertFilter {
         let severity = self.severity.map_or("", Severity::word);
         let status = if self.status == StatusFilter::default() { "" } else { self.status.word() };
         format::address("/alerts", &[("severity", severity), ("status", status), ("after", after)])
+    }
+
+    fn severity_word(&self) -> &'static str {
+        self.severity.map_or("", Severity::word)
+    }
+
+    fn status_word(&self) -> &'static str {
+        self.status.word()
     }
 
     fn is_default(&self) -> bool {

@@ -3,7 +3,7 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 use bartizan_model::{AlertStatus, IndicatorAction, ProtectionState, RiskLevel, Severity};
-use bartizan_store::{FeedOutcome, FeedVersionState, SiteReportStatus};
+use bartizan_store::{AlertJobState, FeedOutcome, FeedVersionState, SiteReportStatus};
 
 use super::Icon;
 
@@ -111,6 +111,23 @@ impl Badge {
             SiteReportStatus::New => ("new", "circle-dot", "New"),
             SiteReportStatus::Accepted => ("good", "circle-check", "Accepted"),
             SiteReportStatus::Rejected => ("quiet", "x", "Rejected"),
+        };
+        Self { tone, icon, text }
+    }
+
+    /// Shows that a rule does something.
+    pub(crate) fn holds() -> Self {
+        Self { tone: "good", icon: "circle-check", text: "Active" }
+    }
+
+    /// Shows how far a change of many alerts has come.
+    pub(crate) fn alert_job(state: &AlertJobState) -> Self {
+        let (tone, icon, text) = match state {
+            AlertJobState::Waiting => ("quiet", "clock", "Waiting"),
+            AlertJobState::Running => ("progress", "progress", "Running"),
+            AlertJobState::Done => ("good", "circle-check", "Done"),
+            AlertJobState::Canceled => ("quiet", "x", "Canceled"),
+            AlertJobState::Failed => ("high", "alert-octagon", "Failed"),
         };
         Self { tone, icon, text }
     }

@@ -188,6 +188,8 @@ fn told(event: &DeviceEventRow) -> String {
         }
         DeviceEventKind::Alert if event.count == 1 => format!("Alert: {detail}"),
         DeviceEventKind::Alert => format!("Alert: {detail}, {} times", event.count),
+        DeviceEventKind::Detected if event.count == 1 => format!("Logged: {detail}"),
+        DeviceEventKind::Detected => format!("Logged: {detail}, {} times", event.count),
         DeviceEventKind::Tagged => format!("Tag “{detail}” given"),
         DeviceEventKind::Untagged => format!("Tag “{detail}” taken away"),
         DeviceEventKind::Owner if detail.is_empty() => "Person removed".into(),

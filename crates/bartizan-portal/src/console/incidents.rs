@@ -2,7 +2,7 @@
 
 use askama::Template;
 use bartizan_model::UnixMillis;
-use bartizan_store::IncidentRow;
+use bartizan_store::{IncidentChange, IncidentRow};
 
 use super::badge::Badge;
 use super::format::{self, Ago};
@@ -42,6 +42,12 @@ pub(crate) struct IncidentPage {
     pub(crate) shell: Shell,
     /// The incident.
     pub(crate) incident: IncidentRow,
+    /// What people changed about it, the first first.
+    pub(crate) changes: Vec<IncidentChange>,
+    /// Open incidents that it can be merged into.
+    pub(crate) others: Vec<IncidentRow>,
+    /// Why the last action did nothing.
+    pub(crate) problem: Option<&'static str>,
     /// Its newest alerts.
     pub(crate) rows: Vec<AlertRow>,
     /// The portal's clock.
@@ -56,5 +62,21 @@ impl IncidentPage {
     /// The table of alerts is that of the queue.
     fn show_device() -> bool {
         true
+    }
+
+    /// A change as a sentence without its subject.
+    fn told(change: &IncidentChange) -> String {
+        match change.kind.as_str() {
+            "title" => format!("changed the title from “{}”", change.detail),
+            "merged" => "merged another incident into this one".into(),
+            "split" => "made an incident of some of its alerts".into(),
+            _ => "made this incident of alerts of another".into(),
+        }
+    }
+
+    /// Where the other incident is, if it is told.
+    fn other(change: &IncidentChange) -> Option<String> {
+        let has_page = matches!(change.kind.as_str(), "split" | "made");
+        has_page.then(|| format!("/incidents/{}", change.detail))
     }
 }

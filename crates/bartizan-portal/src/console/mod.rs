@@ -12,10 +12,14 @@
 //! - Without JavaScript everything works by reloading.
 
 mod alert;
+mod alert_jobs;
+#[cfg(test)]
+mod alert_samples;
 mod alerts;
 mod assets;
 mod audit;
 mod badge;
+mod detectors;
 mod device;
 mod devices;
 mod error_page;
@@ -39,6 +43,7 @@ mod people_samples;
 mod policy;
 mod policy_document;
 mod sign_in;
+mod suppressions;
 
 #[cfg(test)]
 mod tests;
@@ -49,9 +54,11 @@ use askama::filters::HtmlSafe;
 use bartizan_store::{Permission, Permissions};
 
 pub(crate) use alert::AlertPage;
+pub(crate) use alert_jobs::{AlertBulkPage, AlertJobPage, AlertJobsPage, BulkForm};
 pub(crate) use alerts::{AlertFilter, AlertQueue, AlertRow, AlertsPage, StatusFilter};
 pub(crate) use assets::{asset, asset_url};
 pub(crate) use audit::{AuditEntryRow, AuditForm, AuditPage};
+pub(crate) use detectors::{DetectorRow, DetectorsPage};
 pub(crate) use device::{DevicePage, DeviceRemovePage, EngineCounters};
 pub(crate) use devices::{
     DeviceFilter, DeviceRow, DeviceState, DevicesPage, EnrollHelp, INACTIVE_AFTER_MS, Presence,
@@ -74,6 +81,7 @@ pub(crate) use people::{PeoplePage, PersonPage, RolePage, RolesPage, SessionsPag
 pub(crate) use policy::{DocumentLine, PolicyForm, PolicyPage};
 pub(crate) use policy_document::{DocumentPage, VersionPage};
 pub(crate) use sign_in::{SignInPage, SignInProblem};
+pub(crate) use suppressions::{SuppressionForm, SuppressionPage, SuppressionsPage};
 
 /// What surrounds every page of somebody signed in.
 #[derive(Clone, Debug)]

@@ -325,6 +325,7 @@ fn pages() -> Vec<(&'static str, String)> {
     pages.extend(feed_samples::pages(&shell()));
     pages.extend(people_samples::pages(&shell()));
     pages.extend(incidents());
+    pages.extend(alert_samples::pages(&shell()));
     pages
 }
 
@@ -341,7 +342,22 @@ fn incidents() -> [(&'static str, String); 3] {
     let next =
         Pager { first: Some("/incidents?show=".into()), next: Some("/incidents?after=c".into()) };
     let list = |all, rows, pager| IncidentsPage { shell: shell(), all, rows, pager, now: NOW };
-    let one = IncidentPage { shell: shell(), incident: row.clone(), rows: alerts(), now: NOW };
+    let change = |kind: &str| bartizan_store::IncidentChange {
+        at: NOW,
+        by: "<img src=x>\u{202e}".into(),
+        kind: kind.into(),
+        detail: if kind == "title" { "<img src=x>\u{202e}".into() } else { "7".into() },
+        reason: "<img src=x>\u{202e}".into(),
+    };
+    let one = IncidentPage {
+        shell: shell(),
+        incident: row.clone(),
+        changes: ["title", "merged", "split", "made"].map(change).to_vec(),
+        others: vec![row.clone()],
+        problem: Some("Say why."),
+        rows: alerts(),
+        now: NOW,
+    };
     [
         ("incidents", list(true, vec![row], next).render().unwrap()),
         ("incidents-none", list(false, Vec::new(), Pager::default()).render().unwrap()),
@@ -487,6 +503,10 @@ fn queue(rows: Vec<AlertRow>) -> AlertQueue {
         next: (!rows.is_empty()).then(|| "01J8ZK3V".into()),
         rows,
         has_devices: true,
+        matching: 12_345,
+        may_change: true,
+        members: vec![("7".into(), "<img src=x>\u{202e}".into())],
+        form: BulkForm::default(),
         now: NOW,
     }
 }
@@ -576,6 +596,8 @@ fn alert() -> AlertPage {
         },
         assigned_to: Some("Sam <b>".into()),
         incident: Some("01890000-0000-7000-8000-000000000001".into()),
+        suppressed_by: Some(bartizan_store::SuppressionId(7)),
+        tags: vec!["<img src=x>".into(), "campaign 7".into()],
         changes: vec![AlertChange {
             at: NOW,
             by: Some("Sam <b>".into()),

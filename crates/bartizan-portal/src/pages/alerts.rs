@@ -4,12 +4,11 @@ use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use bartizan_model::AlertStatus;
-use bartizan_store::{AlertCursor, AlertKey, AlertUpdate, Verdict};
+use bartizan_store::{AlertCursor, AlertKey, Permission};
 use serde::Deserialize;
 
-use super::{PAGE, PAGE_AND_ONE, cursor, cursor_text, html, shell};
-use crate::console::{self, AlertPage, AlertQueue, AlertsPage};
+use super::{PAGE, PAGE_AND_ONE, alert_jobs, cursor, cursor_text, html, shell};
+use crate::console::{self, AlertPage, AlertQueue, AlertsPage, BulkForm};
 use crate::error::ApiError;
 use crate::session::Session;
 use crate::state::AppState;
@@ -47,6 +46,10 @@ pub(crate) async fn queue(
         has_devices: 0 < tallies::of(&state, scope).await?.devices,
         rows: rows.into_iter().map(console::AlertRow::from).collect(),
         next: next.flatten().map(|cursor| cursor_text(cursor.last_seen_at, &cursor.key)),
+        matching: state.store.alerts_matching(scope, store_filter(filter)).await?,
+        may_change: session.permissions.has(Permission::AlertsInvestigation),
+        members: alert_jobs::members(&state, &session).await?,
+        form: BulkForm::default(),
         now,
     };
     let mut response = if headers.contains_key(HX_REQUEST) {
@@ -77,6 +80,8 @@ pub(crate) async fn alert(
     let (alert, device) = (detail.alert, detail.device);
     let notice = query.changed.map(|_| "Your change is stored.".to_owned());
     let changes = state.store.alert_changes(session.scope, alert.key, CHANGES).await?;
+    let tags = state.store.alert_tags(session.scope, alert.key).await?;
+    let suppressed_by = state.store.alert_suppressed_by(session.scope, alert.key).await?;
     html(&AlertPage {
         shell: shell(session, notice),
         id: alert.key.to_string(),
@@ -98,51 +103,31 @@ pub(crate) async fn alert(
         verdict: alert.verdict,
         assigned_to: alert.assigned_to,
         incident: alert.incident.map(|id| id.to_string()),
+        suppressed_by,
+        tags,
         changes,
         device: device.into(),
         now: state.clock.now(),
     })
 }
 
-/// What the form says.
-#[derive(Deserialize)]
-pub(crate) struct StatusForm {
-    status: String,
-    /// Classification and determination with a slash between; absent or empty leaves them.
-    #[serde(default)]
-    verdict: String,
-    /// `me`, `nobody`, or empty to leave it.
-    #[serde(default)]
-    assign: String,
-    #[serde(default)]
-    comment: String,
-}
-
-/// `POST /alerts/{id}/status`.
+/// `POST /alerts/{id}/status`: status, verdict (classification and determination with a slash between), assignee
+/// (`me`, `nobody`, a member's id), tags and a comment; what is empty or absent stays, but for the status.
 pub(crate) async fn set_status(
     State(state): State<AppState>,
     session: Session,
     Path(id): Path<String>,
-    Form(form): Form<StatusForm>,
+    Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, ApiError> {
     let key = parse(&id)?;
-    let status =
-        AlertStatus::from_word(&form.status).ok_or_else(|| ApiError::malformed("not a status"))?;
-    let verdict = form.verdict.split_once('/').map(|(classification, determination)| Verdict {
-        classification: classification.to_owned(),
-        determination: determination.to_owned(),
-    });
-    let assigned_to = match form.assign.as_str() {
-        "me" => Some(Some(session.member)),
-        "nobody" => Some(None),
-        _ => None,
-    };
-    let comment = form.comment.trim();
-    if COMMENT < comment.chars().count() {
-        return Err(ApiError::malformed("a comment has at most 4,000 characters"));
+    // Tags to be taken away are ticked, one by one.
+    let form = BulkForm { untag: String::new(), ..BulkForm::of(&pairs) };
+    let mut update = alert_jobs::read(&form, &session).map_err(ApiError::malformed)?;
+    if update.status.is_none() {
+        return Err(ApiError::malformed("not a status"));
     }
-    let comment = (!comment.is_empty()).then(|| comment.to_owned());
-    let update = AlertUpdate { status: Some(status), verdict, assigned_to, comment };
+    let untag = pairs.iter().filter(|(name, _)| name == "untag").map(|(_, tag)| tag.clone());
+    update.untag = untag.collect();
     let (store, now) = (&state.store, state.clock.now());
     if store.update_alerts(session.scope, vec![key], update, session.member, now).await? == 0 {
         return Err(ApiError::not_found("alert"));
@@ -155,7 +140,7 @@ fn parse(id: &str) -> Result<AlertKey, ApiError> {
     id.parse().map_err(|_| ApiError::not_found("alert"))
 }
 
-fn store_filter(filter: console::AlertFilter) -> bartizan_store::AlertFilter {
+pub(super) fn store_filter(filter: console::AlertFilter) -> bartizan_store::AlertFilter {
     let status = match filter.status {
         console::StatusFilter::Any => bartizan_store::StatusFilter::Any,
         console::StatusFilter::Unresolved => bartizan_store::StatusFilter::Unresolved,
@@ -170,6 +155,4 @@ fn store_filter(filter: console::AlertFilter) -> bartizan_store::AlertFilter {
 
 /// Of one alert, as many as anybody reads.
 const CHANGES: u32 = 200;
-/// Characters of a comment.
-const COMMENT: usize = 4_000;
 const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");

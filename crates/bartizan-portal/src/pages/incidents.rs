@@ -1,7 +1,7 @@
 //! Incidents and one of them.
 
 use axum::extract::{Path, Query, State};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Redirect, Response};
 use bartizan_store::{AlertFilter, IncidentCursor, IncidentId, IncidentRow};
 use serde::Deserialize;
 
@@ -43,20 +43,63 @@ pub(crate) async fn list(
     html(&IncidentsPage { shell: shell(session, None), all, rows, pager, now })
 }
 
-/// `GET /incidents/{id}`.
+/// An incident's address.
+#[derive(Deserialize)]
+pub(crate) struct IncidentQuery {
+    /// What the last action did, in a word.
+    #[serde(default)]
+    done: String,
+    /// Why it did nothing, in a word.
+    #[serde(default)]
+    problem: String,
+}
+
+/// `GET /incidents/{id}`; one that was merged leads to the other.
 pub(crate) async fn incident(
     State(state): State<AppState>,
     session: Session,
     Path(id): Path<String>,
+    Query(query): Query<IncidentQuery>,
 ) -> Result<Response, ApiError> {
+    let scope = session.scope;
     let id: IncidentId = id.parse().map_err(|_| ApiError::not_found("incident"))?;
-    let incident = state.store.incident(session.scope, id).await?;
+    if let Some(into) = state.store.incident_merged_into(scope, id).await? {
+        return Ok(Redirect::to(&format!("/incidents/{into}")).into_response());
+    }
+    let incident = state.store.incident(scope, id).await?;
     let filter = AlertFilter { incident: Some(id), ..AlertFilter::default() };
-    let rows = state.store.alerts(session.scope, filter, None, ALERTS).await?;
-    let now = state.clock.now();
-    let rows = rows.into_iter().map(AlertRow::from).collect();
-    html(&IncidentPage { shell: shell(session, None), incident, rows, now })
+    let rows = state.store.alerts(scope, filter, None, ALERTS).await?;
+    let mut others = state.store.incidents(scope, true, None, OTHERS).await?;
+    others.retain(|other| other.id != id);
+    let notice = match query.done.as_str() {
+        "title" => Some("The title is changed.".to_owned()),
+        "merged" => Some("The incidents are merged.".to_owned()),
+        "split" => Some("These alerts are an incident of their own now.".to_owned()),
+        _ => None,
+    };
+    let problem = match query.problem.as_str() {
+        "title" => Some("A title has 1 to 300 characters on one line."),
+        "into" => Some("Choose the incident to merge into."),
+        "reason" => Some("Say why, in up to 300 characters on one line."),
+        "large" => Some("An incident of more than 10,000 alerts cannot be merged."),
+        "none" => Some("Tick the alerts that are to be an incident of their own."),
+        "all" => Some("All alerts are ticked: leave one, or change the title instead."),
+        _ => None,
+    };
+    html(&IncidentPage {
+        changes: state.store.incident_changes(scope, id, CHANGES).await?,
+        shell: shell(session, notice),
+        incident,
+        others,
+        problem,
+        rows: rows.into_iter().map(AlertRow::from).collect(),
+        now: state.clock.now(),
+    })
 }
 
 /// As many of an incident's alerts as a page shows.
 const ALERTS: u32 = 200;
+/// Open incidents that one can be merged into by choice.
+const OTHERS: u32 = 100;
+/// Of one incident, as many as anybody reads.
+const CHANGES: u32 = 200;

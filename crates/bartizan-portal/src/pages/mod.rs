@@ -1,13 +1,16 @@
 //! The console's handlers: extract, ask the store, fill the page of the same name in `console`.
 
 pub(crate) mod account;
+pub(crate) mod alert_jobs;
 pub(crate) mod alerts;
 pub(crate) mod audit;
+pub(crate) mod detectors;
 pub(crate) mod device_change;
 pub(crate) mod devices;
 pub(crate) mod feed;
 pub(crate) mod feeds;
 pub(crate) mod groups;
+pub(crate) mod incident_change;
 pub(crate) mod incidents;
 pub(crate) mod indicator_file;
 pub(crate) mod indicators;
@@ -16,6 +19,7 @@ pub(crate) mod people;
 pub(crate) mod policy;
 pub(crate) mod policy_document;
 pub(crate) mod roles;
+pub(crate) mod suppressions;
 
 use askama::Template;
 use axum::http::{HeaderMap, header};

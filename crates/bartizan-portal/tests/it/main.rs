@@ -1,6 +1,8 @@
 //! The portal as its callers see it, each test on a data folder of its own.
 
 #[cfg(test)]
+mod bulk;
+#[cfg(test)]
 mod console;
 #[cfg(test)]
 mod devices;
@@ -20,6 +22,8 @@ mod logging;
 mod people;
 #[cfg(test)]
 mod policy;
+#[cfg(test)]
+mod screening;
 #[cfg(test)]
 mod site;
 #[cfg(test)]

@@ -47,6 +47,11 @@ const ROWS: &[Row] = &[
     row("POST", "/password", 422),
     row("GET", "/", 303),
     row("GET", "/alerts", 200),
+    row("POST", "/alerts/bulk", 422),
+    row("GET", "/alerts/jobs", 200),
+    at("GET", "/alerts/jobs/{id}", "/alerts/jobs/{job}", 404),
+    at("POST", "/alerts/jobs/{id}/cancel", "/alerts/jobs/{job}/cancel", 404),
+    at("GET", "/alerts/jobs/{id}/results.csv", "/alerts/jobs/{job}/results.csv", 404),
     Row { method: "GET", pattern: "/alerts/{id}", path: "/alerts/{alert}", foreign: 404 },
     Row {
         method: "POST",
@@ -57,6 +62,17 @@ const ROWS: &[Row] = &[
     row("GET", "/overview", 200),
     row("GET", "/incidents", 200),
     at("GET", "/incidents/{id}", "/incidents/{incident}", 404),
+    at("POST", "/incidents/{id}/title", "/incidents/{incident}/title", 404),
+    at("POST", "/incidents/{id}/merge", "/incidents/{incident}/merge", 404),
+    at("POST", "/incidents/{id}/split", "/incidents/{incident}/split", 404),
+    row("GET", "/detectors", 200),
+    row("POST", "/detectors", 303),
+    row("GET", "/suppressions", 200),
+    row("POST", "/suppressions", 422),
+    row("GET", "/suppressions/new", 200),
+    at("GET", "/suppressions/{id}", "/suppressions/{rule}", 404),
+    at("POST", "/suppressions/{id}", "/suppressions/{rule}", 404),
+    at("POST", "/suppressions/{id}/end", "/suppressions/{rule}/end", 404),
     row("GET", "/devices", 200),
     Row { method: "GET", pattern: "/devices/{id}", path: "/devices/{device}", foreign: 404 },
     row("GET", "/feeds", 200),
@@ -162,6 +178,15 @@ async fn every_route_knows_who_may_call_it() {
     let page = browser.get("/incidents").await.text();
     let incident = page.split("href=\"/incidents/").nth(1).unwrap().split('"').next().unwrap();
 
+    let form = [("id", alert.as_str()), ("tag", "of acme")];
+    let asked = browser.submit("/alerts/bulk", &form).await;
+    let job = asked.header("location").rsplit('/').next().unwrap().to_owned();
+
+    let form = [("scope", "all"), ("reason", "of acme"), ("never", "yes"), ("do", "save")];
+    assert_eq!(browser.submit("/suppressions", &form).await.status, 303);
+    let page = browser.get("/suppressions").await.text();
+    let rule = page.split("data-row=\"").nth(1).unwrap().split('"').next().unwrap();
+
     let page = browser.get("/people").await.text();
     let person = page.split("href=\"/people/").nth(1).unwrap().split('"').next().unwrap();
     let form = [("name", "Own role"), ("permission", "view-data")];
@@ -191,6 +216,8 @@ async fn every_route_knows_who_may_call_it() {
             .replace("{feed}", &feed.to_string())
             .replace("{group}", group)
             .replace("{incident}", incident)
+            .replace("{job}", &job)
+            .replace("{rule}", rule)
             .replace("{notice}", notice)
             .replace("{person}", person)
             .replace("{role}", role_id)

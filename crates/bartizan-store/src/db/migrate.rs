@@ -116,4 +116,5 @@ steps! {
     "V8__incidents", "0008_incidents.sql";
     "V9__upkeep", "0009_upkeep.sql";
     "V20__lists", "0020_lists.sql";
+    "V11__alert_work", "0011_alert_work.sql";
 }

@@ -2,6 +2,8 @@
 //! PostgreSQL, without what is about SQLite's file.
 
 #[cfg(test)]
+mod alert_jobs;
+#[cfg(test)]
 mod alerts;
 #[cfg(test)]
 mod audit;
@@ -16,11 +18,15 @@ mod feeds;
 #[cfg(test)]
 mod file;
 #[cfg(test)]
+mod incidents;
+#[cfg(test)]
 mod indicators;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod schema;
+#[cfg(test)]
+mod screening;
 #[cfg(test)]
 mod sqlite;
 #[cfg(test)]
@@ -37,3 +43,9 @@ mod world;
 mod writer;
 #[cfg(test)]
 use sqlite::{Place, place};
+
+#[cfg(test)]
+#[path = "."]
+mod slow {
+    mod bulk_rate;
+}

@@ -18,6 +18,7 @@ async fn a_change_is_kept_with_who_and_when() {
         verdict: Some(verdict("TruePositive", "Phishing")),
         assigned_to: Some(Some(acme.member)),
         comment: Some("Asked the person.".into()),
+        ..AlertUpdate::default()
     };
     let changed = store.update_alerts(acme.scope, vec![key, AlertKey(7)], update, acme.member, NOW);
     assert_eq!(changed.await.unwrap(), 1, "one of the two exists");

@@ -21,7 +21,7 @@ pub(crate) struct World {
     pub(crate) globex: Party,
     pub(crate) place: Place,
     /// Gone when the test is.
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// A tenant, its member and its device.
@@ -40,7 +40,12 @@ impl World {
         let store = Store::open(place.url.clone(), NOW).unwrap();
         let acme = party(&store, "ACME", 1).await;
         let globex = party(&store, "GLOBEX", 2).await;
-        Self { store, acme, globex, place, _dir: dir }
+        Self { store, acme, globex, place, dir }
+    }
+
+    /// A folder on the disk where tests keep their files.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.dir.path()
     }
 
     /// Opens the same database once more.

@@ -14,14 +14,18 @@ use server::{Place, place};
 mod slow {
     #[path = "."]
     mod postgres {
+        mod alert_jobs;
         mod alerts;
         mod audit;
+        mod bulk_rate;
         mod devices;
         mod enrollment;
         mod exceptions;
         mod feeds;
+        mod incidents;
         mod indicators;
         mod policy;
+        mod screening;
         mod tenancy;
         mod triage;
         mod upkeep;

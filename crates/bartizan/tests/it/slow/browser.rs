@@ -103,6 +103,54 @@ fn feeds_and_own_indicators_are_kept_in_the_console() {
 }
 
 #[test]
+fn what_is_picked_is_changed_by_a_job_that_tells_of_itself() {
+    let world = World::new();
+    world.device.resolve("login.evil.test");
+    world.device.resolve("www.evil.test");
+    world.device.wait_until("acknowledged", |status| status.alerts_waiting == 0);
+    for (width, height, is_dark, prefix) in [(1_280, 900, false, ""), (390, 844, true, "phone-")] {
+        let browser = Browser::start(width, height, is_dark);
+        world.sign_in(&browser);
+        let show = |path: &str, text: &str, name: &str| {
+            browser.go(&format!("{}{path}", world.portal.url));
+            browser.wait_for_text(text);
+            browser.screenshot(&screenshot(&format!("{prefix}{name}")));
+            check_width(&browser);
+        };
+        browser.wait_for_text("evil.test");
+        let alert = browser.run("return document.querySelector('#queue input[name=id]').value");
+        show("/detectors", "Alerts that resolve themselves", "detectors");
+        show("/suppressions", "No rule hides anything", "suppressions");
+        let new = format!("/suppressions/new?alert={}", alert.as_str().unwrap());
+        show(&new, "Whose alerts", "suppression-new");
+        show("/incidents", "Incidents", "incidents");
+        let incident =
+            browser.run("return document.querySelector(\"a[href^='/incidents/']\").pathname");
+        show(incident.as_str().unwrap(), "Change all its alerts", "incident");
+        show("/alerts", "Change selected", "alerts-bulk");
+        // Picked rows stay as they are while new alerts come in.
+        // Cards have no head to pick all by.
+        browser.click(if is_dark { "#queue input[name=id]" } else { "#queue [data-pick-all]" });
+        world.device.resolve(if is_dark { "b.evil.test" } else { "a.evil.test" });
+        world.device.wait_until("acknowledged", |status| status.alerts_waiting == 0);
+        let picked = "return document.querySelectorAll('#queue input[name=id]:checked').length";
+        let count = browser.run(picked).as_u64().unwrap();
+        assert!(0 < count, "{prefix}");
+        browser.run("document.querySelector('#bulk-status').value = 'Resolved'");
+        let button = "document.querySelector('#queue button[value=some]')";
+        browser
+            .run(&format!("{button}.scrollIntoView({{ block: 'center', behavior: 'instant' }})"));
+        browser.click("#queue button[value=some]");
+        browser.wait_for_text("All alerts were looked at");
+        browser.wait_for_text(&format!("{count} of {count} alert"));
+        browser.screenshot(&screenshot(&format!("{prefix}alert-job")));
+        check_width(&browser);
+        show("/alerts/jobs", "status Resolved", "alert-jobs");
+        show("/alerts", if is_dark { "b.evil.test" } else { "a.evil.test" }, "alerts-after");
+    }
+}
+
+#[test]
 fn a_wrong_password_is_refused_and_soon_slowed_down() {
     let world = World::new();
     let browser = Browser::start(1_280, 900, false);
