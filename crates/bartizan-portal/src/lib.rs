@@ -40,6 +40,7 @@ mod replay;
 mod request;
 mod retention;
 mod router;
+mod scim;
 mod serve;
 mod session;
 mod state;
@@ -227,6 +228,23 @@ impl Portal {
         let expires_at = later(now, valid_for);
         self.state.store.create_enrollment_token(scope, hash, expires_at, now).await?;
         Ok(token)
+    }
+
+    /// Makes a token that a directory keeps the tenant's users and groups up to date with; it is shown only now.
+    ///
+    /// # Errors
+    /// There is no such tenant, it has too many tokens, or the store is unavailable.
+    pub async fn create_directory_token(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        valid_for: Duration,
+    ) -> anyhow::Result<Private<String>> {
+        let scope = self.state.store.tenant(tenant).await?;
+        let (token, now) = (scim::DirectoryToken::random(tenant)?, self.state.clock.now());
+        let named = (name.to_owned(), token.hash());
+        self.state.store.create_scim_token(scope, named, later(now, valid_for), now).await?;
+        Ok(Private(token.to_string()))
     }
 
     /// Returns the key to hash the entries of the tenant's next indicator file with.
@@ -425,6 +443,12 @@ impl fmt::Debug for OneTimePassword {
 #[doc(hidden)]
 pub fn fuzz_csv(octets: &[u8]) {
     indicator_csv::fuzz(octets);
+}
+
+/// Reads a SCIM filter, path or body, for the fuzzer.
+#[doc(hidden)]
+pub fn fuzz_scim(octets: &[u8]) {
+    scim::fuzz(octets);
 }
 
 /// Reads a policy document, for the fuzzer.

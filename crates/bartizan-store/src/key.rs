@@ -56,6 +56,18 @@ row_id! {
     /// A device group.
     GroupId
 }
+row_id! {
+    /// Somebody whom the product protects.
+    PersonId
+}
+row_id! {
+    /// A group of people whom the product protects.
+    PersonGroupId
+}
+row_id! {
+    /// A token that a directory speaks with.
+    ScimTokenId
+}
 
 #[cfg(test)]
 mod tests {

@@ -46,10 +46,14 @@ mod member_list;
 pub mod merkle;
 mod notice;
 mod permission;
+mod person;
+mod person_group;
+mod person_list;
 mod policy;
 mod retention;
 mod risk;
 mod role;
+mod scim_token;
 mod scope;
 mod session;
 mod site_report;
@@ -93,17 +97,23 @@ pub use hit::HitRow;
 pub use incident::{IncidentCursor, IncidentId, IncidentIdError, IncidentRow};
 pub use indicator::{DeviceFile, IndicatorFileRow, WantedCompile};
 pub use job_lease::JobHolder;
-pub use key::{FeedId, GroupId, NoticeId, RowIdError};
+pub use key::{FeedId, GroupId, NoticeId, PersonGroupId, PersonId, RowIdError, ScimTokenId};
 pub use member::{MemberCredential, MemberId, NewMember};
 pub use member_list::MemberRow;
 pub use notice::{NoticeKind, NoticeRow};
 pub use permission::{BuiltIn, Permission, Permissions};
+pub use person::{
+    DirectoryError, DirectoryOrigin, MAX_EMAILS, PersonEmail, PersonFacts, PersonRow,
+};
+pub use person_group::{GroupFacts, MemberChange, PersonGroupRow};
+pub use person_list::{DirectoryField, DirectoryFilter, DirectoryMatch, OwnDevice, UnfitFilter};
 pub use policy::{
     DevicePolicyRow, NewPolicyVersion, PolicyLayerRow, PolicyProgress, PolicyVersionRow,
 };
 pub use retention::Removed;
 pub use risk::RiskChange;
 pub use role::{NewRole, RoleRow};
+pub use scim_token::ScimTokenRow;
 pub use scope::{Actor, TenantScope};
 pub use session::{NewSession, OpenSessionRow, SessionId, SessionRow};
 pub use site_report::{NewSiteReport, SiteReportKind, SiteReportRow, SiteReportStatus};

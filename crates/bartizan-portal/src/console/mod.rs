@@ -38,6 +38,9 @@ mod people_samples;
 mod policy;
 mod policy_document;
 mod sign_in;
+mod users;
+#[cfg(test)]
+mod users_samples;
 
 #[cfg(test)]
 mod tests;
@@ -72,6 +75,9 @@ pub(crate) use people::{PeoplePage, PersonPage, RolePage, RolesPage, SessionsPag
 pub(crate) use policy::{DocumentLine, PolicyForm, PolicyPage};
 pub(crate) use policy_document::{DocumentPage, VersionPage};
 pub(crate) use sign_in::{SignInPage, SignInProblem};
+pub(crate) use users::{
+    DirectoryPage, UserForm, UserGroupPage, UserGroupsPage, UserPage, UsersPage,
+};
 
 /// What surrounds every page of somebody signed in.
 #[derive(Clone, Debug)]
@@ -115,6 +121,8 @@ pub(crate) enum Section {
     Incidents,
     /// The devices.
     Devices,
+    /// The people whom the product protects.
+    Users,
     /// The feeds, and what comes of them.
     Feeds,
     /// The tenant's own indicators.

@@ -5,6 +5,7 @@ pub(crate) mod alerts;
 pub(crate) mod audit;
 pub(crate) mod device_change;
 pub(crate) mod devices;
+pub(crate) mod directory;
 pub(crate) mod feed;
 pub(crate) mod feeds;
 pub(crate) mod groups;
@@ -15,6 +16,8 @@ pub(crate) mod people;
 pub(crate) mod policy;
 pub(crate) mod policy_document;
 pub(crate) mod roles;
+pub(crate) mod user_groups;
+pub(crate) mod users;
 
 use askama::Template;
 use axum::http::{HeaderMap, header};

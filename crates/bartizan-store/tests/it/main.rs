@@ -8,6 +8,8 @@ mod audit;
 #[cfg(test)]
 mod devices;
 #[cfg(test)]
+mod directory;
+#[cfg(test)]
 mod enrollment;
 #[cfg(test)]
 mod exceptions;

@@ -17,6 +17,7 @@ mod slow {
         mod alerts;
         mod audit;
         mod devices;
+        mod directory;
         mod enrollment;
         mod exceptions;
         mod feeds;
