@@ -408,22 +408,7 @@ pub struct OneTimePassword(Private<String>);
 
 impl OneTimePassword {
     fn random() -> anyhow::Result<Self> {
-        let mut text = String::new();
-        let mut drawn = 0;
-        while drawn < 20 {
-            let [octet] = random::<1>()?;
-            // Only as many values as the alphabet divides evenly, so that no character is likelier.
-            let Some(character) = (octet < 240).then(|| ALPHABET.get(usize::from(octet) % 30))
-            else {
-                continue;
-            };
-            if drawn != 0 && drawn % 5 == 0 {
-                text.push('-');
-            }
-            text.extend(character.map(|character| char::from(*character)));
-            drawn += 1;
-        }
-        Ok(Self(Private(text)))
+        Ok(Self(Private(random_text(20)?)))
     }
 }
 
@@ -455,6 +440,25 @@ pub fn fuzz_scim(octets: &[u8]) {
 #[doc(hidden)]
 pub fn fuzz_policy(octets: &[u8]) {
     policy::settings::fuzz(octets);
+}
+
+/// Draws so many characters that nobody mistakes for each other, in groups of five.
+fn random_text(length: usize) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let mut drawn = 0;
+    while drawn < length {
+        let [octet] = random::<1>()?;
+        // Only as many values as the alphabet divides evenly, so that no character is likelier.
+        let Some(character) = (octet < 240).then(|| ALPHABET.get(usize::from(octet) % 30)) else {
+            continue;
+        };
+        if drawn != 0 && drawn % 5 == 0 {
+            text.push('-');
+        }
+        text.extend(character.map(|character| char::from(*character)));
+        drawn += 1;
+    }
+    Ok(text)
 }
 
 /// Draws secret octets from the operating system.

@@ -13,7 +13,7 @@ use bartizan_store::Permission;
 
 use crate::demo::{self, Demo};
 use crate::pages::account::{self, SIGN_IN};
-use crate::pages::{directory, people, roles, user_groups, users};
+use crate::pages::{directory, enrollment, licenses, people, roles, user_groups, users};
 use crate::session::Needs;
 use crate::state::AppState;
 use crate::{api, console, health, live, pages, request, scim};
@@ -46,6 +46,7 @@ const ROUTES: &[Route] = &[
     row(Method::GET, "/readyz", Access::Anyone, || get(health::ready)),
     // Devices, in the order in which they call. The first two ask for a proof by the device's key.
     row(Method::POST, path::ENROLL, Access::Anyone, || post(api::enroll::enroll)),
+    row(Method::POST, path::ENROLLMENT_CODE, Access::Anyone, || post(api::enroll::redeem)),
     row(Method::POST, path::TOKEN, Access::Anyone, || post(api::token::token)),
     row(Method::POST, path::CHECKIN, Access::Device, || post(api::checkin::checkin)),
     row(Method::GET, path::POLICY, Access::Device, || get(api::policy::policy)),
@@ -157,12 +158,21 @@ const ROUTES: &[Route] = &[
     row(Method::POST, "/users/{id}", SET_PORTAL, || post(users::save)),
     row(Method::POST, "/users/{id}/active", SET_PORTAL, || post(users::set_active)),
     row(Method::POST, "/users/{id}/erase", SET_PORTAL, || post(users::erase)),
+    row(Method::POST, "/users/{id}/license", SET_PORTAL, || post(licenses::of_user)),
     row(Method::GET, "/user-groups", VIEW, || get(user_groups::list)),
     row(Method::POST, "/user-groups", SET_PORTAL, || post(user_groups::create)),
     row(Method::GET, "/user-groups/{id}", VIEW, || get(user_groups::group)),
     row(Method::POST, "/user-groups/{id}", SET_PORTAL, || post(user_groups::rename)),
     row(Method::POST, "/user-groups/{id}/members", SET_PORTAL, || post(user_groups::members)),
     row(Method::POST, "/user-groups/{id}/delete", SET_PORTAL, || post(user_groups::remove)),
+    row(Method::POST, "/user-groups/{id}/license", SET_PORTAL, || post(licenses::of_group)),
+    row(Method::GET, "/licenses", VIEW, || get(licenses::page)),
+    row(Method::POST, "/licenses/seats", SET_PORTAL, || post(licenses::seats)),
+    row(Method::POST, "/licenses/enforced", SET_PORTAL, || post(licenses::enforce)),
+    row(Method::GET, "/enroll", Access::Anyone, || get(enrollment::landing)),
+    row(Method::GET, "/enrollment", ENROLL, || get(enrollment::page)),
+    row(Method::POST, "/enrollment/codes", ENROLL, || post(enrollment::code)),
+    row(Method::POST, "/enrollment/rules", SET_SECURITY, || post(enrollment::rules)),
     row(Method::GET, "/directory", SET_PORTAL, || get(directory::page)),
     row(Method::POST, "/directory", SET_PORTAL, || post(directory::create)),
     row(Method::POST, "/directory/{id}/revoke", SET_PORTAL, || post(directory::revoke)),
@@ -228,6 +238,7 @@ const VIEW: Access = Access::May(Permission::ViewData);
 const INVESTIGATE: Access = Access::May(Permission::AlertsInvestigation);
 const REMEDIATE: Access = Access::May(Permission::ActiveRemediation);
 const SET_SECURITY: Access = Access::May(Permission::ManageSecuritySettings);
+const ENROLL: Access = Access::May(Permission::Enrollment);
 const SET_PORTAL: Access = Access::May(Permission::ManagePortalSettings);
 const SCIM_USER: &str = "/scim/v2/Users/{id}";
 const SCIM_GROUP: &str = "/scim/v2/Groups/{id}";

@@ -15,8 +15,8 @@ use crate::audit::{self, Event};
 use crate::column::{count, fresh_id, ms, time};
 use crate::db::{Connection, Row, params};
 use crate::{
-    MemberId, PersonGroupId, PersonId, Store, StoreError, TenantScope, audit_log, device_member,
-    member_list,
+    Licensee, MemberId, PersonGroupId, PersonId, Store, StoreError, TenantScope, audit_log,
+    device_member, license, member_list,
 };
 
 /// What is known of a person.
@@ -345,7 +345,20 @@ fn erase(
     for address in before.facts.addresses() {
         move_devices(db, scope, &address, "")?;
     }
+    license::forget(db, scope, Licensee::Person(id))?;
+    db.prepare_cached(
+        "DELETE FROM locator WHERE kind = 'enrollment' AND tenant_id = ?1 AND key IN (
+             SELECT code_hash FROM enrollment_code WHERE tenant_id = ?1 AND person_id = ?2
+             UNION SELECT token_hash FROM enrollment_token
+             WHERE tenant_id = ?1 AND person_id = ?2 AND used_by IS NULL)",
+    )?
+    .execute(params![scope.id(), id.octets()])?;
     for statement in [
+        "DELETE FROM enrollment_code WHERE tenant_id = ?1 AND person_id = ?2",
+        "DELETE FROM enrollment_token
+         WHERE tenant_id = ?1 AND person_id = ?2 AND used_by IS NULL",
+        "UPDATE enrollment_token SET person_id = NULL WHERE tenant_id = ?1 AND person_id = ?2",
+        "DELETE FROM enrollment_refusal WHERE tenant_id = ?1 AND person_id = ?2",
         "DELETE FROM person_group_member WHERE tenant_id = ?1 AND person_id = ?2",
         "DELETE FROM person_email WHERE tenant_id = ?1 AND person_id = ?2",
         "DELETE FROM person WHERE tenant_id = ?1 AND person_id = ?2",

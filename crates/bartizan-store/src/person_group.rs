@@ -12,7 +12,8 @@ use crate::column::{count, found, fresh_id, ms, time};
 use crate::db::{Connection, Row, params};
 use crate::person::folded;
 use crate::{
-    DirectoryError, DirectoryOrigin, PersonGroupId, PersonId, Store, StoreError, TenantScope,
+    DirectoryError, DirectoryOrigin, Licensee, PersonGroupId, PersonId, Store, StoreError,
+    TenantScope, license,
 };
 
 /// What is known of a group.
@@ -167,6 +168,7 @@ impl Store {
             if expected.is_some_and(|expected| expected != before.version) {
                 return Err(DirectoryError::Changed);
             }
+            license::forget(db, scope, Licensee::Group(group))?;
             for statement in [
                 "DELETE FROM person_group_member WHERE tenant_id = ?1 AND group_id = ?2",
                 "DELETE FROM person_group WHERE tenant_id = ?1 AND group_id = ?2",

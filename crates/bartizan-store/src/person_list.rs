@@ -45,11 +45,11 @@ pub enum DirectoryFilter {
     /// One whose field is so.
     Is(DirectoryField, DirectoryMatch, String),
     /// One that fits all.
-    And(Vec<DirectoryFilter>),
+    And(Vec<Self>),
     /// One that fits any.
-    Or(Vec<DirectoryFilter>),
+    Or(Vec<Self>),
     /// One that does not fit.
-    Not(Box<DirectoryFilter>),
+    Not(Box<Self>),
 }
 
 /// A person without a column for what a filter speaks of.

@@ -18,6 +18,7 @@ mod audit;
 mod badge;
 mod device;
 mod devices;
+mod enrollment;
 mod error_page;
 mod feed;
 mod feed_form;
@@ -58,6 +59,7 @@ pub(crate) use device::{DevicePage, DeviceRemovePage, EngineCounters};
 pub(crate) use devices::{
     DeviceFilter, DeviceRow, DeviceState, DevicesPage, EnrollHelp, INACTIVE_AFTER_MS, Presence,
 };
+pub(crate) use enrollment::{EnrollPage, EnrollmentPage, GivenCode, LicensesPage};
 pub(crate) use error_page::ErrorPage;
 pub(crate) use feed::{FeedPage, NewFeedPage};
 pub(crate) use feed_form::FeedForm;
@@ -107,6 +109,10 @@ impl Shell {
         self.permissions.has(Permission::ManageSecuritySettings)
     }
 
+    fn enrolls(&self) -> bool {
+        self.permissions.has(Permission::Enrollment)
+    }
+
     fn sets_portal(&self) -> bool {
         self.permissions.has(Permission::ManagePortalSettings)
     }
@@ -123,6 +129,8 @@ pub(crate) enum Section {
     Devices,
     /// The people whom the product protects.
     Users,
+    /// How devices are let in.
+    Enrollment,
     /// The feeds, and what comes of them.
     Feeds,
     /// The tenant's own indicators.

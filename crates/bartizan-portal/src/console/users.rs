@@ -4,7 +4,8 @@
 use askama::Template;
 use bartizan_model::UnixMillis;
 use bartizan_store::{
-    DirectoryOrigin, OwnDevice, PersonFacts, PersonGroupRow, PersonId, PersonRow, ScimTokenRow,
+    DirectoryOrigin, OwnDevice, PersonFacts, PersonGroupRow, PersonId, PersonRow, Plan,
+    ScimTokenRow,
 };
 
 use super::format::{self, Ago};
@@ -44,6 +45,10 @@ pub(crate) struct UserPage {
     pub(crate) problem: Option<String>,
     /// Their devices.
     pub(crate) devices: Vec<OwnDevice>,
+    /// What was given to them, and not to a group of theirs.
+    pub(crate) plans: Vec<Plan>,
+    /// What they have.
+    pub(crate) plan: Option<Plan>,
     /// The portal's clock.
     pub(crate) now: UnixMillis,
 }
@@ -122,6 +127,8 @@ pub(crate) struct UserGroupPage {
     pub(crate) group: PersonGroupRow,
     /// Who is in it, of this page.
     pub(crate) people: Vec<(PersonId, String)>,
+    /// What was given to it.
+    pub(crate) plans: Vec<Plan>,
     /// Other pages.
     pub(crate) pager: Pager,
     /// Why the last action was not done, with the field that it is about.

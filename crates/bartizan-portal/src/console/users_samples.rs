@@ -3,12 +3,14 @@
 use askama::Template;
 use bartizan_model::{DeviceId, UnixMillis};
 use bartizan_store::{
-    DirectoryOrigin, GroupFacts, OwnDevice, PersonEmail, PersonFacts, PersonGroupId,
-    PersonGroupRow, PersonId, PersonRow, ScimTokenId, ScimTokenRow,
+    DirectoryOrigin, EnrollmentRule, GroupFacts, OwnDevice, PersonEmail, PersonFacts,
+    PersonGroupId, PersonGroupRow, PersonId, PersonRow, Plan, PlanUse, RefusalRow, ScimTokenId,
+    ScimTokenRow,
 };
 
 use super::{
-    DirectoryPage, Pager, Shell, UserForm, UserGroupPage, UserGroupsPage, UserPage, UsersPage,
+    DirectoryPage, EnrollPage, EnrollmentPage, GivenCode, LicensesPage, Pager, Shell, UserForm,
+    UserGroupPage, UserGroupsPage, UserPage, UsersPage,
 };
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -47,6 +49,8 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
         person,
         problem,
         devices,
+        plans: vec![Plan::One],
+        plan: Some(Plan::Two),
         now: NOW,
     };
     let group = PersonGroupRow {
@@ -69,6 +73,7 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
         shell: shell.clone(),
         group: group.clone(),
         people,
+        plans: vec![Plan::Two],
         pager: Pager::default(),
         problem,
     };
@@ -88,7 +93,46 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
         now: NOW,
     };
     let unfit = || Some((HOSTILE.to_owned(), HOSTILE.to_owned()));
+    let plan = |plan, seats, without_seat: Vec<_>| PlanUse { plan, seats, used: 3, without_seat };
+    let licenses = |is_enforced, problem| LicensesPage {
+        shell: shell.clone(),
+        plans: vec![
+            plan(Plan::One, 2, vec![(PersonId(7), HOSTILE.into())]),
+            plan(Plan::Two, 9, Vec::new()),
+        ],
+        groups: vec![(Plan::Two, PersonGroupId(3), HOSTILE.into())],
+        is_enforced,
+        problem,
+    };
+    let refusal = RefusalRow {
+        at: NOW,
+        reason: "no-license".into(),
+        person: Some((PersonId(7), HOSTILE.into())),
+        device_name: HOSTILE.into(),
+        os: HOSTILE.into(),
+    };
+    let code = GivenCode {
+        user: HOSTILE.into(),
+        code: "ABCDE-FGHJK".into(),
+        link: "https://portal.test/enroll#ABCDE-FGHJK.AAAA".into(),
+        picture: "<svg viewBox=\"0 0 1 1\"></svg>".into(),
+        expires_at: NOW,
+    };
+    let enrollment = |refusals, given, problem| EnrollmentPage {
+        shell: shell.clone(),
+        rule: EnrollmentRule { allow_code: false, ..EnrollmentRule::default() },
+        refusals,
+        given,
+        problem,
+        now: NOW,
+    };
+    let wrong = |form| Some((form, HOSTILE.to_owned()));
     vec![
+        ("licenses", licenses(false, None).render().unwrap()),
+        ("licenses-enforced", licenses(true, Some(HOSTILE.into())).render().unwrap()),
+        ("enroll", EnrollPage.render().unwrap()),
+        ("enrollment", enrollment(vec![refusal], Some(code), wrong("user")).render().unwrap()),
+        ("enrollment-none", enrollment(Vec::new(), None, wrong("rules")).render().unwrap()),
         ("users", users("", vec![person.clone(), inactive.clone()], pager()).render().unwrap()),
         ("users-none", users("", Vec::new(), Pager::default()).render().unwrap()),
         ("users-unmatched", users(HOSTILE, Vec::new(), Pager::default()).render().unwrap()),

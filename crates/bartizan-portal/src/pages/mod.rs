@@ -6,12 +6,14 @@ pub(crate) mod audit;
 pub(crate) mod device_change;
 pub(crate) mod devices;
 pub(crate) mod directory;
+pub(crate) mod enrollment;
 pub(crate) mod feed;
 pub(crate) mod feeds;
 pub(crate) mod groups;
 pub(crate) mod incidents;
 pub(crate) mod indicator_file;
 pub(crate) mod indicators;
+pub(crate) mod licenses;
 pub(crate) mod people;
 pub(crate) mod policy;
 pub(crate) mod policy_document;
@@ -78,6 +80,7 @@ impl From<bartizan_store::DeviceRow> for DeviceRow {
         Self {
             id: row.id,
             os: format!("{} {}", row.os, row.os_version),
+            support: bartizan_store::OsSupport::Supported,
             risk: RiskLevel::of(row.unresolved),
             unresolved: row.unresolved.total(),
             last_seen: last_check_in(&row),

@@ -5,7 +5,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use bartizan_store::{
-    DirectoryError, DirectoryOrigin, GroupFacts, MemberChange, PersonGroupId, PersonId, StoreError,
+    DirectoryError, DirectoryOrigin, GroupFacts, Licensee, MemberChange, PersonGroupId, PersonId,
+    StoreError,
 };
 use serde::Deserialize;
 
@@ -168,7 +169,8 @@ async fn show(
         "saved" => Some("Saved.".to_owned()),
         _ => None,
     };
-    Ok(UserGroupPage { shell: shell(session, notice), group, people, pager, problem })
+    let plans = state.store.licenses_of(session.scope, Licensee::Group(id)).await?;
+    Ok(UserGroupPage { shell: shell(session, notice), group, people, plans, pager, problem })
 }
 
 async fn again(

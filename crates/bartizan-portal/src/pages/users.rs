@@ -5,7 +5,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use bartizan_store::{
-    DirectoryError, DirectoryOrigin, PersonEmail, PersonFacts, PersonId, PersonRow,
+    DirectoryError, DirectoryOrigin, Licensee, PersonEmail, PersonFacts, PersonId, PersonRow,
 };
 use serde::Deserialize;
 
@@ -60,6 +60,8 @@ pub(crate) async fn blank(
         form: UserForm::default(),
         problem: None,
         devices: Vec::new(),
+        plans: Vec::new(),
+        plan: None,
         now: state.clock.now(),
     })
 }
@@ -91,6 +93,8 @@ pub(crate) async fn create(
         form,
         problem: Some(problem),
         devices: Vec::new(),
+        plans: Vec::new(),
+        plan: None,
         now: state.clock.now(),
     };
     Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)?).into_response())
@@ -195,6 +199,8 @@ async fn page(
 ) -> Result<UserPage, ApiError> {
     Ok(UserPage {
         devices: state.store.devices_of_person(session.scope, person.id).await?,
+        plans: state.store.licenses_of(session.scope, Licensee::Person(person.id)).await?,
+        plan: state.store.plan_of(session.scope, person.id).await?,
         shell: shell(session, notice.map(str::to_owned)),
         person: Some(person),
         form,

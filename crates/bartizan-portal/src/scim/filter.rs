@@ -30,13 +30,13 @@ pub(crate) enum Filter {
     /// An attribute that has a value.
     Present(AttributePath),
     /// Both.
-    And(Box<Filter>, Box<Filter>),
+    And(Box<Self>, Box<Self>),
     /// Either.
-    Or(Box<Filter>, Box<Filter>),
+    Or(Box<Self>, Box<Self>),
     /// It does not fit.
-    Not(Box<Filter>),
+    Not(Box<Self>),
     /// An attribute one of whose values fits.
-    Within(AttributePath, Box<Filter>),
+    Within(AttributePath, Box<Self>),
 }
 
 /// How it is compared.

@@ -5,6 +5,8 @@ mod console;
 #[cfg(test)]
 mod devices;
 #[cfg(test)]
+mod enrolling;
+#[cfg(test)]
 mod feeds;
 #[cfg(test)]
 mod fetching;

@@ -116,4 +116,5 @@ steps! {
     "V8__incidents", "0008_incidents.sql";
     "V9__upkeep", "0009_upkeep.sql";
     "V17__directory", "0017_directory.sql";
+    "V18__licenses", "0018_licenses.sql";
 }

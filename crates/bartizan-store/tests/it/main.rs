@@ -20,6 +20,8 @@ mod file;
 #[cfg(test)]
 mod indicators;
 #[cfg(test)]
+mod licenses;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod schema;

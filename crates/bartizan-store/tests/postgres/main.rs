@@ -22,6 +22,7 @@ mod slow {
         mod exceptions;
         mod feeds;
         mod indicators;
+        mod licenses;
         mod policy;
         mod tenancy;
         mod triage;
