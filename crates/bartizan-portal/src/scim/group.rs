@@ -126,14 +126,13 @@ fn members(value: &Value) -> Result<Vec<PersonId>, ScimError> {
     let all = match value {
         Value::Null => return Ok(Vec::new()),
         Value::Array(all) => all.as_slice(),
-        one => std::slice::from_ref(one),
+        Value::Object(_) | Value::String(_) | Value::Number(_) | Value::Bool(_) => {
+            std::slice::from_ref(value)
+        }
     };
     let mut ids = Vec::with_capacity(all.len());
     for one in all {
-        let id = match one {
-            Value::Object(one) => member(one, "value"),
-            other => Some(other),
-        };
+        let id = one.as_object().map_or(Some(one), |one| member(one, "value"));
         let id = id.and_then(Value::as_str).and_then(|id| id.parse().ok());
         ids.push(id.ok_or_else(|| ScimError::value("a member is the id of a user"))?);
     }

@@ -228,28 +228,26 @@ fn set(into: &mut Map<String, Value>, parts: &[&'static str], name: &str, value:
     }
 }
 
+/// The object of this name, made where there is none.
 fn object<'a>(resource: &'a mut Map<String, Value>, name: &str) -> &'a mut Map<String, Value> {
     fn of(value: &mut Value) -> &mut Map<String, Value> {
-        match value {
-            Value::Object(object) => object,
-            other => {
-                *other = Value::Object(Map::new());
-                of(other)
-            }
+        if !value.is_object() {
+            *value = Value::Object(Map::new());
         }
+        let Value::Object(object) = value else { return of(value) };
+        object
     }
     of(resource.entry(name).or_insert(Value::Null))
 }
 
+/// The array of this name, likewise.
 fn array<'a>(resource: &'a mut Map<String, Value>, name: &str) -> &'a mut Vec<Value> {
     fn of(value: &mut Value) -> &mut Vec<Value> {
-        match value {
-            Value::Array(array) => array,
-            other => {
-                *other = Value::Array(Vec::new());
-                of(other)
-            }
+        if !value.is_array() {
+            *value = Value::Array(Vec::new());
         }
+        let Value::Array(array) = value else { return of(value) };
+        array
     }
     of(resource.entry(name).or_insert(Value::Null))
 }
