@@ -144,7 +144,8 @@ fn emails(value: &Value) -> Result<Vec<PersonEmail>, ScimError> {
     let mut read: Vec<PersonEmail> = Vec::new();
     for value in all {
         let part = |name| value.as_object().and_then(|email| member(email, name));
-        let address = part("value").or(value.is_string().then_some(value)).unwrap_or(&Value::Null);
+        let address =
+            part("value").or_else(|| value.is_string().then_some(value)).unwrap_or(&Value::Null);
         let value = text("emails.value", address)?;
         if value.is_empty() {
             continue;
