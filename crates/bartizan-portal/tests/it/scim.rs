@@ -58,7 +58,11 @@ impl<'a> Directory<'a> {
         let list = value(&self.get(path).await);
         let all = list["Resources"].as_array().unwrap();
         let name = |one: &Value| {
-            one["userName"].as_str().or(one["displayName"].as_str()).unwrap_or("").to_owned()
+            one["userName"]
+                .as_str()
+                .or_else(|| one["displayName"].as_str())
+                .unwrap_or("")
+                .to_owned()
         };
         all.iter().map(name).collect()
     }
