@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::postgres::Cluster;
-use crate::{Done, cargo, ios, packages, root, say, shown, target, tidy};
+use crate::{Done, cargo, ios, packages, python, root, say, shown, target, tidy};
 
 pub(crate) fn run(arguments: &[String]) -> Done {
     let (fast, full) = match arguments {
@@ -68,6 +68,10 @@ fn real_things() -> Result<Vec<(&'static str, String)>, String> {
     if let Err(reason) = packages::namespaces() {
         skipped.push(("slow::netns", reason.clone()));
         skipped.push(("slow::forward", reason));
+    }
+    if let Err(reason) = python::environment("scim", "crates/bartizan/tests/scim/requirements.txt")
+    {
+        skipped.push(("slow::scim", reason));
     }
     if feeds().is_none() {
         for group in ["slow::captures", "slow::feeds"] {

@@ -7,6 +7,7 @@
 //! program ends, however it ends, the kernel removes the TUN with the only route into it, and questions
 //! go their old way: protection never takes the network down.
 
+mod enroll;
 mod forward;
 mod http;
 mod iproute;
@@ -25,6 +26,7 @@ use bartizan_contract::report::kind;
 use bartizan_host::portal::portal_url;
 use bartizan_host::tunnel::{Network, Route};
 use bartizan_host::{Device, Passed, Probe, Sent, Setup, Status};
+pub use enroll::{EnrollArgs, enroll};
 pub use forward::{ForwardArgs, forward};
 pub use http::UreqHttp;
 pub use iproute::ip;

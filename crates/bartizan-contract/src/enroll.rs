@@ -20,7 +20,101 @@ pub struct EnrollRequest {
     pub device_key: Jwk,
     /// What kind of device it is.
     pub platform: Platform,
+    /// What is known of the installation; absent from devices that know nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installation: Option<Installation>,
 }
+
+/// What a device knows of its installation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Installation {
+    /// Stays the same when the same hardware enrolls again, and tells nothing else: such as iOS's identifier for the
+    /// vendor. Up to 100 characters; may be empty.
+    #[serde(default)]
+    pub hardware_id: String,
+    /// Whether several people use the device.
+    #[serde(default)]
+    pub shared: bool,
+}
+
+/// `POST enrollment-code`: what somebody says who was given a code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeRequest {
+    /// As it was given; case, spaces and hyphens do not count.
+    pub code: String,
+}
+
+/// The token that the code is worth.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeReply {
+    /// An [`EnrollmentToken`] as text; it has to be used soon.
+    pub enrollment_token: String,
+    /// The portal's time.
+    pub server_time_ms: u64,
+}
+
+/// What a code looks like to whoever compares it: upper case, without spaces and hyphens. A code of our making has
+/// [`CODE_LENGTH`] characters.
+#[must_use]
+pub fn normal_code(text: &str) -> String {
+    let kept = text.chars().filter(|c| !c.is_whitespace() && *c != '-');
+    kept.take(2 * CODE_LENGTH).map(|c| c.to_ascii_uppercase()).collect()
+}
+
+/// Ten characters of thirty: 49 bits.
+pub const CODE_LENGTH: usize = 10;
+
+/// What a QR picture holds: the portal's address, a code, and the beginning of the thumbprint of the tenant's signing
+/// key, so that the device knows the true key from the first moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnrollmentLink {
+    /// Such as `https://portal.example`, without a path.
+    pub portal: String,
+    /// Grouped for people.
+    pub code: String,
+    /// The first 128 bits of the signing key's thumbprint (RFC 7638).
+    pub portal_key: [u8; 16],
+}
+
+impl EnrollmentLink {
+    /// Binds a code to the tenant's signing key.
+    #[must_use]
+    pub fn new(portal: String, code: String, signing_key: &Jwk) -> Self {
+        Self { portal, code, portal_key: beginning(signing_key) }
+    }
+}
+
+/// A browser does not send what stands after `#`.
+impl fmt::Display for EnrollmentLink {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = URL_SAFE_NO_PAD.encode(self.portal_key);
+        write!(out, "{}/enroll#{}.{key}", self.portal, self.code)
+    }
+}
+
+impl FromStr for EnrollmentLink {
+    type Err = EnrollmentLinkError;
+
+    fn from_str(text: &str) -> Result<Self, EnrollmentLinkError> {
+        let (portal, secret) = text.trim().split_once("/enroll#").ok_or(EnrollmentLinkError)?;
+        let (code, key) = secret.split_once('.').ok_or(EnrollmentLinkError)?;
+        let key = URL_SAFE_NO_PAD.decode(key).map_err(|_| EnrollmentLinkError)?;
+        let is_web = portal.starts_with("https://") || portal.starts_with("http://");
+        if !is_web || normal_code(code).len() != CODE_LENGTH {
+            return Err(EnrollmentLinkError);
+        }
+        Ok(Self {
+            portal: portal.to_owned(),
+            code: code.to_owned(),
+            portal_key: key.try_into().map_err(|_| EnrollmentLinkError)?,
+        })
+    }
+}
+
+/// Not an enrollment link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an enrollment link: it has /enroll# and a code in it")]
+pub struct EnrollmentLinkError;
 
 /// What kind of device it is. All as the device says; up to 100 characters each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +230,31 @@ mod tests {
         assert_eq!(token.to_string().parse(), Ok(token));
         assert!(token.names(&signing_key) && !token.names(&other_key));
         assert_eq!(format!("{token:?}"), "EnrollmentToken(<private>)");
+    }
+
+    #[test]
+    fn a_link_survives_its_text() {
+        let key =
+            Jwk::from_portal_key(&ed25519_dalek::SigningKey::from_bytes(&[1; 32]).verifying_key());
+        let link = EnrollmentLink::new("https://portal.example".into(), "ABCDE-FGHJK".into(), &key);
+        assert_eq!(link.to_string().parse(), Ok(link.clone()));
+        assert!(EnrollmentToken::new([1; 32], &key).portal_key == link.portal_key);
+        for text in [
+            "",
+            "https://portal.example/enroll",
+            "x/enroll#ABCDE-FGHJK.AA",
+            "https://a/enroll#ABC.AA",
+        ] {
+            assert_eq!(text.parse::<EnrollmentLink>(), Err(EnrollmentLinkError), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_one_however_it_is_typed() {
+        for text in ["ABCDE-FGHJK", "abcdefghjk", " abc de fgh-jk "] {
+            assert_eq!(normal_code(text), "ABCDEFGHJK");
+        }
+        assert_eq!(normal_code(&"a".repeat(1_000)).len(), 2 * CODE_LENGTH);
     }
 
     #[test]

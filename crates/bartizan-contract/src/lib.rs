@@ -33,6 +33,8 @@ pub const BASE_PATH: &str = "/device/v1";
 pub mod path {
     /// `POST` [`crate::enroll::EnrollRequest`].
     pub const ENROLL: &str = "/device/v1/enroll";
+    /// `POST` [`crate::enroll::CodeRequest`], by whoever was given a code instead of a token.
+    pub const ENROLLMENT_CODE: &str = "/device/v1/enrollment-code";
     /// `POST` [`crate::token::TokenRequest`].
     pub const TOKEN: &str = "/device/v1/token";
     /// `POST` [`crate::checkin::CheckinRequest`].

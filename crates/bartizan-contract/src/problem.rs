@@ -26,6 +26,22 @@ pub mod code {
     pub const ENROLLMENT_TOKEN_USED: &str = "enrollment_token_used";
     /// The token's time is over.
     pub const ENROLLMENT_TOKEN_EXPIRED: &str = "enrollment_token_expired";
+    /// The code was never given out, or was mistyped.
+    pub const ENROLLMENT_CODE_UNKNOWN: &str = "enrollment_code_unknown";
+    /// The code was taken already.
+    pub const ENROLLMENT_CODE_USED: &str = "enrollment_code_used";
+    /// The code's time is over.
+    pub const ENROLLMENT_CODE_EXPIRED: &str = "enrollment_code_expired";
+    /// The organization lets no device in this way.
+    pub const ENROLLMENT_WAY_CLOSED: &str = "enrollment_way_closed";
+    /// The person is not active; trying again helps once they are.
+    pub const USER_INACTIVE: &str = "user_inactive";
+    /// The person has no license; trying again helps once they have.
+    pub const LICENSE_MISSING: &str = "license_missing";
+    /// The device is shared or belongs to no user, and the organization does not allow that.
+    pub const USER_REQUIRED: &str = "user_required";
+    /// The system is older than what is protected.
+    pub const SYSTEM_UNSUPPORTED: &str = "system_unsupported";
     /// No DPoP proof, or one that does not hold for this request.
     pub const PROOF_INVALID: &str = "proof_invalid";
     /// The proof was seen before.

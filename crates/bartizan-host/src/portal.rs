@@ -169,6 +169,7 @@ impl PortalClient {
             enrollment_token: token.to_string(),
             device_key: Jwk::from_device_key(key.verifying_key()),
             platform,
+            installation: None,
         };
         let reply: EnrollReply = self.call("POST", path::ENROLL, Some(&request), &key, None)?;
         self.clock.correct(UnixMillis(reply.server_time_ms));

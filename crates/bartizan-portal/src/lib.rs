@@ -43,6 +43,7 @@ mod replay;
 mod request;
 mod retention;
 mod router;
+mod scim;
 mod serve;
 mod session;
 mod state;
@@ -233,6 +234,23 @@ impl Portal {
         Ok(token)
     }
 
+    /// Makes a token that a directory keeps the tenant's users and groups up to date with; it is shown only now.
+    ///
+    /// # Errors
+    /// There is no such tenant, it has too many tokens, or the store is unavailable.
+    pub async fn create_directory_token(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        valid_for: Duration,
+    ) -> anyhow::Result<Private<String>> {
+        let scope = self.state.store.tenant(tenant).await?;
+        let (token, now) = (scim::DirectoryToken::random(tenant)?, self.state.clock.now());
+        let named = (name.to_owned(), token.hash());
+        self.state.store.create_scim_token(scope, named, later(now, valid_for), now).await?;
+        Ok(Private(token.to_string()))
+    }
+
     /// Returns the key to hash the entries of the tenant's next indicator file with.
     ///
     /// # Errors
@@ -412,22 +430,7 @@ pub struct OneTimePassword(Private<String>);
 
 impl OneTimePassword {
     fn random() -> anyhow::Result<Self> {
-        let mut text = String::new();
-        let mut drawn = 0;
-        while drawn < 20 {
-            let [octet] = random::<1>()?;
-            // Only as many values as the alphabet divides evenly, so that no character is likelier.
-            let Some(character) = (octet < 240).then(|| ALPHABET.get(usize::from(octet) % 30))
-            else {
-                continue;
-            };
-            if drawn != 0 && drawn % 5 == 0 {
-                text.push('-');
-            }
-            text.extend(character.map(|character| char::from(*character)));
-            drawn += 1;
-        }
-        Ok(Self(Private(text)))
+        Ok(Self(Private(random_text(20)?)))
     }
 }
 
@@ -449,10 +452,35 @@ pub fn fuzz_csv(octets: &[u8]) {
     indicator_csv::fuzz(octets);
 }
 
+/// Reads a SCIM filter, path or body, for the fuzzer.
+#[doc(hidden)]
+pub fn fuzz_scim(octets: &[u8]) {
+    scim::fuzz(octets);
+}
+
 /// Reads a policy document, for the fuzzer.
 #[doc(hidden)]
 pub fn fuzz_policy(octets: &[u8]) {
     policy::settings::fuzz(octets);
+}
+
+/// Draws so many characters that nobody mistakes for each other, in groups of five.
+fn random_text(length: usize) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let mut drawn = 0;
+    while drawn < length {
+        let [octet] = random::<1>()?;
+        // Only as many values as the alphabet divides evenly, so that no character is likelier.
+        let Some(character) = (octet < 240).then(|| ALPHABET.get(usize::from(octet) % 30)) else {
+            continue;
+        };
+        if drawn != 0 && drawn % 5 == 0 {
+            text.push('-');
+        }
+        text.extend(character.map(|character| char::from(*character)));
+        drawn += 1;
+    }
+    Ok(text)
 }
 
 /// Draws secret octets from the operating system.

@@ -19,8 +19,8 @@ use serde::de::DeserializeOwned;
 use crate::error::ApiError;
 use crate::files::hexadecimal;
 use crate::pages::accepts_html;
-use crate::random;
 use crate::state::AppState;
+use crate::{random, scim};
 
 /// Handles one request: `next` does the work, this is what surrounds it.
 pub(crate) async fn handle(
@@ -40,6 +40,7 @@ pub(crate) async fn handle(
         .get::<MatchedPath>()
         .map_or_else(|| "-".to_owned(), |pattern| pattern.as_str().to_owned());
 
+    let is_scim = request.uri().path().starts_with(scim::BASE);
     let for_programs = FOR_PROGRAMS.iter().any(|prefix| request.uri().path().starts_with(prefix));
     let wants_page = !for_programs && accepts_html(request.headers());
     let answer = if is_cross_site(&request) {
@@ -52,7 +53,7 @@ pub(crate) async fn handle(
         let deadline = tokio::time::timeout(TIME_LIMIT, next.run(request));
         deadline.await.map_err(|_| ApiError::unavailable())
     };
-    let mut response = finish(&state, answer, wants_page);
+    let mut response = finish(&state, answer, wants_page, is_scim);
     if let Ok(id) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(X_REQUEST_ID, id);
     }
@@ -71,8 +72,16 @@ pub(crate) async fn handle(
 }
 
 /// Writes an error's body, and the headers that every response has.
-fn finish(state: &AppState, answer: Result<Response, ApiError>, wants_page: bool) -> Response {
+fn finish(
+    state: &AppState,
+    answer: Result<Response, ApiError>,
+    wants_page: bool,
+    is_scim: bool,
+) -> Response {
     let render = |error: &ApiError| {
+        if is_scim {
+            return scim::render(error);
+        }
         let page = wants_page.then(|| error.page()).flatten();
         page.unwrap_or_else(|| error.render(state.clock.now()))
     };
@@ -106,11 +115,12 @@ fn extra_headers(headers: &HeaderMap) -> HeaderMap {
     extra
 }
 
-/// Whether a browser was made to send this by a page of another site. Devices are not browsers and are
-/// known by their proofs, not by cookies.
+/// Whether a browser was made to send this by a page of another site. Devices and directories are not browsers and are
+/// known by their proofs and tokens, not by cookies.
 fn is_cross_site(request: &Request) -> bool {
     if [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method())
         || request.uri().path().starts_with(BASE_PATH)
+        || request.uri().path().starts_with(scim::BASE)
     {
         return false;
     }
@@ -233,7 +243,7 @@ pub(crate) async fn no_such_method() -> ApiError {
 }
 
 /// Where an error is never a page, whoever looks.
-const FOR_PROGRAMS: [&str; 3] = [BASE_PATH, "/livez", "/readyz"];
+const FOR_PROGRAMS: [&str; 4] = [BASE_PATH, scim::BASE, "/livez", "/readyz"];
 /// The largest batch of alerts is some 50 KiB.
 pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
 /// The longest names of browsers in use fit.

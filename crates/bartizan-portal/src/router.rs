@@ -5,7 +5,7 @@
 use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use axum::{Extension, Router};
 use bartizan_contract::path;
 use bartizan_model::TenantId;
@@ -13,10 +13,10 @@ use bartizan_store::Permission;
 
 use crate::demo::{self, Demo};
 use crate::pages::account::{self, SIGN_IN};
-use crate::pages::{people, roles};
+use crate::pages::{directory, enrollment, licenses, people, roles, user_groups, users};
 use crate::session::Needs;
 use crate::state::AppState;
-use crate::{api, console, health, live, pages, request};
+use crate::{api, console, health, live, pages, request, scim};
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum Access {
     Anyone,
     /// An enrolled device, with access token and proof.
     Device,
+    /// A directory, with a token of its tenant.
+    Directory,
     /// A member with a session.
     Member,
     /// A member with a session, one of whose roles has the permission.
@@ -44,6 +46,7 @@ const ROUTES: &[Route] = &[
     row(Method::GET, "/readyz", Access::Anyone, || get(health::ready)),
     // Devices, in the order in which they call. The first two ask for a proof by the device's key.
     row(Method::POST, path::ENROLL, Access::Anyone, || post(api::enroll::enroll)),
+    row(Method::POST, path::ENROLLMENT_CODE, Access::Anyone, || post(api::enroll::redeem)),
     row(Method::POST, path::TOKEN, Access::Anyone, || post(api::token::token)),
     row(Method::POST, path::CHECKIN, Access::Device, || post(api::checkin::checkin)),
     row(Method::GET, path::POLICY, Access::Device, || get(api::policy::policy)),
@@ -51,6 +54,27 @@ const ROUTES: &[Route] = &[
     row(Method::GET, INDICATOR_FILE, Access::Device, || get(api::indicators::file)),
     row(Method::POST, path::ALERTS, Access::Device, || post(api::alerts::alerts)),
     row(Method::POST, path::REPORT, Access::Device, || post(api::report::report)),
+    // Directories, which keep users and groups up to date.
+    row(Method::GET, "/scim/v2/ServiceProviderConfig", Access::Directory, || {
+        get(scim::service_provider_config)
+    }),
+    row(Method::GET, "/scim/v2/ResourceTypes", Access::Directory, || get(scim::resource_types)),
+    row(Method::GET, "/scim/v2/ResourceTypes/{id}", Access::Directory, || get(scim::resource_type)),
+    row(Method::GET, "/scim/v2/Schemas", Access::Directory, || get(scim::schemas)),
+    row(Method::GET, "/scim/v2/Schemas/{id}", Access::Directory, || get(scim::schema)),
+    row(Method::POST, "/scim/v2/.search", Access::Directory, || post(scim::search)),
+    row(Method::GET, "/scim/v2/Users", Access::Directory, || get(scim::list_users)),
+    row(Method::POST, "/scim/v2/Users", Access::Directory, || post(scim::create_user)),
+    row(Method::GET, SCIM_USER, Access::Directory, || get(scim::user)),
+    row(Method::PUT, SCIM_USER, Access::Directory, || put(scim::replace_user)),
+    row(Method::PATCH, SCIM_USER, Access::Directory, || patch(scim::patch_user)),
+    row(Method::DELETE, SCIM_USER, Access::Directory, || delete(scim::delete_user)),
+    row(Method::GET, "/scim/v2/Groups", Access::Directory, || get(scim::list_groups)),
+    row(Method::POST, "/scim/v2/Groups", Access::Directory, || post(scim::create_group)),
+    row(Method::GET, SCIM_GROUP, Access::Directory, || get(scim::group)),
+    row(Method::PUT, SCIM_GROUP, Access::Directory, || put(scim::replace_group)),
+    row(Method::PATCH, SCIM_GROUP, Access::Directory, || patch(scim::patch_group)),
+    row(Method::DELETE, SCIM_GROUP, Access::Directory, || delete(scim::delete_group)),
     // Members, at the console.
     row(Method::GET, "/assets/{file}", Access::Anyone, || get(console::asset)),
     row(Method::GET, SIGN_IN, Access::Anyone, || get(account::sign_in_page)),
@@ -144,6 +168,31 @@ const ROUTES: &[Route] = &[
     row(Method::POST, "/indicators/{id}", SET_SECURITY, || post(pages::indicators::save)),
     row(Method::GET, "/policy", VIEW, || get(pages::policy::page)),
     row(Method::POST, "/policy", SET_SECURITY, || post(pages::policy::save)),
+    row(Method::GET, "/users", VIEW, || get(users::list)),
+    row(Method::POST, "/users", SET_PORTAL, || post(users::create)),
+    row(Method::GET, "/users/new", SET_PORTAL, || get(users::blank)),
+    row(Method::GET, "/users/{id}", VIEW, || get(users::user)),
+    row(Method::POST, "/users/{id}", SET_PORTAL, || post(users::save)),
+    row(Method::POST, "/users/{id}/active", SET_PORTAL, || post(users::set_active)),
+    row(Method::POST, "/users/{id}/erase", SET_PORTAL, || post(users::erase)),
+    row(Method::POST, "/users/{id}/license", SET_PORTAL, || post(licenses::of_user)),
+    row(Method::GET, "/user-groups", VIEW, || get(user_groups::list)),
+    row(Method::POST, "/user-groups", SET_PORTAL, || post(user_groups::create)),
+    row(Method::GET, "/user-groups/{id}", VIEW, || get(user_groups::group)),
+    row(Method::POST, "/user-groups/{id}", SET_PORTAL, || post(user_groups::rename)),
+    row(Method::POST, "/user-groups/{id}/members", SET_PORTAL, || post(user_groups::members)),
+    row(Method::POST, "/user-groups/{id}/delete", SET_PORTAL, || post(user_groups::remove)),
+    row(Method::POST, "/user-groups/{id}/license", SET_PORTAL, || post(licenses::of_group)),
+    row(Method::GET, "/licenses", VIEW, || get(licenses::page)),
+    row(Method::POST, "/licenses/seats", SET_PORTAL, || post(licenses::seats)),
+    row(Method::POST, "/licenses/enforced", SET_PORTAL, || post(licenses::enforce)),
+    row(Method::GET, "/enroll", Access::Anyone, || get(enrollment::landing)),
+    row(Method::GET, "/enrollment", ENROLL, || get(enrollment::page)),
+    row(Method::POST, "/enrollment/codes", ENROLL, || post(enrollment::code)),
+    row(Method::POST, "/enrollment/rules", SET_SECURITY, || post(enrollment::rules)),
+    row(Method::GET, "/directory", SET_PORTAL, || get(directory::page)),
+    row(Method::POST, "/directory", SET_PORTAL, || post(directory::create)),
+    row(Method::POST, "/directory/{id}/revoke", SET_PORTAL, || post(directory::revoke)),
     row(Method::GET, "/people", SET_PORTAL, || get(people::list)),
     row(Method::POST, "/people", SET_PORTAL, || post(people::invite)),
     row(Method::GET, "/people/{id}", SET_PORTAL, || get(people::person)),
@@ -187,7 +236,7 @@ pub(crate) fn build(state: &AppState, demo: Option<TenantId>) -> Router {
         let handler = (route.handler)();
         let handler = match route.access {
             Access::May(permission) => handler.route_layer(Extension(Needs(permission))),
-            Access::Anyone | Access::Device | Access::Member => handler,
+            Access::Anyone | Access::Device | Access::Directory | Access::Member => handler,
         };
         router = router.route(route.pattern, handler);
     }
@@ -206,7 +255,10 @@ const VIEW: Access = Access::May(Permission::ViewData);
 const INVESTIGATE: Access = Access::May(Permission::AlertsInvestigation);
 const REMEDIATE: Access = Access::May(Permission::ActiveRemediation);
 const SET_SECURITY: Access = Access::May(Permission::ManageSecuritySettings);
+const ENROLL: Access = Access::May(Permission::Enrollment);
 const SET_PORTAL: Access = Access::May(Permission::ManagePortalSettings);
+const SCIM_USER: &str = "/scim/v2/Users/{id}";
+const SCIM_GROUP: &str = "/scim/v2/Groups/{id}";
 const EXPORT: &str = "/indicators/export.csv";
 const IMPORT: &str = "/indicators/import";
 const UPLOAD: &str = "/indicators/import/{upload}";

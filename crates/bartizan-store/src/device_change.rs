@@ -277,7 +277,7 @@ impl Store {
                 .execute(params![scope.id(), device.to_string()])?;
                 db.prepare_cached(
                     "UPDATE device SET device_name = ?3, jwk = '', key_thumbprint = ?4, model = '',
-                         owner = '', group_id = NULL, forgotten_at_ms = ?5
+                         owner = '', group_id = NULL, hardware_id = '', forgotten_at_ms = ?5
                      WHERE tenant_id = ?1 AND device_id = ?2",
                 )?
                 .execute(params![

@@ -1,4 +1,10 @@
-//! Enrollment: a token lets one device in, once.
+//! Enrollment: a token lets one device in, once, if the organization's rule does.
+//!
+//! # Invariants
+//! - What the rule refuses leaves the token as it is: it lets the device in once the reason is gone.
+//! - A device that enrolls again takes the place of its earlier record: of one with the same key, or with the same
+//!   hardware and the same person. The earlier one is refused from then on, keeps its alerts and history, and leads to
+//!   the later one. What a stranger says of their hardware ousts nobody.
 
 use bartizan_model::{DeviceId, Private, UnixMillis};
 use serde_json::json;
@@ -7,7 +13,10 @@ use crate::audit::{self, Event, hex};
 use crate::column::{ms, time};
 use crate::db::{Connection, Optional, Reach, params};
 use crate::device_event::{DeviceEventKind, note};
-use crate::{Actor, Store, StoreError, TenantScope, device_member, tenant};
+use crate::{
+    Actor, OsVersion, PersonId, Store, StoreError, TenantScope, device_member, enrollment_rule,
+    person, tenant,
+};
 
 /// A device that asks to be let in. All but the id is what it says about itself.
 #[derive(Clone, Debug)]
@@ -28,6 +37,10 @@ pub struct NewDevice {
     pub device_name: String,
     /// Version of the program.
     pub app_version: String,
+    /// What it says of the hardware or installation that it is; may be empty.
+    pub hardware_id: String,
+    /// Whether it says that several people use it.
+    pub is_shared: bool,
 }
 
 /// A device that was let in.
@@ -55,9 +68,49 @@ pub enum EnrollError {
     /// Its time is over.
     #[error("enrollment token has expired")]
     Expired,
+    /// The organization lets nobody in this way.
+    #[error("this organization does not let devices in this way; ask your administrator")]
+    WayClosed,
+    /// The person is not active.
+    #[error("your account is not active; ask your administrator")]
+    InactiveUser,
+    /// The person has no license.
+    #[error("you have no license for this protection; ask your administrator for one")]
+    NoLicense,
+    /// The device is nobody's, or shared.
+    #[error("this organization does not let in devices that are shared or belong to no user")]
+    NoUser,
+    /// Its system is older than what is protected.
+    #[error("this system is no longer supported; update it to version {minimum} or later")]
+    OldSystem {
+        /// The oldest that is.
+        minimum: OsVersion,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl EnrollError {
+    /// In a word, where the organization's rule refused a device.
+    #[must_use]
+    pub fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::WayClosed => Some("way-closed"),
+            Self::InactiveUser => Some("inactive-user"),
+            Self::NoLicense => Some("no-license"),
+            Self::NoUser => Some("no-user"),
+            Self::OldSystem { .. } => Some("old-system"),
+            Self::Unknown | Self::Used | Self::Expired | Self::Store(_) => None,
+        }
+    }
+}
+
+/// How a device is let in, and whose it is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pass {
+    pub(crate) owner: Option<PersonId>,
+    pub(crate) by_code: bool,
 }
 
 impl Store {
@@ -74,17 +127,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.db
             .write(scope, move |db| {
-                db.prepare_cached(
-                    "INSERT INTO enrollment_token (tenant_id, token_hash, created_at_ms, expires_at_ms)
-                     VALUES (?1, ?2, ?3, ?4)",
-                )?
-                .execute(params![scope.id(), token_hash, ms(now), ms(expires_at)])?;
-                db.prepare_cached(
-                    "INSERT INTO locator (kind, key, tenant_id) VALUES ('enrollment', ?1, ?2)",
-                )?
-                .execute(params![token_hash, scope.id()])?;
-                let event = Event::new("enrollment-token.create", "enrollment-token", name(&token_hash))
-                    .detail(json!({ "expires_at_ms": expires_at.0 }));
+                let pass = Pass { owner: None, by_code: false };
+                insert_token(db, scope, token_hash, pass, expires_at, now)?;
+                let event =
+                    Event::new("enrollment-token.create", "enrollment-token", name(&token_hash))
+                        .detail(json!({ "expires_at_ms": expires_at.0 }));
                 audit::append(db, scope, event, now)
             })
             .await
@@ -127,7 +174,7 @@ fn enroll(
     .map_err(StoreError::from)?;
     let token = db
         .prepare_cached(
-            "SELECT e.tenant_id, e.expires_at_ms, e.used_by, d.key_thumbprint
+            "SELECT e.tenant_id, e.expires_at_ms, e.used_by, d.key_thumbprint, e.person_id, e.way
              FROM locator AS l
              JOIN enrollment_token AS e ON e.tenant_id = l.tenant_id AND e.token_hash = l.key
              LEFT JOIN device AS d ON d.tenant_id = e.tenant_id AND d.device_id = e.used_by
@@ -139,18 +186,34 @@ fn enroll(
                     let used_by: Option<[u8; 16]> = row.get(2)?;
                     let used_by_key: Option<[u8; 32]> = row.get(3)?;
                     let scope = TenantScope::new(row.get(0)?);
-                    Ok((scope, time(row.get(1)?), used_by.zip(used_by_key)))
+                    let owner: Option<[u8; 16]> = row.get(4)?;
+                    let by_code = row.get::<String>(5)? == "code";
+                    let pass = Pass { owner: owner.map(PersonId::of), by_code };
+                    Ok((scope, time(row.get(1)?), used_by.zip(used_by_key), pass))
                 })
                 .optional()
         })
         .map_err(StoreError::from)?;
-    let (scope, expires_at, used) = token.ok_or(EnrollError::Unknown)?;
+    let (scope, expires_at, used, pass) = token.ok_or(EnrollError::Unknown)?;
     let id = match used {
         Some((id, key)) if key == device.key_thumbprint => DeviceId(u128::from_be_bytes(id)),
         Some(_) => return Err(EnrollError::Used),
         None if expires_at <= now => return Err(EnrollError::Expired),
         None => {
+            let Pass { owner, by_code } = pass;
+            let judged = enrollment_rule::judge(db, scope, device, owner, by_code, now);
+            if let Err(refusal) = judged {
+                if let Some(reason) = refusal.reason() {
+                    enrollment_rule::note_refusal(db, scope, device, owner, reason, now)?;
+                }
+                return Err(refusal);
+            }
             insert(db, scope, token_hash, device, now)?;
+            if let Some(owner) = owner {
+                belong(db, scope, device.id, owner)?;
+            }
+            replace_earlier(db, scope, device, now)?;
+            device_member::regroup(db, scope, device.id, true)?;
             let by = scope.by(Actor::Device(device.id));
             let detail =
                 json!({ "token": name(&token_hash), "os": device.os, "model": device.model });
@@ -163,8 +226,8 @@ fn enroll(
     Ok(Enrolled { scope, device: id, tenant_name: tenant.name, signing_key: tenant.signing_key })
 }
 
-/// Names a token to whoever reads the log; nobody gets in by it.
-fn name(token_hash: &[u8; 32]) -> String {
+/// Names a token or a code to whoever reads the log; nobody gets in by it.
+pub(crate) fn name(token_hash: &[u8; 32]) -> String {
     let mut text = hex(token_hash);
     text.truncate(24);
     text
@@ -180,8 +243,8 @@ fn insert(
     let id = device.id.0.to_be_bytes();
     db.prepare_cached(
         "INSERT INTO device (tenant_id, device_id, jwk, key_thumbprint, os, model, device_name,
-                             enrolled_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                             enrolled_at_ms, hardware_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute(params![
         scope.id(),
@@ -192,6 +255,7 @@ fn insert(
         device.model,
         device.device_name,
         ms(now),
+        device.hardware_id,
     ])?;
     db.prepare_cached(
         "INSERT INTO device_status (tenant_id, device_id, last_seen_at_ms, os_version, app_version,
@@ -206,6 +270,80 @@ fn insert(
          WHERE tenant_id = ?1 AND token_hash = ?2",
     )?
     .execute(params![scope.id(), token_hash, ms(now), id])?;
-    note(db, scope, device.id, DeviceEventKind::Enrolled, ("", ""), now)?;
-    device_member::regroup(db, scope, device.id, true)
+    note(db, scope, device.id, DeviceEventKind::Enrolled, ("", ""), now)
+}
+
+/// Says whose a device is.
+fn belong(
+    db: &Connection,
+    scope: TenantScope,
+    device: DeviceId,
+    owner: PersonId,
+) -> Result<(), StoreError> {
+    let facts = person::one(db, scope, owner)?.facts;
+    let address = facts.address().map(person::folded).unwrap_or_default();
+    db.prepare_cached("UPDATE device SET owner = ?3 WHERE tenant_id = ?1 AND device_id = ?2")?
+        .execute(params![scope.id(), device.0.to_be_bytes(), address])?;
+    Ok(())
+}
+
+/// Takes the earlier records of a device out.
+fn replace_earlier(
+    db: &Connection,
+    scope: TenantScope,
+    device: &NewDevice,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    let id = device.id.0.to_be_bytes();
+    let statement = db.prepare_cached(
+        "SELECT device_id FROM device
+         WHERE tenant_id = ?1 AND key_thumbprint = ?3 AND device_id <> ?2
+             AND offboarded_at_ms IS NULL AND forgotten_at_ms IS NULL
+         UNION SELECT e.device_id FROM device AS e
+         JOIN device AS d ON d.tenant_id = e.tenant_id AND d.device_id = ?2
+         WHERE e.tenant_id = ?1 AND e.hardware_id = ?4 AND ?4 <> '' AND e.device_id <> ?2
+             AND e.owner = d.owner AND e.owner <> ''
+             AND e.offboarded_at_ms IS NULL AND e.forgotten_at_ms IS NULL",
+    )?;
+    let earlier: Vec<[u8; 16]> = statement
+        .query_map(params![scope.id(), id, device.key_thumbprint, device.hardware_id], |row| {
+            row.get(0)
+        })?
+        .collect::<crate::db::Result<_>>()?;
+    for old in earlier {
+        db.prepare_cached(
+            "UPDATE device SET offboarded_at_ms = ?3, replaced_by = ?4
+             WHERE tenant_id = ?1 AND device_id = ?2",
+        )?
+        .execute(params![scope.id(), old, ms(now), id])?;
+        let old = DeviceId(u128::from_be_bytes(old));
+        note(db, scope, old, DeviceEventKind::Offboarded, ("", "Enrolled again"), now)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn insert_token(
+    db: &Connection,
+    scope: TenantScope,
+    token_hash: [u8; 32],
+    pass: Pass,
+    expires_at: UnixMillis,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO enrollment_token (tenant_id, token_hash, created_at_ms, expires_at_ms,
+                                       person_id, way)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![
+        scope.id(),
+        token_hash,
+        ms(now),
+        ms(expires_at),
+        pass.owner.map(PersonId::octets),
+        if pass.by_code { "code" } else { "token" },
+    ])?;
+    db.prepare_cached("INSERT INTO locator (kind, key, tenant_id) VALUES ('enrollment', ?1, ?2)")?
+        .execute(params![token_hash, scope.id()])?;
+    Ok(())
 }

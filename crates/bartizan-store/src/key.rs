@@ -64,6 +64,18 @@ row_id! {
     /// A rule that hides alerts.
     SuppressionId
 }
+row_id! {
+    /// Somebody whom the product protects.
+    PersonId
+}
+row_id! {
+    /// A group of people whom the product protects.
+    PersonGroupId
+}
+row_id! {
+    /// A token that a directory speaks with.
+    ScimTokenId
+}
 
 #[cfg(test)]
 mod tests {

@@ -34,6 +34,8 @@ mod device_group;
 mod device_member;
 mod device_rule;
 mod enrollment;
+mod enrollment_code;
+mod enrollment_rule;
 mod exception;
 mod feed;
 mod feed_health;
@@ -49,23 +51,28 @@ mod ingest;
 mod ingest_known;
 mod job_lease;
 mod key;
+mod license;
 mod member;
 mod member_list;
 pub mod merkle;
 mod notice;
 mod permission;
+mod person;
+mod person_group;
+mod person_list;
 mod policy;
 mod quiet;
 mod retention;
 mod risk;
 mod role;
+mod scim_token;
 mod scope;
 mod screening;
 mod session;
 mod site_report;
-mod tally;
 mod suppression;
 mod suppression_match;
+mod tally;
 mod tenant;
 mod tenant_file;
 mod tenant_indicator;
@@ -101,6 +108,7 @@ pub use device_event::{DeviceEventKind, DeviceEventRow};
 pub use device_group::{GroupRow, MAX_GROUPS};
 pub use device_rule::{Combine, GroupRules, Rule, RuleField, RuleOperator};
 pub use enrollment::{EnrollError, Enrolled, NewDevice};
+pub use enrollment_rule::{EnrollmentRule, OsSupport, OsVersion, RefusalRow, WithoutUser};
 pub use exception::{HeldBackRow, ReleasedRow};
 pub use feed::{
     FeedCheck, FeedOrigin, FeedOutcome, FeedRole, FeedRow, FeedSettings, FeedUrls, MAX_FEED_NAME,
@@ -113,25 +121,35 @@ pub use incident::{IncidentCursor, IncidentId, IncidentIdError, IncidentRow};
 pub use incident_change::{IncidentChange, IncidentEdit, MAX_MOVED};
 pub use indicator::{DeviceFile, IndicatorFileRow, WantedCompile};
 pub use job_lease::JobHolder;
-pub use key::{AlertJobId, FeedId, GroupId, NoticeId, RowIdError, SuppressionId};
+pub use key::{
+    AlertJobId, FeedId, GroupId, NoticeId, PersonGroupId, PersonId, RowIdError, ScimTokenId,
+    SuppressionId,
+};
+pub use license::{FEATURES, Feature, Licensee, Plan, PlanUse};
 pub use member::{MemberCredential, MemberId, NewMember};
 pub use member_list::MemberRow;
 pub use notice::{NoticeKind, NoticeRow};
 pub use permission::{BuiltIn, Permission, Permissions};
+pub use person::{
+    DirectoryError, DirectoryOrigin, MAX_EMAILS, PersonEmail, PersonFacts, PersonRow,
+};
+pub use person_group::{GroupFacts, MemberChange, PersonGroupRow};
+pub use person_list::{DirectoryField, DirectoryFilter, DirectoryMatch, OwnDevice, UnfitFilter};
 pub use policy::{
     DevicePolicyRow, NewPolicyVersion, PolicyLayerRow, PolicyProgress, PolicyVersionRow,
 };
 pub use retention::Removed;
 pub use risk::RiskChange;
 pub use role::{NewRole, RoleRow};
+pub use scim_token::ScimTokenRow;
 pub use scope::{Actor, TenantScope};
 pub use session::{NewSession, OpenSessionRow, SessionId, SessionRow};
 pub use site_report::{NewSiteReport, SiteReportKind, SiteReportRow, SiteReportStatus};
-pub use tally::Tally;
 pub use suppression::{
     MAX_SUPPRESSIONS, PREVIEWED, SuppressionPreview, SuppressionRow, SuppressionScope,
     SuppressionTerms,
 };
+pub use tally::Tally;
 pub use tenant::TenantRow;
 pub use tenant_file::TenantFileRow;
 pub use tenant_indicator::{

@@ -228,7 +228,8 @@ impl Store {
     }
 }
 
-fn disable(
+/// Keeps a member from signing in from then on, or lets them in again.
+pub(crate) fn disable(
     db: &Connection,
     scope: TenantScope,
     member: MemberId,

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use bartizan_agent::{ForwardArgs, PassArgs, ReportArgs, RunArgs};
+use bartizan_agent::{EnrollArgs, ForwardArgs, PassArgs, ReportArgs, RunArgs};
 use bartizan_indicators::IndicatorFile;
 
 use crate::out;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum AgentCommand {
+    /// Turn a code or a link into an enrollment token
+    Enroll(EnrollArgs),
     /// Protect this machine until SIGINT or SIGTERM
     Run(RunArgs),
     /// Forward what comes by an interface, without a portal: for measuring, and for embedding elsewhere
@@ -33,6 +35,12 @@ pub(crate) enum AgentCommand {
 
 pub(crate) fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
     match command {
+        AgentCommand::Enroll(args) => {
+            let (portal, file) = (bartizan_agent::enroll(&args)?, args.token_file.display());
+            out::line(&format!(
+                "Done. Now: bartizan agent run --portal {portal} --token-file {file}"
+            ));
+        }
         AgentCommand::Run(args) => {
             out::log_to_stderr();
             bartizan_agent::run(args)?;

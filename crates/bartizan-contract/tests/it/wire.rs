@@ -5,7 +5,9 @@
 
 use bartizan_contract::alerts::{AlertAck, AlertBatch, AlertReport, Refusal};
 use bartizan_contract::checkin::{CheckinReply, CheckinRequest, Counters};
-use bartizan_contract::enroll::{EnrollReply, EnrollRequest, EnrollmentToken, Platform};
+use bartizan_contract::enroll::{
+    CodeReply, CodeRequest, EnrollReply, EnrollRequest, EnrollmentToken, Installation, Platform,
+};
 use bartizan_contract::indicators::{DeltaRef, FileRef, Manifest, ManifestReply, TenantRef};
 use bartizan_contract::keys::Jwk;
 use bartizan_contract::policy::{PolicyDocument, PolicyReply};
@@ -61,6 +63,16 @@ fn every_message_is_as_its_golden_file() {
                 device_name: "Phone".into(),
                 app_version: "0.1.0".into(),
             },
+            installation: None,
+        },
+    );
+    check("installation", &Installation { hardware_id: "h".into(), shared: true });
+    check("code-request", &CodeRequest { code: "ABCDE-FGHJK".into() });
+    check(
+        "code-reply",
+        &CodeReply {
+            enrollment_token: EnrollmentToken::new([9; 32], &signing_key).to_string(),
+            server_time_ms: 1_800_000_000_000,
         },
     );
     check(

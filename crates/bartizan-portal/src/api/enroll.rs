@@ -1,9 +1,13 @@
-//! `POST enroll`: a device becomes known.
+//! `POST enroll`: a device becomes known. `POST enrollment-code`: a code that somebody types becomes a token.
+
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use bartizan_contract::enroll::{EnrollReply, EnrollRequest, EnrollmentToken};
+use bartizan_contract::enroll::{
+    CodeReply, CodeRequest, EnrollReply, EnrollRequest, EnrollmentToken, normal_code,
+};
 use bartizan_contract::keys::Jwk;
 use bartizan_contract::problem::code;
 use bartizan_model::{DeviceId, UnixMillis};
@@ -14,9 +18,9 @@ use sha2::{Digest as _, Sha256};
 use super::plain;
 use crate::device_auth::{KeyProof, accept_once};
 use crate::error::ApiError;
-use crate::random;
-use crate::request::Message;
+use crate::request::{ClientAddress, Message};
 use crate::state::AppState;
+use crate::{later, random};
 
 pub(crate) async fn enroll(
     State(state): State<AppState>,
@@ -34,6 +38,8 @@ pub(crate) async fn enroll(
     plain("model", &platform.model)?;
     plain("device_name", &platform.device_name)?;
     plain("app_version", &platform.app_version)?;
+    let installation = request.installation.unwrap_or_default();
+    plain("hardware_id", &installation.hardware_id)?;
     let token: EnrollmentToken =
         request.enrollment_token.parse().map_err(|_| refusal(EnrollError::Unknown))?;
 
@@ -48,6 +54,8 @@ pub(crate) async fn enroll(
         model: platform.model,
         device_name: platform.device_name,
         app_version: platform.app_version,
+        hardware_id: installation.hardware_id,
+        is_shared: installation.shared,
     };
     let hash = Sha256::digest(token.secret).into();
     let enrolled = state.store.enroll(hash, device, now).await.map_err(refusal)?;
@@ -74,9 +82,86 @@ fn refusal(error: EnrollError) -> ApiError {
         EnrollError::Expired => {
             ApiError::new(StatusCode::GONE, code::ENROLLMENT_TOKEN_EXPIRED, detail)
         }
+        EnrollError::WayClosed => {
+            ApiError::new(StatusCode::FORBIDDEN, code::ENROLLMENT_WAY_CLOSED, detail)
+        }
+        EnrollError::InactiveUser => {
+            ApiError::new(StatusCode::FORBIDDEN, code::USER_INACTIVE, detail)
+        }
+        EnrollError::NoLicense => {
+            ApiError::new(StatusCode::FORBIDDEN, code::LICENSE_MISSING, detail)
+        }
+        EnrollError::NoUser => ApiError::new(StatusCode::FORBIDDEN, code::USER_REQUIRED, detail),
+        EnrollError::OldSystem { .. } => {
+            ApiError::new(StatusCode::FORBIDDEN, code::SYSTEM_UNSUPPORTED, detail)
+        }
         EnrollError::Store(error) => error.into(),
     }
 }
+
+/// `POST enrollment-code`.
+pub(crate) async fn redeem(
+    State(state): State<AppState>,
+    ClientAddress(address): ClientAddress,
+    Message(request): Message<CodeRequest>,
+) -> Result<Json<CodeReply>, ApiError> {
+    let now = state.clock.now();
+    // Guesses are counted by where they come from: what is guessed differs each time.
+    let attempt = state.throttle.begin(GUESSES, address, now).map_err(|wait| {
+        let detail = "too many codes were tried; try again later";
+        let mut error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, code::RATE_LIMITED, detail);
+        error.retry_after = Some(wait.as_secs().max(1));
+        error
+    })?;
+    let secret = random::<32>().map_err(|error| ApiError::internal(&error))?;
+    let worth = (Sha256::digest(secret).into(), later(now, CODE_TOKEN_LIFETIME));
+    let redeemed = state.store.redeem_enrollment_code(code_hash(&request.code), worth, now).await;
+    let seed = redeemed.map_err(code_refusal)?;
+    state.throttle.succeeded(attempt);
+    let key = SigningKey::from_bytes(&seed.0).verifying_key();
+    let token = EnrollmentToken::new(secret, &Jwk::from_portal_key(&key));
+    Ok(Json(CodeReply { enrollment_token: token.to_string(), server_time_ms: now.0 }))
+}
+
+/// What the store keeps of a code.
+pub(crate) fn code_hash(text: &str) -> [u8; 32] {
+    Sha256::new()
+        .chain_update("bartizan enrollment code ")
+        .chain_update(normal_code(text))
+        .finalize()
+        .into()
+}
+
+fn code_refusal(error: EnrollError) -> ApiError {
+    match error {
+        EnrollError::Unknown => ApiError::new(
+            StatusCode::FORBIDDEN,
+            code::ENROLLMENT_CODE_UNKNOWN,
+            "this code is unknown; look whether it was mistyped",
+        ),
+        EnrollError::Used => ApiError::new(
+            StatusCode::CONFLICT,
+            code::ENROLLMENT_CODE_USED,
+            "this code was used; ask for another",
+        ),
+        EnrollError::Expired => ApiError::new(
+            StatusCode::GONE,
+            code::ENROLLMENT_CODE_EXPIRED,
+            "this code has expired; ask for another",
+        ),
+        EnrollError::WayClosed
+        | EnrollError::InactiveUser
+        | EnrollError::NoLicense
+        | EnrollError::NoUser
+        | EnrollError::OldSystem { .. }
+        | EnrollError::Store(_) => refusal(error),
+    }
+}
+
+/// Long enough to enroll at once, and to try again when the network fails.
+const CODE_TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
+/// Stands for the account where codes are guessed.
+const GUESSES: &str = "enrollment code";
 
 fn fresh_id(now: UnixMillis) -> Result<DeviceId, ApiError> {
     let random = random().map_err(|error| ApiError::internal(&error))?;

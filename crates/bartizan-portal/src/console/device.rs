@@ -62,6 +62,10 @@ pub(crate) struct DevicePage {
     pub(crate) day_checkins: u64,
     /// Where there is more of that.
     pub(crate) older: Option<String>,
+    /// What the rules of enrollment say of it.
+    pub(crate) remarks: Vec<String>,
+    /// Whether its person's license gives the timeline.
+    pub(crate) has_timeline: bool,
     /// Why the last change was not made.
     pub(crate) problem: Option<String>,
     /// Its unresolved alerts.

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use bartizan_model::{DeviceId, ProtectionState, RiskLevel, UnixMillis};
+use bartizan_store::OsSupport;
 
 use super::badge::Badge;
 use super::format::{self, Ago};
@@ -66,6 +67,8 @@ pub(crate) struct DeviceRow {
     pub(crate) name: String,
     /// Operating system and version, such as `iOS 18.1`.
     pub(crate) os: String,
+    /// Whether that is one that is protected.
+    pub(crate) support: OsSupport,
     /// Version of our program; empty before the first check-in.
     pub(crate) app_version: String,
     /// What it said at its latest check-in.
@@ -79,6 +82,14 @@ pub(crate) struct DeviceRow {
 }
 
 impl DeviceRow {
+    fn support_text(&self) -> Option<&'static str> {
+        match self.support {
+            OsSupport::Supported => None,
+            OsSupport::Ending => Some("Soon unsupported"),
+            OsSupport::Ended => Some("Unsupported"),
+        }
+    }
+
     pub(super) fn alerts_text(&self) -> String {
         format::grouped(self.unresolved)
     }

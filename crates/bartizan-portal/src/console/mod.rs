@@ -22,6 +22,7 @@ mod badge;
 mod detectors;
 mod device;
 mod devices;
+mod enrollment;
 mod error_page;
 mod feed;
 mod feed_form;
@@ -44,6 +45,9 @@ mod policy;
 mod policy_document;
 mod sign_in;
 mod suppressions;
+mod users;
+#[cfg(test)]
+mod users_samples;
 
 #[cfg(test)]
 mod tests;
@@ -63,6 +67,7 @@ pub(crate) use device::{DevicePage, DeviceRemovePage, EngineCounters};
 pub(crate) use devices::{
     DeviceFilter, DeviceRow, DeviceState, DevicesPage, EnrollHelp, INACTIVE_AFTER_MS, Presence,
 };
+pub(crate) use enrollment::{EnrollPage, EnrollmentPage, GivenCode, LicensesPage};
 pub(crate) use error_page::ErrorPage;
 pub(crate) use feed::{FeedPage, NewFeedPage};
 pub(crate) use feed_form::FeedForm;
@@ -82,6 +87,9 @@ pub(crate) use policy::{DocumentLine, PolicyForm, PolicyPage};
 pub(crate) use policy_document::{DocumentPage, VersionPage};
 pub(crate) use sign_in::{SignInPage, SignInProblem};
 pub(crate) use suppressions::{SuppressionForm, SuppressionPage, SuppressionsPage};
+pub(crate) use users::{
+    DirectoryPage, UserForm, UserGroupPage, UserGroupsPage, UserPage, UsersPage,
+};
 
 /// What surrounds every page of somebody signed in.
 #[derive(Clone, Debug)]
@@ -111,6 +119,10 @@ impl Shell {
         self.permissions.has(Permission::ManageSecuritySettings)
     }
 
+    fn enrolls(&self) -> bool {
+        self.permissions.has(Permission::Enrollment)
+    }
+
     fn sets_portal(&self) -> bool {
         self.permissions.has(Permission::ManagePortalSettings)
     }
@@ -127,6 +139,10 @@ pub(crate) enum Section {
     Incidents,
     /// The devices.
     Devices,
+    /// The people whom the product protects.
+    Users,
+    /// How devices are let in.
+    Enrollment,
     /// The feeds, and what comes of them.
     Feeds,
     /// The tenant's own indicators.

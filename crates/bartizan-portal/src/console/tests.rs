@@ -324,6 +324,7 @@ fn pages() -> Vec<(&'static str, String)> {
     ];
     pages.extend(feed_samples::pages(&shell()));
     pages.extend(people_samples::pages(&shell()));
+    pages.extend(users_samples::pages(&shell()));
     pages.extend(incidents());
     pages.extend(alert_samples::pages(&shell()));
     pages
@@ -634,6 +635,7 @@ fn device_rows() -> Vec<DeviceRow> {
                 id: DeviceId(0x0192_f3a4_b5c6_7d8e_9f00_1122_3344_5500 + u128::from(number)),
                 name: name.into(),
                 os: os.into(),
+                support: bartizan_store::OsSupport::Ending,
                 app_version: if minutes.is_some() { "1.0.0".into() } else { String::new() },
                 protection,
                 risk,
@@ -662,6 +664,7 @@ fn hostile_device() -> DeviceRow {
             "<script>alert('name')</script> \u{202e}and a name that is far too long for any column"
                 .into(),
         os: "<img src=x>\0 9999.9999.9999".into(),
+        support: bartizan_store::OsSupport::Ending,
         app_version: "<img src=x>".into(),
         protection: Some(ProtectionState::Off),
         risk: RiskLevel::None,
@@ -672,6 +675,8 @@ fn hostile_device() -> DeviceRow {
 
 fn device() -> DevicePage {
     DevicePage {
+        remarks: vec!["Its system is old.".into()],
+        has_timeline: false,
         shell: shell(),
         id: DeviceId(0x0192_f3a4_b5c6_7d8e_9f00_1122_3344_5501),
         name: "Board iPhone 1".into(),

@@ -103,6 +103,7 @@ fn shown(row: AuditRow, members: &[MemberRow]) -> AuditEntryRow {
         "portal" => "The portal".into(),
         "command-line" => "Command line".into(),
         "device" => "A device".into(),
+        "directory" => "A directory".into(),
         _ => entry.actor.kind.clone(),
     };
     let known = ACTIONS.iter().find(|(word, _)| *word == entry.action);
@@ -113,6 +114,9 @@ fn shown(row: AuditRow, members: &[MemberRow]) -> AuditEntryRow {
         "feed" => format!("/feeds/{id}"),
         "indicator" if !id.is_empty() => format!("/indicators/{id}"),
         "member" => format!("/people/{id}"),
+        "person" => format!("/users/{id}"),
+        "person-group" => format!("/user-groups/{id}"),
+        "directory-token" => "/directory".into(),
         "role" => format!("/roles/{id}"),
         "policy" => "/policy".into(),
         _ => String::new(),

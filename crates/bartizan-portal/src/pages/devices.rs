@@ -4,7 +4,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use bartizan_model::{DeviceId, ProtectionState, RiskLevel, UnixMillis};
-use bartizan_store::{AlertFilter, DeviceCursor, GroupChoice};
+use bartizan_store::{AlertFilter, DeviceCursor, EnrollmentRule, Feature, GroupChoice, OsSupport};
 use serde::Deserialize;
 
 use super::{PAGE, PAGE_AND_ONE, cursor, cursor_text, html, last_check_in, shell};
@@ -67,12 +67,17 @@ pub(crate) async fn list(
     let next =
         (PAGE < rows.len()).then(|| rows.get(PAGE - 1).map(bartizan_store::DeviceRow::cursor));
     rows.truncate(PAGE);
+    let rule = state.store.enrollment_rule(scope).await?;
+    let listed = |row: bartizan_store::DeviceRow| {
+        let support = rule.support(&row.os, &row.os_version, now);
+        console::DeviceRow { support, ..console::DeviceRow::from(row) }
+    };
     html(&DevicesPage {
         shell: shell(session, notice),
         groups: groups.into_iter().map(|group| (group.id.to_string(), group.name)).collect(),
         filter,
         after: if after.is_some() { query.after } else { String::new() },
-        rows: rows.into_iter().map(console::DeviceRow::from).collect(),
+        rows: rows.into_iter().map(listed).collect(),
         next: next.flatten().map(|cursor| cursor_text(cursor.last_seen_at, &cursor.id)),
         total: tallies::of(&state, scope).await?.devices,
         enroll: enroll_help(&state, &headers, &uri),
@@ -124,6 +129,11 @@ pub(super) async fn show(
     let older = older.map(|last| cursor_text(last.at, &DeviceId(last.id)));
     events.truncate(PAGE);
     let row = state.store.device(scope, id).await?;
+    let rule = state.store.enrollment_rule(scope).await?;
+    let has_timeline = state.store.is_given(scope, row.owner.clone(), Feature::Timeline).await?;
+    if !has_timeline {
+        events.clear();
+    }
     let filter = AlertFilter { device: Some(id), ..AlertFilter::default() };
     let alerts = state.store.alerts(scope, filter, None, PAGE_AND_ONE).await?;
     html(&DevicePage {
@@ -133,8 +143,12 @@ pub(super) async fn show(
         offboarded_at: row.offboarded_at,
         settings,
         events,
-        day_checkins: if before.is_none() { row.day_checkins } else { 0 },
-        older: older.map(|cursor| format!("/devices/{id}?before={cursor}#timeline")),
+        day_checkins: if before.is_none() && has_timeline { row.day_checkins } else { 0 },
+        remarks: remarks(&rule, &row, state.clock.now()),
+        has_timeline,
+        older: older
+            .filter(|_| has_timeline)
+            .map(|cursor| format!("/devices/{id}?before={cursor}#timeline")),
         problem,
         os: format!("{} {}", row.os, row.os_version),
         enrolled_at: row.enrolled_at,
@@ -165,6 +179,26 @@ pub(super) async fn show(
         value: row.value,
         group: row.group.map(|(group, name)| (format!("/groups/{group}"), name)),
     })
+}
+
+/// What the rules of enrollment say of a device.
+fn remarks(rule: &EnrollmentRule, row: &bartizan_store::DeviceRow, now: UnixMillis) -> Vec<String> {
+    let oldest = rule.minimum_ios;
+    let system = match rule.support(&row.os, &row.os_version, now) {
+        OsSupport::Supported => None,
+        OsSupport::Ending => Some(format!(
+            "Its system will soon no longer be supported: it needs version {oldest} or later."
+        )),
+        OsSupport::Ended => Some(format!(
+            "Its system is no longer supported: it needs version {oldest} or later. What is enrolled goes on protecting."
+        )),
+    };
+    let sign_in =
+        (row.offboarded_at.is_none() && rule.wants_sign_in(row.enrolled_at, now)).then(|| {
+            "Its person has to prove again who they are, by enrolling again. Protection goes on."
+                .to_owned()
+        });
+    system.into_iter().chain(sign_in).collect()
 }
 
 fn store_filter(filter: &console::DeviceFilter, now: UnixMillis) -> bartizan_store::DeviceFilter {

@@ -7,6 +7,8 @@ pub(crate) mod audit;
 pub(crate) mod detectors;
 pub(crate) mod device_change;
 pub(crate) mod devices;
+pub(crate) mod directory;
+pub(crate) mod enrollment;
 pub(crate) mod feed;
 pub(crate) mod feeds;
 pub(crate) mod groups;
@@ -14,12 +16,15 @@ pub(crate) mod incident_change;
 pub(crate) mod incidents;
 pub(crate) mod indicator_file;
 pub(crate) mod indicators;
+pub(crate) mod licenses;
 pub(crate) mod overview;
 pub(crate) mod people;
 pub(crate) mod policy;
 pub(crate) mod policy_document;
 pub(crate) mod roles;
 pub(crate) mod suppressions;
+pub(crate) mod user_groups;
+pub(crate) mod users;
 
 use askama::Template;
 use axum::http::{HeaderMap, header};
@@ -80,6 +85,7 @@ impl From<bartizan_store::DeviceRow> for DeviceRow {
         Self {
             id: row.id,
             os: format!("{} {}", row.os, row.os_version),
+            support: bartizan_store::OsSupport::Supported,
             risk: RiskLevel::of(row.unresolved),
             unresolved: row.unresolved.total(),
             last_seen: last_check_in(&row),

@@ -7,6 +7,8 @@ mod console;
 #[cfg(test)]
 mod devices;
 #[cfg(test)]
+mod enrolling;
+#[cfg(test)]
 mod feeds;
 #[cfg(test)]
 mod fetching;
@@ -22,6 +24,8 @@ mod logging;
 mod people;
 #[cfg(test)]
 mod policy;
+#[cfg(test)]
+mod scim;
 #[cfg(test)]
 mod screening;
 #[cfg(test)]

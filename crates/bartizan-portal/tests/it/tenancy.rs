@@ -31,6 +31,7 @@ const ROWS: &[Row] = &[
     row("GET", "/livez", 200),
     row("GET", "/readyz", 200),
     row("POST", path::ENROLL, 400),
+    row("POST", path::ENROLLMENT_CODE, 400),
     row("POST", path::TOKEN, 400),
     row("POST", path::CHECKIN, 400),
     row("GET", path::POLICY, 200),
@@ -39,6 +40,24 @@ const ROWS: &[Row] = &[
     row("GET", "/device/v1/indicators/files/{sha256}", 404),
     row("POST", path::ALERTS, 400),
     row("POST", path::REPORT, 400),
+    row("GET", "/scim/v2/ServiceProviderConfig", 200),
+    row("GET", "/scim/v2/ResourceTypes", 200),
+    row("GET", "/scim/v2/ResourceTypes/{id}", 404),
+    row("GET", "/scim/v2/Schemas", 200),
+    row("GET", "/scim/v2/Schemas/{id}", 404),
+    row("POST", "/scim/v2/.search", 501),
+    row("GET", "/scim/v2/Users", 200),
+    row("POST", "/scim/v2/Users", 400),
+    at("GET", "/scim/v2/Users/{id}", "/scim/v2/Users/{user}", 404),
+    at("PUT", "/scim/v2/Users/{id}", "/scim/v2/Users/{user}", 404),
+    at("PATCH", "/scim/v2/Users/{id}", "/scim/v2/Users/{user}", 404),
+    at("DELETE", "/scim/v2/Users/{id}", "/scim/v2/Users/{user}", 404),
+    row("GET", "/scim/v2/Groups", 200),
+    row("POST", "/scim/v2/Groups", 400),
+    at("GET", "/scim/v2/Groups/{id}", "/scim/v2/Groups/{user-group}", 404),
+    at("PUT", "/scim/v2/Groups/{id}", "/scim/v2/Groups/{user-group}", 404),
+    at("PATCH", "/scim/v2/Groups/{id}", "/scim/v2/Groups/{user-group}", 404),
+    at("DELETE", "/scim/v2/Groups/{id}", "/scim/v2/Groups/{user-group}", 404),
     row("GET", "/assets/{file}", 404),
     row("GET", "/sign-in", 200),
     row("POST", "/sign-in", 422),
@@ -124,6 +143,31 @@ const ROWS: &[Row] = &[
     at("POST", "/groups/{id}/rank", "/groups/{group}/rank", 422),
     at("GET", "/groups/{id}/delete", "/groups/{group}/delete", 404),
     at("POST", "/groups/{id}/delete", "/groups/{group}/delete", 404),
+    row("GET", "/users", 200),
+    row("POST", "/users", 422),
+    row("GET", "/users/new", 200),
+    at("GET", "/users/{id}", "/users/{user}", 404),
+    at("POST", "/users/{id}", "/users/{user}", 404),
+    at("POST", "/users/{id}/active", "/users/{user}/active", 404),
+    at("POST", "/users/{id}/erase", "/users/{user}/erase", 404),
+    row("GET", "/user-groups", 200),
+    row("POST", "/user-groups", 422),
+    at("GET", "/user-groups/{id}", "/user-groups/{user-group}", 404),
+    at("POST", "/user-groups/{id}", "/user-groups/{user-group}", 404),
+    at("POST", "/user-groups/{id}/members", "/user-groups/{user-group}/members", 404),
+    at("POST", "/user-groups/{id}/delete", "/user-groups/{user-group}/delete", 404),
+    at("POST", "/users/{id}/license", "/users/{user}/license", 404),
+    at("POST", "/user-groups/{id}/license", "/user-groups/{user-group}/license", 404),
+    row("GET", "/licenses", 200),
+    row("POST", "/licenses/seats", 422),
+    row("POST", "/licenses/enforced", 422),
+    row("GET", "/enroll", 200),
+    row("GET", "/enrollment", 200),
+    row("POST", "/enrollment/codes", 422),
+    row("POST", "/enrollment/rules", 422),
+    row("GET", "/directory", 200),
+    row("POST", "/directory", 422),
+    at("POST", "/directory/{id}/revoke", "/directory/{user}/revoke", 404),
     row("GET", "/people", 200),
     row("POST", "/people", 422),
     at("GET", "/people/{id}", "/people/{person}", 404),
@@ -144,6 +188,9 @@ const ROWS: &[Row] = &[
     at("POST", "/sessions/{id}/end", "/sessions/x/end", 404),
     row("GET", "/events", 200),
 ];
+
+/// Neither a user nor a group, but a change of either.
+const NO_OPERATIONS: &[u8] = br#"{"Operations":[{"op":"add","value":{}}]}"#;
 
 #[tokio::test]
 async fn every_route_knows_who_may_call_it() {
@@ -195,6 +242,9 @@ async fn every_route_knows_who_may_call_it() {
     let role_page = page.split("href=\"/roles/").last().unwrap();
     let role_id = role_page.split('"').next().unwrap();
 
+    let (user, user_group) = crate::scim::resources(&world, world.acme).await;
+    let directory = crate::scim::token(&world, world.globex).await;
+
     let mut by_role = Vec::new();
     for role in BuiltIn::ALL {
         let email = format!("{}@globex.test", role.id());
@@ -221,6 +271,8 @@ async fn every_route_knows_who_may_call_it() {
             .replace("{notice}", notice)
             .replace("{person}", person)
             .replace("{role}", role_id)
+            .replace("{user}", &user)
+            .replace("{user-group}", &user_group)
             .replace("{report}", &report(1, "").id);
 
         let nobody = Caller::Nobody.status(&world, method, &path).await;
@@ -233,6 +285,12 @@ async fn every_route_knows_who_may_call_it() {
             Access::Device => {
                 assert_eq!((nobody, member), (401, 401), "{method} {pattern}");
                 assert_eq!(device, row.foreign, "{method} {pattern}");
+            }
+            Access::Directory => {
+                assert_eq!((nobody, member, device), (401, 401, 401), "{method} {pattern}");
+                let directory = Caller::Directory(directory.clone());
+                let status = directory.status(&world, method, &path).await;
+                assert_eq!(status, row.foreign, "{method} {pattern}");
             }
             Access::Member => {
                 assert_eq!((nobody, device), (401, 401), "{method} {pattern}");
@@ -270,6 +328,7 @@ enum Caller {
     Nobody,
     Member(Browser),
     Device(Box<Device>),
+    Directory(String),
 }
 
 impl Caller {
@@ -278,6 +337,9 @@ impl Caller {
         match &self {
             Self::Nobody => {}
             Self::Member(browser) => request = request.header("cookie", &browser.cookie),
+            Self::Directory(token) => {
+                request = request.header("authorization", format!("Bearer {token}"));
+            }
             Self::Device(device) => {
                 let own =
                     device.request(method.as_str(), path, Some(&device.access_token), Vec::new());
@@ -288,6 +350,7 @@ impl Caller {
         }
         let request = request.header("host", "portal.test").header("sec-fetch-site", "same-origin");
         let (content_type, body) = match (method == Method::POST, path.starts_with(BASE_PATH)) {
+            _ if path.starts_with("/scim/") => ("application/scim+json", NO_OPERATIONS.into()),
             (false, _) => ("text/plain", Vec::new()),
             (true, true) => ("application/json", json(&"nonsense")),
             (true, false) => ("application/x-www-form-urlencoded", b"status=Resolved".to_vec()),

@@ -8,7 +8,9 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use bartizan_contract::alerts::{AlertBatch, AlertReport};
 use bartizan_contract::dpop;
-use bartizan_contract::enroll::{EnrollReply, EnrollRequest, EnrollmentToken, Platform};
+use bartizan_contract::enroll::{
+    EnrollReply, EnrollRequest, EnrollmentToken, Installation, Platform,
+};
 use bartizan_contract::keys::Jwk;
 use bartizan_contract::path;
 use bartizan_contract::problem::Problem;
@@ -155,16 +157,27 @@ pub(crate) struct Device {
 
 impl Device {
     pub(crate) async fn enroll(&self, token: &str) -> Answer {
+        self.enroll_as(token, "18.1", None).await
+    }
+
+    /// Asks to be let in with a version of iOS, and what it says of its installation.
+    pub(crate) async fn enroll_as(
+        &self,
+        token: &str,
+        os_version: &str,
+        installation: Option<Installation>,
+    ) -> Answer {
         let request = EnrollRequest {
             enrollment_token: token.into(),
             device_key: Jwk::from_device_key(self.key.verifying_key()),
             platform: Platform {
                 os: "iOS".into(),
-                os_version: "18.1".into(),
+                os_version: os_version.into(),
                 model: "iPhone17,3".into(),
                 device_name: "Phone".into(),
                 app_version: "0.1.0".into(),
             },
+            installation,
         };
         self.send("POST", path::ENROLL, None, json(&request)).await
     }

@@ -115,6 +115,8 @@ steps! {
     "V7__people_audit", "0007_people_audit.sql";
     "V8__incidents", "0008_incidents.sql";
     "V9__upkeep", "0009_upkeep.sql";
-    "V20__lists", "0020_lists.sql";
     "V11__alert_work", "0011_alert_work.sql";
+    "V17__directory", "0017_directory.sql";
+    "V18__licenses", "0018_licenses.sql";
+    "V20__lists", "0020_lists.sql";
 }

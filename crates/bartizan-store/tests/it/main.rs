@@ -10,6 +10,8 @@ mod audit;
 #[cfg(test)]
 mod devices;
 #[cfg(test)]
+mod directory;
+#[cfg(test)]
 mod enrollment;
 #[cfg(test)]
 mod exceptions;
@@ -21,6 +23,8 @@ mod file;
 mod incidents;
 #[cfg(test)]
 mod indicators;
+#[cfg(test)]
+mod licenses;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]

@@ -121,8 +121,10 @@ async fn opening_again_migrates_nothing() {
             "people_audit",
             "incidents",
             "upkeep",
-            "lists",
             "alert_work",
+            "directory",
+            "licenses",
+            "lists",
         ]
     );
 }

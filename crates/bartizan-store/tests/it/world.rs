@@ -105,6 +105,8 @@ pub(crate) fn new_device(number: u8) -> NewDevice {
         model: "iPhone17,3".into(),
         device_name: format!("Phone {number}"),
         app_version: "0.1.0".into(),
+        hardware_id: String::new(),
+        is_shared: false,
     }
 }
 

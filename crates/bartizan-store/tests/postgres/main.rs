@@ -19,11 +19,13 @@ mod slow {
         mod audit;
         mod bulk_rate;
         mod devices;
+        mod directory;
         mod enrollment;
         mod exceptions;
         mod feeds;
         mod incidents;
         mod indicators;
+        mod licenses;
         mod policy;
         mod screening;
         mod tenancy;

@@ -78,6 +78,7 @@ impl Device {
                 device_name: format!("Simulated phone {}", self.number),
                 app_version: env!("CARGO_PKG_VERSION").into(),
             },
+            installation: None,
         }
     }
 }

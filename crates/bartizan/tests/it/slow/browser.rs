@@ -226,3 +226,53 @@ fn screenshot(name: &str) -> PathBuf {
     );
     folder.join(format!("{name}.png"))
 }
+
+#[test]
+fn users_licenses_and_enrollment_are_kept_in_the_console() {
+    let world = World::new();
+    for (width, height, is_dark, prefix) in [(1_280, 900, false, ""), (390, 844, true, "phone-")] {
+        let browser = Browser::start(width, height, is_dark);
+        world.sign_in(&browser);
+        let look = |text: &str, name: &str| {
+            browser.wait_for_text(text);
+            browser.screenshot(&screenshot(&format!("{prefix}{name}")));
+            check_width(&browser);
+        };
+        let go = |path: &str| browser.go(&format!("{}{path}", world.portal.url));
+        if !is_dark {
+            go("/users");
+            look("No users yet", "users-none");
+            go("/users/new");
+            browser.type_into("input[name='user_name']", "ada@example.test");
+            browser.type_into("input[name='display_name']", "Ada");
+            browser.click("main form button[type='submit']");
+            browser.wait_for_text("Added.");
+            go("/user-groups");
+            browser.type_into("input[name='name']", "Field staff");
+            browser.click("form[action='/user-groups'][method='post'] button");
+            browser.wait_for_text("Who is in it");
+            browser.type_into("input[name='user']", "ada@example.test");
+            browser.click("button[value='add']");
+            look("1 user", "user-group");
+        }
+        go("/users");
+        look("ada@example.test", "users");
+        let user = browser
+            .run("return document.querySelector(\"main table a[href^='/users/']\").pathname");
+        go(user.as_str().unwrap());
+        look("Another device", "user");
+        go("/user-groups");
+        look("Field staff", "user-groups");
+        go("/licenses");
+        look("What each plan gives", "licenses");
+        go("/directory");
+        look("Make a token", "directory");
+        go("/enrollment");
+        look("Rules", "enrollment");
+        browser.type_into("input[name='user']", "ada@example.test");
+        browser.click("form[action='/enrollment/codes'] button");
+        look("It is shown only now", "enrollment-code");
+        go("/enroll");
+        look("Enroll this device", "enroll");
+    }
+}

@@ -18,6 +18,8 @@ mod netns;
 #[cfg(test)]
 mod postgres_portal;
 #[cfg(test)]
+mod scim;
+#[cfg(test)]
 mod simulated;
 #[cfg(test)]
 mod webdriver;
