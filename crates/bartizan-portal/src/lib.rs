@@ -40,10 +40,12 @@ mod replay;
 mod request;
 mod retention;
 mod router;
+mod sealed;
 mod serve;
 mod session;
 mod state;
 mod throttle;
+mod v1;
 
 use std::fmt;
 use std::path::PathBuf;

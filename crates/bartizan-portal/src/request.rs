@@ -19,8 +19,8 @@ use serde::de::DeserializeOwned;
 use crate::error::ApiError;
 use crate::files::hexadecimal;
 use crate::pages::accepts_html;
-use crate::random;
 use crate::state::AppState;
+use crate::{random, v1};
 
 /// Handles one request: `next` does the work, this is what surrounds it.
 pub(crate) async fn handle(
@@ -106,11 +106,11 @@ fn extra_headers(headers: &HeaderMap) -> HeaderMap {
     extra
 }
 
-/// Whether a browser was made to send this by a page of another site. Devices are not browsers and are
+/// Whether a browser was made to send this by a page of another site. Devices and applications are not browsers and are
 /// known by their proofs, not by cookies.
 fn is_cross_site(request: &Request) -> bool {
     if [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method())
-        || request.uri().path().starts_with(BASE_PATH)
+        || BY_NO_COOKIE.iter().any(|prefix| request.uri().path().starts_with(prefix))
     {
         return false;
     }
@@ -233,7 +233,9 @@ pub(crate) async fn no_such_method() -> ApiError {
 }
 
 /// Where an error is never a page, whoever looks.
-const FOR_PROGRAMS: [&str; 3] = [BASE_PATH, "/livez", "/readyz"];
+const FOR_PROGRAMS: [&str; 5] = [BASE_PATH, "/livez", "/readyz", v1::BASE, v1::token::PATH];
+/// Where no cookie counts.
+const BY_NO_COOKIE: [&str; 3] = [BASE_PATH, v1::BASE, v1::token::PATH];
 /// The largest batch of alerts is some 50 KiB.
 pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
 /// The longest names of browsers in use fit.

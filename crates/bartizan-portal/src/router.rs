@@ -16,7 +16,7 @@ use crate::pages::account::{self, SIGN_IN};
 use crate::pages::{people, roles};
 use crate::session::Needs;
 use crate::state::AppState;
-use crate::{api, console, health, live, pages, request};
+use crate::{api, console, health, live, pages, request, v1};
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub enum Access {
     Member,
     /// A member with a session, one of whose roles has the permission.
     May(Permission),
+    /// An application with an access token, which has the permission.
+    Api(Permission),
 }
 
 /// A row of the table.
@@ -51,6 +53,8 @@ const ROUTES: &[Route] = &[
     row(Method::GET, INDICATOR_FILE, Access::Device, || get(api::indicators::file)),
     row(Method::POST, path::ALERTS, Access::Device, || post(api::alerts::alerts)),
     row(Method::POST, path::REPORT, Access::Device, || post(api::report::report)),
+    // Applications.
+    row(Method::POST, v1::token::PATH, Access::Anyone, || post(v1::token::token)),
     // Members, at the console.
     row(Method::GET, "/assets/{file}", Access::Anyone, || get(console::asset)),
     row(Method::GET, SIGN_IN, Access::Anyone, || get(account::sign_in_page)),
@@ -143,6 +147,21 @@ const ROUTES: &[Route] = &[
     row(Method::GET, "/roles/{id}", SET_PORTAL, || get(roles::role)),
     row(Method::POST, "/roles/{id}", SET_PORTAL, || post(roles::save)),
     row(Method::POST, "/roles/{id}/remove", SET_PORTAL, || post(roles::remove)),
+    row(Method::GET, "/applications", SET_PORTAL, || get(pages::applications::list)),
+    row(Method::POST, "/applications", SET_PORTAL, || post(pages::applications::create)),
+    row(Method::GET, "/applications/new", SET_PORTAL, || get(pages::applications::blank)),
+    row(Method::GET, "/applications/{id}", SET_PORTAL, || get(pages::applications::application)),
+    row(Method::POST, "/applications/{id}", SET_PORTAL, || post(pages::applications::save)),
+    row(Method::POST, "/applications/{id}/disabled", SET_PORTAL, || {
+        post(pages::applications::set_disabled)
+    }),
+    row(Method::POST, "/applications/{id}/secrets", SET_PORTAL, || {
+        post(pages::applications::add_secret)
+    }),
+    row(Method::POST, "/applications/{id}/keys", SET_PORTAL, || post(pages::applications::add_key)),
+    row(Method::POST, "/applications/{id}/credentials/{credential}/remove", SET_PORTAL, || {
+        post(pages::applications::remove_credential)
+    }),
     row(Method::GET, "/audit", SET_PORTAL, || get(pages::audit::page)),
     row(Method::GET, "/audit/export.jsonl", SET_PORTAL, || get(pages::audit::export)),
     row(Method::GET, "/sessions", Access::Member, || get(people::own_sessions)),
@@ -170,7 +189,7 @@ pub(crate) fn build(state: &AppState, demo: Option<TenantId>) -> Router {
         let handler = (route.handler)();
         let handler = match route.access {
             Access::May(permission) => handler.route_layer(Extension(Needs(permission))),
-            Access::Anyone | Access::Device | Access::Member => handler,
+            Access::Anyone | Access::Device | Access::Member | Access::Api(_) => handler,
         };
         router = router.route(route.pattern, handler);
     }

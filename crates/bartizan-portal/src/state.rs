@@ -17,6 +17,7 @@ use crate::live::News;
 use crate::metrics::Metrics;
 use crate::publish::Publisher;
 use crate::replay::Replays;
+use crate::sealed::Sealer;
 use crate::throttle::Throttle;
 use crate::{password, random};
 
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) holder: JobHolder,
     pub(crate) access_tokens: AccessTokens,
     pub(crate) replays: Replays,
+    /// Of what goes out and comes back: tokens of applications, places in lists.
+    pub(crate) sealer: Sealer,
     pub(crate) throttle: Throttle,
     pub(crate) news: News,
     pub(crate) metrics: Metrics,
@@ -59,6 +62,7 @@ impl AppState {
         retention: Option<Duration>,
     ) -> anyhow::Result<Self> {
         let access_tokens = AccessTokens::new(store.access_token_key().await?);
+        let sealer = Sealer::new(store.access_token_key().await?);
         let nobody = Private(crate::files::hexadecimal(&random::<32>()?));
         let nobodys_password = password::hash(nobody).await?;
         let metrics = Metrics::started_at(clock.now());
@@ -71,6 +75,7 @@ impl AppState {
             holder: JobHolder(random()?),
             access_tokens,
             replays: Replays::default(),
+            sealer,
             throttle: Throttle::default(),
             news: News::default(),
             metrics,

@@ -56,6 +56,14 @@ row_id! {
     /// A device group.
     GroupId
 }
+row_id! {
+    /// A program that calls the API.
+    ApplicationId
+}
+row_id! {
+    /// A secret or a key of an application.
+    CredentialId
+}
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,8 @@
 //! Columns that end in `_at_ms` are Unix milliseconds; in Rust they are [`UnixMillis`].
 
 mod alert;
+mod application;
+mod application_credential;
 mod audit;
 mod audit_log;
 mod checkin;
@@ -64,9 +66,11 @@ use std::sync::Arc;
 use bartizan_model::{Private, UnixMillis};
 
 pub use alert::{
-    AlertCursor, AlertDetail, AlertFilter, AlertKey, AlertKeyError, AlertRow, Ingested,
+    AlertCursor, AlertDetail, AlertFilter, AlertKey, AlertKeyError, AlertOrder, AlertRow, Ingested,
     StatusFilter,
 };
+pub use application::{ApplicationCaller, ApplicationRow, MAX_APPLICATIONS, NewApplication};
+pub use application_credential::{CredentialKind, CredentialRow, MAX_CREDENTIALS, NewCredential};
 pub use audit::{ACTIONS, AuditEntry, Named, Personal};
 pub use audit_log::{AuditFilter, AuditHeadRow, AuditPlace, AuditRow, AuditTree};
 pub use db::{
@@ -93,7 +97,7 @@ pub use hit::HitRow;
 pub use incident::{IncidentCursor, IncidentId, IncidentIdError, IncidentRow};
 pub use indicator::{DeviceFile, IndicatorFileRow, WantedCompile};
 pub use job_lease::JobHolder;
-pub use key::{FeedId, GroupId, NoticeId, RowIdError};
+pub use key::{ApplicationId, CredentialId, FeedId, GroupId, NoticeId, RowIdError};
 pub use member::{MemberCredential, MemberId, NewMember};
 pub use member_list::MemberRow;
 pub use notice::{NoticeKind, NoticeRow};

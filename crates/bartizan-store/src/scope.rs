@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use bartizan_model::{DeviceId, TenantId};
 use uuid::Uuid;
 
-use crate::MemberId;
 use crate::audit::hex;
+use crate::{ApplicationId, MemberId};
 
 /// Whose rows a call may touch, and for whom. Only the store makes one, for someone whose credential it has found.
 ///
@@ -30,6 +30,8 @@ pub enum Actor {
     Member(MemberId),
     /// A device.
     Device(DeviceId),
+    /// A program that calls the API.
+    Application(ApplicationId),
 }
 
 impl Actor {
@@ -41,6 +43,7 @@ impl Actor {
             Self::CommandLine => "command-line",
             Self::Member(_) => "member",
             Self::Device(_) => "device",
+            Self::Application(_) => "application",
         }
     }
 
@@ -51,6 +54,7 @@ impl Actor {
             Self::Portal | Self::CommandLine => String::new(),
             Self::Member(member) => member.to_string(),
             Self::Device(device) => Uuid::from_u128(device.0).to_string(),
+            Self::Application(application) => application.to_string(),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::alert::{self, AlertKey};
 use crate::audit::{self, Event};
 use crate::column::{fresh_id, ms, time, word};
 use crate::db::{Connection, Optional, params};
-use crate::{MemberId, Store, StoreError, TenantScope, incident, risk};
+use crate::{Actor, MemberId, Store, StoreError, TenantScope, incident, risk};
 
 /// What is to change about alerts; what is absent stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -130,7 +130,10 @@ impl Store {
             .read(scope, move |db| {
                 let rows = db
                     .prepare_cached(
-                        "SELECT c.at_ms, m.name, c.kind, c.text_before, c.text_after FROM alert_change AS c
+                        "SELECT c.at_ms, coalesce(m.name, p.name), c.kind, c.text_before, c.text_after
+                         FROM alert_change AS c
+                         LEFT JOIN application AS p
+                             ON p.tenant_id = c.tenant_id AND p.application_id = c.changed_by
                          LEFT JOIN member AS m ON m.tenant_id = c.tenant_id AND m.member_id = c.changed_by
                          WHERE c.tenant_id = ?1 AND c.alert_id = ?2 ORDER BY c.change_id LIMIT ?3",
                     )?
@@ -277,13 +280,12 @@ impl Change<'_> {
         if let Some(comment) = &self.update.comment {
             self.note(alert, "comment", "", comment)?;
         }
-        let status_changed = status != alert.status;
         self.db
             .prepare_cached(
                 "UPDATE alert SET status = ?3, classification = ?4, determination = ?5, assigned_to = ?6,
                      updated_at_ms = ?7,
-                     status_by = CASE WHEN ?8 = 1 THEN ?9 ELSE status_by END,
-                     status_at_ms = CASE WHEN ?8 = 1 THEN ?7 ELSE status_at_ms END
+                     status_by = CASE WHEN status = ?3 THEN status_by WHEN ?8 = 1 THEN ?9 END,
+                     status_at_ms = CASE WHEN status = ?3 THEN status_at_ms ELSE ?7 END
                  WHERE tenant_id = ?1 AND alert_id = ?2",
             )?
             .execute(params![
@@ -294,10 +296,24 @@ impl Change<'_> {
                 determination,
                 assigned_to,
                 ms(self.now),
-                status_changed,
+                self.is_by_member(),
                 self.by.column(),
             ])?;
         Ok(())
+    }
+
+    /// Whether a member does it; an application stands in the history alone.
+    fn is_by_member(&self) -> bool {
+        !matches!(self.scope.actor(), Actor::Application(_))
+    }
+
+    fn author(&self) -> [u8; 16] {
+        match self.scope.actor() {
+            Actor::Application(application) => application.octets(),
+            Actor::Portal | Actor::CommandLine | Actor::Member(_) | Actor::Device(_) => {
+                self.by.column()
+            }
+        }
     }
 
     /// Returns the name of a member; empty for nobody.
@@ -329,7 +345,7 @@ impl Change<'_> {
                 alert.key,
                 fresh_id(self.now)?,
                 ms(self.now),
-                self.by.column(),
+                self.author(),
                 kind,
                 before,
                 after,

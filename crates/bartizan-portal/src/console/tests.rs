@@ -324,6 +324,7 @@ fn pages() -> Vec<(&'static str, String)> {
     ];
     pages.extend(feed_samples::pages(&shell()));
     pages.extend(people_samples::pages(&shell()));
+    pages.extend(application_samples::pages(&shell()));
     pages.extend(incidents());
     pages
 }

@@ -103,6 +103,7 @@ fn shown(row: AuditRow, members: &[MemberRow]) -> AuditEntryRow {
         "portal" => "The portal".into(),
         "command-line" => "Command line".into(),
         "device" => "A device".into(),
+        "application" => "An application".into(),
         _ => entry.actor.kind.clone(),
     };
     let known = ACTIONS.iter().find(|(word, _)| *word == entry.action);
@@ -114,6 +115,7 @@ fn shown(row: AuditRow, members: &[MemberRow]) -> AuditEntryRow {
         "indicator" if !id.is_empty() => format!("/indicators/{id}"),
         "member" => format!("/people/{id}"),
         "role" => format!("/roles/{id}"),
+        "application" => format!("/applications/{id}"),
         "policy" => "/policy".into(),
         _ => String::new(),
     };

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod alerts;
+pub(crate) mod applications;
 pub(crate) mod audit;
 pub(crate) mod device_change;
 pub(crate) mod devices;

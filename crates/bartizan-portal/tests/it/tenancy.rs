@@ -39,6 +39,7 @@ const ROWS: &[Row] = &[
     row("GET", "/device/v1/indicators/files/{sha256}", 404),
     row("POST", path::ALERTS, 400),
     row("POST", path::REPORT, 400),
+    row("POST", "/oauth2/token", 401),
     row("GET", "/assets/{file}", 404),
     row("GET", "/sign-in", 200),
     row("POST", "/sign-in", 422),
@@ -121,6 +122,20 @@ const ROWS: &[Row] = &[
     at("GET", "/roles/{id}", "/roles/{role}", 404),
     at("POST", "/roles/{id}", "/roles/{role}", 404),
     at("POST", "/roles/{id}/remove", "/roles/{role}/remove", 404),
+    row("GET", "/applications", 200),
+    row("POST", "/applications", 422),
+    row("GET", "/applications/new", 200),
+    at("GET", "/applications/{id}", "/applications/{application}", 404),
+    at("POST", "/applications/{id}", "/applications/{application}", 404),
+    at("POST", "/applications/{id}/disabled", "/applications/{application}/disabled", 404),
+    at("POST", "/applications/{id}/secrets", "/applications/{application}/secrets", 404),
+    at("POST", "/applications/{id}/keys", "/applications/{application}/keys", 404),
+    at(
+        "POST",
+        "/applications/{id}/credentials/{credential}/remove",
+        "/applications/{application}/credentials/{application}/remove",
+        404,
+    ),
     row("GET", "/audit", 200),
     row("GET", "/audit/export.jsonl", 200),
     row("GET", "/sessions", 200),
@@ -169,6 +184,10 @@ async fn every_route_knows_who_may_call_it() {
     let role_page = page.split("href=\"/roles/").last().unwrap();
     let role_id = role_page.split('"').next().unwrap();
 
+    let form = [("name", "Own"), ("permission", "view-data"), ("expires", "2030-01-01")];
+    let made = browser.submit("/applications", &form).await;
+    let application = made.header("location").split(['/', '?']).nth(2).unwrap();
+
     let mut by_role = Vec::new();
     for role in BuiltIn::ALL {
         let email = format!("{}@globex.test", role.id());
@@ -193,6 +212,7 @@ async fn every_route_knows_who_may_call_it() {
             .replace("{notice}", notice)
             .replace("{person}", person)
             .replace("{role}", role_id)
+            .replace("{application}", application)
             .replace("{report}", &report(1, "").id);
 
         let nobody = Caller::Nobody.status(&world, method, &path).await;
@@ -201,7 +221,7 @@ async fn every_route_knows_who_may_call_it() {
         let member = Caller::Member(browser).status(&world, method, &path).await;
         let device = Caller::Device(Box::new(globex.clone())).status(&world, method, &path).await;
         match access {
-            Access::Anyone => {}
+            Access::Anyone | Access::Api(_) => {}
             Access::Device => {
                 assert_eq!((nobody, member), (401, 401), "{method} {pattern}");
                 assert_eq!(device, row.foreign, "{method} {pattern}");
