@@ -1,6 +1,7 @@
-//! Every route, in one table: method, pattern, who may call it, and what answers.
+//! Every route, in one table: method, pattern, who may call it, and what answers. Those of `/api/v1` stand in `v1`, with
+//! what else is to be known of each.
 //!
-//! The router is built from the table, so there is no route without a row.
+//! The router is built from the tables, so there is no route without a row.
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
@@ -55,6 +56,8 @@ const ROUTES: &[Route] = &[
     row(Method::POST, path::REPORT, Access::Device, || post(api::report::report)),
     // Applications.
     row(Method::POST, v1::token::PATH, Access::Anyone, || post(v1::token::token)),
+    row(Method::GET, v1::EXPLORER, Access::Anyone, || get(v1::explorer)),
+    row(Method::GET, v1::DOCUMENT, Access::Anyone, || get(v1::document)),
     // Members, at the console.
     row(Method::GET, "/assets/{file}", Access::Anyone, || get(console::asset)),
     row(Method::GET, SIGN_IN, Access::Anyone, || get(account::sign_in_page)),
@@ -180,7 +183,8 @@ const fn row(
 
 /// Yields the table: method, pattern, who may call.
 pub fn routes() -> impl Iterator<Item = (&'static Method, &'static str, Access)> {
-    ROUTES.iter().map(|route| (&route.method, route.pattern, route.access))
+    let of_api = v1::rows().map(|(method, path, it)| (method, path, Access::Api(it)));
+    ROUTES.iter().map(|route| (&route.method, route.pattern, route.access)).chain(of_api)
 }
 
 pub(crate) fn build(state: &AppState, demo: Option<TenantId>) -> Router {
@@ -193,6 +197,7 @@ pub(crate) fn build(state: &AppState, demo: Option<TenantId>) -> Router {
         };
         router = router.route(route.pattern, handler);
     }
+    router = v1::add(router);
     if let Some(tenant) = demo {
         router = router.merge(demo::routes(Demo { state: state.clone(), tenant }));
     }

@@ -19,6 +19,7 @@ use crate::publish::Publisher;
 use crate::replay::Replays;
 use crate::sealed::Sealer;
 use crate::throttle::Throttle;
+use crate::v1::rate::Rates;
 use crate::{password, random};
 
 /// The state of a portal, given to every handler. Cloning shares it.
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) holder: JobHolder,
     pub(crate) access_tokens: AccessTokens,
     pub(crate) replays: Replays,
+    pub(crate) rates: Rates,
     /// Of what goes out and comes back: tokens of applications, places in lists.
     pub(crate) sealer: Sealer,
     pub(crate) throttle: Throttle,
@@ -75,6 +77,7 @@ impl AppState {
             holder: JobHolder(random()?),
             access_tokens,
             replays: Replays::default(),
+            rates: Rates::default(),
             sealer,
             throttle: Throttle::default(),
             news: News::default(),

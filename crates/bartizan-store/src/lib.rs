@@ -38,6 +38,7 @@ mod gather;
 mod grouping;
 mod held;
 mod hit;
+mod idempotency;
 mod incident;
 mod indicator;
 mod ingest;
@@ -94,6 +95,7 @@ pub use feed::{
 pub use feed_health::FeedHealth;
 pub use feed_version::{AddedVersion, FeedVersionRow, FeedVersionState, NewFeedVersion};
 pub use hit::HitRow;
+pub use idempotency::Repeat;
 pub use incident::{IncidentCursor, IncidentId, IncidentIdError, IncidentRow};
 pub use indicator::{DeviceFile, IndicatorFileRow, WantedCompile};
 pub use job_lease::JobHolder;

@@ -13,6 +13,7 @@
 
 mod alert;
 mod alerts;
+mod api;
 #[cfg(test)]
 mod application_samples;
 mod applications;
@@ -52,6 +53,7 @@ use bartizan_store::{Permission, Permissions};
 
 pub(crate) use alert::AlertPage;
 pub(crate) use alerts::{AlertFilter, AlertQueue, AlertRow, AlertsPage, StatusFilter};
+pub(crate) use api::{ApiCall, ApiField, ApiGroup, ApiObject, ApiPage};
 pub(crate) use applications::{
     ApplicationForm, ApplicationPage, ApplicationsPage, FormProblems, NewApplicationPage,
 };

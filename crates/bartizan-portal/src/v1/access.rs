@@ -21,6 +21,8 @@ pub(crate) struct Application {
     /// Whose rows it may touch, in its own name.
     pub(crate) scope: TenantScope,
     pub(crate) id: ApplicationId,
+    /// As people know it.
+    pub(crate) name: String,
     /// What the token lets it do, of what it may.
     pub(crate) permissions: Permissions,
     /// The member who answers for it.
@@ -104,6 +106,7 @@ pub(crate) async fn application(parts: &Parts, state: &AppState) -> Result<Appli
     Ok(Application {
         scope,
         id: client.application,
+        name: caller.name,
         permissions: Permissions::of(&both),
         member: caller.member,
     })

@@ -1,6 +1,8 @@
 //! The portal as its callers see it, each test on a data folder of its own.
 
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod applications;
 #[cfg(test)]
 mod console;
