@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::postgres::Server;
-use crate::{Done, cargo, ios, packages, root, say, shown, target, tidy};
+use crate::{Done, cargo, ios, packages, python, root, say, shown, target, tidy};
 
 pub(crate) fn run(arguments: &[String]) -> Done {
     let (fast, full) = match arguments {
@@ -62,8 +62,12 @@ fn real_things() -> Result<Vec<(&'static str, String)>, String> {
         ("sysctl", "procps"),
         ("traceroute", "traceroute"),
         ("psql", "postgresql"),
+        ("python3", "python3-venv"),
     ])?;
     let mut skipped = Vec::new();
+    if let Err(reason) = python::need("schemathesis", "4.32.5") {
+        skipped.push(("slow::schemathesis", reason));
+    }
     if let Err(reason) = packages::namespaces() {
         skipped.push(("slow::netns", reason.clone()));
         skipped.push(("slow::forward", reason));

@@ -429,6 +429,12 @@ pub fn fuzz_csv(octets: &[u8]) {
     indicator_csv::fuzz(octets);
 }
 
+/// Reads alerts of other products, for the fuzzer.
+#[doc(hidden)]
+pub fn fuzz_intake(octets: &[u8]) {
+    v1::intake::fuzz(octets);
+}
+
 /// Reads a policy document, for the fuzzer.
 #[doc(hidden)]
 pub fn fuzz_policy(octets: &[u8]) {

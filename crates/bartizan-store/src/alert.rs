@@ -340,7 +340,7 @@ fn read(row: &Row<'_>) -> Result<AlertRow, StoreError> {
         key: AlertKey(u128::from_be_bytes(row.get(0)?)),
         device: DeviceId(u128::from_be_bytes(row.get(1)?)),
         device_name: row.get(2)?,
-        detector: word("detector", &detector, Detector::from_id)?,
+        detector: word("detector", &detector, stored_detector)?,
         severity: word("severity", &severity, Severity::from_word)?,
         category: row.get(5)?,
         title: row.get(6)?,
@@ -362,6 +362,11 @@ fn read(row: &Row<'_>) -> Result<AlertRow, StoreError> {
         updated_at: time(row.get(24)?),
         action: word("action", &row.get::<String>(19)?, IndicatorAction::from_word)?,
     })
+}
+
+/// Reads the id of a detector, also of what no device may say.
+fn stored_detector(id: &str) -> Option<Detector> {
+    Detector::from_id(id).or_else(|| (id == Detector::External.id()).then_some(Detector::External))
 }
 
 /// What [`read`] reads.

@@ -23,6 +23,7 @@ use crate::{StoreError, TenantScope};
 
 /// Every action there is, with what it means.
 pub const ACTIONS: &[(&str, &str)] = &[
+    ("alert.intake", "Alerts of another product taken in"),
     ("alert.status", "Alert status changed"),
     ("application.change", "Application changed"),
     ("application.create", "Application added"),

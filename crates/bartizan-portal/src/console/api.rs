@@ -31,8 +31,8 @@ pub(crate) struct ApiCall {
     /// The permission that it takes, as scopes spell it.
     pub(crate) scope: &'static str,
     pub(crate) parameters: Vec<ApiField>,
-    /// The name of the body's object.
-    pub(crate) body: Option<&'static str>,
+    /// What the body is.
+    pub(crate) body: Option<ApiField>,
     /// The status of success, and the name of what comes with it.
     pub(crate) answer: (u16, Option<&'static str>),
     /// The statuses of failure, with what each means.

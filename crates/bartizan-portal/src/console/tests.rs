@@ -254,6 +254,13 @@ fn pages() -> Vec<(&'static str, String)> {
         host: Some(long_host()),
         matched: Some("<script>alert(1)</script>.test".into()),
         device: hostile_device(),
+        external: Some(bartizan_store::ExternalRow {
+            product: "<script>\u{202e}".into(),
+            external_id: "<img src=x>".into(),
+            link: "https://edr.example/1".into(),
+            original: "{\"a\":\"<script>\u{202e}\"}".into(),
+            updated_at: NOW,
+        }),
         ..alert()
     };
     let password = |one_time_password, problem| PasswordPage {
@@ -577,6 +584,7 @@ fn alert() -> AlertPage {
         },
         assigned_to: Some("Sam <b>".into()),
         incident: Some("01890000-0000-7000-8000-000000000001".into()),
+        external: None,
         changes: vec![AlertChange {
             at: NOW,
             by: Some("Sam <b>".into()),

@@ -76,6 +76,7 @@ pub(crate) async fn alert(
     let (alert, device) = (detail.alert, detail.device);
     let notice = query.changed.map(|_| "Your change is stored.".to_owned());
     let changes = state.store.alert_changes(session.scope, alert.key, CHANGES).await?;
+    let external = state.store.external_alert(session.scope, alert.key).await?;
     html(&AlertPage {
         shell: shell(session, notice),
         id: alert.key.to_string(),
@@ -98,6 +99,7 @@ pub(crate) async fn alert(
         assigned_to: alert.assigned_to,
         incident: alert.incident.map(|id| id.to_string()),
         changes,
+        external,
         device: device.into(),
         now: state.clock.now(),
     })

@@ -40,9 +40,7 @@ fn write() -> Value {
     let mut paths: Map<String, Value> = Map::new();
     let mut objects: Vec<&'static Object> = vec![&PROBLEM];
     for operation in operations() {
-        for object in operation.body.iter().chain(&operation.answer.1) {
-            object.objects(&mut objects);
-        }
+        operation.objects(&mut objects);
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
         if let Some(methods) = path.as_object_mut() {
             methods.insert(verb(operation.verb).into(), one(operation));
@@ -114,8 +112,8 @@ fn one(operation: &Operation) -> Value {
         "parameters": parameters,
         "responses": responses(operation),
     });
-    if let (Some(body), Some(members)) = (operation.body, written.as_object_mut()) {
-        let schema = Schema::Object(body).describe();
+    if let (Some(body), Some(members)) = (&operation.body, written.as_object_mut()) {
+        let schema = body.describe();
         members.insert(
             "requestBody".into(),
             json!({ "required": true, "content": { "application/json": { "schema": schema } } }),
@@ -264,14 +262,12 @@ mod tests {
     fn objects_of_one_name_are_one() {
         let mut found: Vec<&'static Object> = Vec::new();
         for operation in operations() {
-            for object in operation.body.iter().chain(&operation.answer.1) {
-                let mut all = Vec::new();
-                object.objects(&mut all);
-                for object in all {
-                    let other = found.iter().find(|known| known.name == object.name);
-                    assert!(other.is_none_or(|it| std::ptr::eq(*it, object)), "{}", object.name);
-                    found.push(object);
-                }
+            let mut all = Vec::new();
+            operation.objects(&mut all);
+            for object in all {
+                let other = found.iter().find(|known| known.name == object.name);
+                assert!(other.is_none_or(|it| std::ptr::eq(*it, object)), "{}", object.name);
+                found.push(object);
             }
         }
     }

@@ -23,9 +23,7 @@ fn page() -> ApiPage {
     let groups = names.map(|name| ApiGroup { name: name.to_owned(), calls: of(name) }).collect();
     let mut objects: Vec<&'static Object> = Vec::new();
     for operation in operations() {
-        for object in operation.body.iter().chain(&operation.answer.1) {
-            object.objects(&mut objects);
-        }
+        operation.objects(&mut objects);
     }
     let objects = objects.into_iter().map(object).collect();
     ApiPage { groups, objects, document: DOCUMENT, token: token::PATH }
@@ -39,7 +37,7 @@ fn call(operation: &'static Operation) -> ApiCall {
         summary: operation.summary,
         scope: operation.permission.word(),
         parameters: parameters(operation),
-        body: operation.body.map(|object| object.name),
+        body: operation.body.as_ref().map(|schema| field("body", "", schema, "")),
         answer: (operation.answer.0.as_u16(), operation.answer.1.map(|object| object.name)),
         refusals: refusals(operation),
         curl: curl(operation),
@@ -47,30 +45,28 @@ fn call(operation: &'static Operation) -> ApiCall {
 }
 
 fn object(object: &'static Object) -> ApiObject {
-    let member = |field: &Field| {
-        let mut named = Vec::new();
-        field.schema.objects(&mut named);
-        ApiField {
-            name: field.name.to_owned(),
-            place: if field.is_required { "" } else { "may be absent" },
-            words: field.schema.words(),
-            object: named.first().map(|object| object.name),
-            about: field.about,
-        }
+    let member = |it: &Field| {
+        let place = if it.is_required { "" } else { "may be absent" };
+        field(it.name, place, &it.schema, it.about)
     };
     let fields = object.fields.iter().map(member).collect();
     ApiObject { name: object.name, about: object.about, fields }
 }
 
-/// What goes beside the body.
-fn parameters(operation: &Operation) -> Vec<ApiField> {
-    let field = |name: &str, place, schema: &Schema, about| ApiField {
+fn field(name: &str, place: &'static str, schema: &Schema, about: &'static str) -> ApiField {
+    let mut named = Vec::new();
+    schema.objects(&mut named);
+    ApiField {
         name: name.to_owned(),
         place,
         words: schema.words(),
-        object: None,
+        object: named.first().map(|object| object.name),
         about,
-    };
+    }
+}
+
+/// What goes beside the body.
+fn parameters(operation: &Operation) -> Vec<ApiField> {
     let of_path = path_names(operation.path).map(|name| {
         let (schema, about) = path_schema(name);
         field(name, "path", &schema, about)

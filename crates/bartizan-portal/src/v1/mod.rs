@@ -11,6 +11,7 @@ pub(crate) mod access;
 mod assertion;
 mod document;
 mod explorer;
+pub(crate) mod intake;
 mod operation;
 pub(crate) mod public_key;
 pub(crate) mod rate;
@@ -45,6 +46,7 @@ fn operations() -> impl Iterator<Item = &'static Operation> {
         resources::indicators::OPERATIONS,
         resources::feeds::OPERATIONS,
         resources::audit::OPERATIONS,
+        intake::OPERATIONS,
     ]
     .into_iter()
     .flatten()

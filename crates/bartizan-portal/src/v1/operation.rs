@@ -31,11 +31,23 @@ pub(crate) struct Operation {
     /// What may stand in the query.
     pub(crate) query: &'static [Field],
     /// What the body is, where there is one.
-    pub(crate) body: Option<&'static Object>,
+    pub(crate) body: Option<Schema>,
     /// The status of success, and what comes with it.
     pub(crate) answer: (StatusCode, Option<&'static Object>),
     pub(crate) tagged: Tagged,
     pub(crate) handler: Handler,
+}
+
+impl Operation {
+    /// Gathers the objects of its body and its answer.
+    pub(crate) fn objects(&self, found: &mut Vec<&'static Object>) {
+        if let Some(body) = &self.body {
+            body.objects(found);
+        }
+        if let Some(answer) = self.answer.1 {
+            answer.objects(found);
+        }
+    }
 }
 
 /// Carries a call out.

@@ -28,6 +28,8 @@ pub(crate) enum Schema {
     Flag,
     /// Some of one kind.
     List { of: &'static Self, most: usize },
+    /// One of a kind, or some.
+    OneOrMany { of: &'static Self, most: usize },
     /// Members of these names.
     Object(&'static Object),
     /// The same, or nothing.
@@ -129,6 +131,10 @@ impl Schema {
                 }
                 Ok(())
             }
+            Self::OneOrMany { of, most } if value.is_array() => {
+                Self::List { of, most: *most }.inspect(value)
+            }
+            Self::OneOrMany { of, .. } => of.inspect(value),
             Self::Object(object) => {
                 let Some(members) = value.as_object() else { return wrong("is not an object") };
                 for field in object.fields {
@@ -179,6 +185,7 @@ impl Schema {
             | Self::Word(_)
             | Self::Id
             | Self::List { .. }
+            | Self::OneOrMany { .. }
             | Self::Object(_)
             | Self::Nullable(_)
             | Self::Any => Value::from(text),
@@ -208,6 +215,9 @@ impl Schema {
             Self::List { of, most } => json!({
                 "type": "array", "maxItems": most, "items": of.describe(),
             }),
+            Self::OneOrMany { of, most } => {
+                json!({ "anyOf": [of.describe(), Self::List { of, most: *most }.describe()] })
+            }
             Self::Object(object) => {
                 json!({ "$ref": format!("#/components/schemas/{}", object.name) })
             }
@@ -228,6 +238,7 @@ impl Schema {
             Self::Time => "Unix milliseconds".to_owned(),
             Self::Flag => "true | false".to_owned(),
             Self::List { of, most } => format!("list of at most {most}: {}", of.words()),
+            Self::OneOrMany { of, most } => format!("{}, or a list of at most {most}", of.words()),
             Self::Object(object) => object.name.to_owned(),
             Self::Nullable(schema) => format!("{} | null", schema.words()),
             Self::Any => "object".to_owned(),
@@ -238,7 +249,9 @@ impl Schema {
     pub(crate) fn objects(&self, found: &mut Vec<&'static Object>) {
         match self {
             Self::Object(object) => object.objects(found),
-            Self::List { of, .. } | Self::Nullable(of) => of.objects(found),
+            Self::List { of, .. } | Self::OneOrMany { of, .. } | Self::Nullable(of) => {
+                of.objects(found);
+            }
             Self::Text { .. }
             | Self::Lines { .. }
             | Self::Word(_)

@@ -253,10 +253,10 @@ fn expect_json(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 fn message(operation: &'static Operation, octets: &[u8]) -> Result<Value, ApiError> {
-    let Some(schema) = operation.body else { return Ok(Value::Null) };
+    let Some(schema) = &operation.body else { return Ok(Value::Null) };
     let value = serde_json::from_slice(octets)
         .map_err(|error| ApiError::malformed(format!("the body is not JSON: {error}")))?;
-    Schema::Object(schema).check(&value).map_err(ApiError::malformed)?;
+    schema.check(&value).map_err(ApiError::malformed)?;
     Ok(value)
 }
 

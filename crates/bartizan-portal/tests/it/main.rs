@@ -17,6 +17,8 @@ mod groups;
 #[cfg(test)]
 mod indicators;
 #[cfg(test)]
+mod intake;
+#[cfg(test)]
 mod listening;
 #[cfg(test)]
 mod logging;

@@ -73,6 +73,9 @@ const ROWS: &[Row] = &[
     at("GET", "/api/v1/feeds/{feed}", "/api/v1/feeds/{feed}", 404),
     at("POST", "/api/v1/feeds/{feed}/update", "/api/v1/feeds/{feed}/update", 404),
     row("GET", "/api/v1/audit", 200),
+    row("POST", "/api/v1/intake/ocsf", 422),
+    row("POST", "/api/v1/intake/defender", 422),
+    row("POST", "/api/v1/intake/webhook", 400),
     row("GET", "/assets/{file}", 404),
     row("GET", "/sign-in", 200),
     row("POST", "/sign-in", 422),
@@ -235,6 +238,7 @@ async fn every_route_knows_who_may_call_it() {
     let words = Permission::ALL.map(Permission::word);
     let client = client(&mut browser, "Everything", &words).await;
     let everything = world.api(&client).await;
+    let signed_in = browser.cookie;
     let mut by_scope = Vec::new();
     for scope in Permission::ALL {
         let reply = world.ask(&client, &[("scope", scope.word())]).await;
@@ -261,8 +265,11 @@ async fn every_route_knows_who_may_call_it() {
             .replace("{report}", &report(1, "").id);
 
         let nobody = Caller::Nobody.status(&world, method, &path).await;
-        let mut browser = world.browser();
-        assert_eq!(browser.sign_in("g@globex.test", OWN_PASSWORD).await.status, 303);
+        let mut browser = Browser { router: world.portal.router(), cookie: signed_in.clone() };
+        if !matches!(access, Access::Api(_)) {
+            // The last route may have ended the session.
+            assert_eq!(browser.sign_in("g@globex.test", OWN_PASSWORD).await.status, 303);
+        }
         let member = Caller::Member(browser).status(&world, method, &path).await;
         let device = Caller::Device(Box::new(globex.clone())).status(&world, method, &path).await;
         match access {

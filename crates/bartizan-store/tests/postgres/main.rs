@@ -15,6 +15,7 @@ mod slow {
     #[path = "."]
     mod postgres {
         mod alerts;
+        mod applications;
         mod audit;
         mod devices;
         mod enrollment;

@@ -154,7 +154,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         summary: "Change an alert's status, verdict or assignee, or comment on it",
         permission: Permission::AlertsInvestigation,
         query: &[],
-        body: Some(&TRIAGE),
+        body: Some(Schema::Object(&TRIAGE)),
         answer: (StatusCode::OK, Some(&ALERT)),
         tagged: Tagged::Must,
         handler: |call| Box::pin(triage(call)),

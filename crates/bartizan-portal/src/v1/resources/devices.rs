@@ -170,7 +170,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         summary: "Change a device's person, value or tags",
         permission: Permission::AlertsInvestigation,
         query: &[],
-        body: Some(&DESCRIPTION),
+        body: Some(Schema::Object(&DESCRIPTION)),
         answer: (StatusCode::OK, Some(&DEVICE)),
         tagged: Tagged::Must,
         handler: |call| Box::pin(describe(call)),

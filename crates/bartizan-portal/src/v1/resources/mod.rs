@@ -56,7 +56,7 @@ pub(crate) const AFTER: Field = maybe(
 const SEVERITIES: Schema = Schema::Word(&["Informational", "Low", "Medium", "High"]);
 const STATUSES: Schema = Schema::Word(&["New", "InProgress", "Resolved"]);
 /// A name, a title.
-const LINE: Schema = Schema::Text { least: 0, most: MOST_TEXT };
+pub(crate) const LINE: Schema = Schema::Text { least: 0, most: MOST_TEXT };
 /// No text of ours is longer.
 const MOST_TEXT: usize = 65_536;
 

@@ -94,7 +94,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         summary: "Add a version to a policy",
         permission: Permission::ManageSecuritySettings,
         query: &[],
-        body: Some(&NEW),
+        body: Some(Schema::Object(&NEW)),
         answer: (StatusCode::OK, Some(&POLICY)),
         tagged: Tagged::Must,
         handler: |call| Box::pin(put(call)),

@@ -15,6 +15,8 @@ mod netns;
 #[cfg(test)]
 mod postgres_portal;
 #[cfg(test)]
+mod schemathesis;
+#[cfg(test)]
 mod simulated;
 #[cfg(test)]
 mod webdriver;
