@@ -94,7 +94,7 @@ fn one(operation: &Operation) -> Value {
         parameters.push(json!({
             "name": "If-Match", "in": "header", "required": true,
             "description": "The ETag of the state that this is to change, or `*` for any.",
-            "schema": { "type": "string", "minLength": 1, "maxLength": 200 },
+            "schema": { "type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]([ -~]*[!-~])?$" },
         }));
     }
     if operation.verb == Verb::Post {
@@ -151,6 +151,10 @@ fn responses(operation: &Operation) -> Value {
         if !headers.is_empty() {
             members.insert("headers".into(), headers.into());
         }
+        let links = links(operation);
+        if !links.is_empty() {
+            members.insert("links".into(), links.into());
+        }
     }
     all.insert(status.as_u16().to_string(), success);
     let problem = json!({
@@ -161,6 +165,36 @@ fn responses(operation: &Operation) -> Value {
         all.insert(status.to_string(), refusal);
     }
     all.into()
+}
+
+/// What can be called with what an answer says: from a list or from what was made to the thing, from the thing to its
+/// change.
+fn links(operation: &Operation) -> Map<String, Value> {
+    let mut links = Map::new();
+    let id = if operation.path.ends_with("/policies") { "policy" } else { "id" };
+    for other in operations() {
+        let mut names = path_names(other.path);
+        let (Some(name), None) = (names.next(), names.next()) else { continue };
+        let rest = other.path.strip_prefix(operation.path);
+        let leads = rest.is_some_and(|rest| rest.starts_with(&format!("/{{{name}}}")));
+        let is_change = other.path == operation.path && other.tagged == Tagged::Must;
+        let (place, tag) = if leads && operation.verb == Verb::Get {
+            (format!("$response.body#/items/0/{id}"), "*")
+        } else if leads && operation.answer.0 == StatusCode::CREATED {
+            ("$response.body#/id".to_owned(), "$response.header.ETag")
+        } else if is_change && operation.verb == Verb::Get {
+            (format!("$request.path.{name}"), "$response.header.ETag")
+        } else {
+            continue;
+        };
+        let mut parameters = json!({ name: place });
+        if let (Tagged::Must, Some(members)) = (other.tagged, parameters.as_object_mut()) {
+            members.insert("If-Match".into(), tag.into());
+        }
+        let link = json!({ "operationId": other.id, "parameters": parameters });
+        links.insert(other.id.to_owned(), link);
+    }
+    links
 }
 
 /// The statuses of failure, with what each means.
@@ -186,7 +220,8 @@ pub(super) fn refusals(operation: &Operation) -> Vec<(u16, &'static str)> {
     if operation.verb != Verb::Get {
         all.push((409, "Something that is there stands in the way."));
     }
-    if operation.verb != Verb::Get || operation.id == "listAuditEntries" {
+    let is_paged = operation.query.iter().any(|field| field.name == "after");
+    if operation.verb != Verb::Get || is_paged {
         all.push((422, "As described, but it cannot be: detail says why."));
     }
     all.sort_unstable();

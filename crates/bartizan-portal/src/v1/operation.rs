@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::access::Application;
 use super::schema::{Field, Object, Schema};
+use super::serve::unfit;
 use crate::error::ApiError;
 use crate::files::hexadecimal;
 use crate::state::AppState;
@@ -159,7 +160,7 @@ impl Call {
     /// This was not given out for this list.
     pub(crate) fn after<T: FromStr>(&self) -> Result<Option<(UnixMillis, T)>, ApiError> {
         let Some(text) = self.text("after") else { return Ok(None) };
-        let bad = || ApiError::malformed("after is not where a page of this list ended");
+        let bad = || unfit("after is not where a page of this list ended");
         let octets = self.state.sealer.open(&self.list(), text).ok_or_else(bad)?;
         let text = String::from_utf8(octets).map_err(|_| bad())?;
         let (time, id) = text.split_once(' ').ok_or_else(bad)?;

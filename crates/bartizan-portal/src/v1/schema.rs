@@ -297,6 +297,22 @@ impl Object {
     }
 }
 
+/// Writes numbers such as `7.0` as the whole numbers that they are (RFC 8259 knows but one kind of number).
+pub(crate) fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let whole =
+                number.to_string().strip_suffix(".0").and_then(|text| text.parse::<u64>().ok());
+            if let Some(whole) = whole.filter(|whole| *whole <= MOST) {
+                *value = whole.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(members) => members.values_mut().for_each(whole_numbers),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// What is wrong, and where: a JSON Pointer (RFC 6901).
 struct Wrong {
     at: String,
@@ -398,6 +414,22 @@ mod tests {
         assert_eq!(Schema::Flag.read("true"), Ok(json!(true)));
         assert_eq!(Schema::Flag.read("yes"), Err(" is neither true nor false".into()));
         assert_eq!(Schema::Word(&["a"]).read("b"), Err(" is not one of a".into()));
+    }
+
+    #[test]
+    fn a_whole_number_may_be_spelled_with_a_fraction() {
+        for (text, expected) in [
+            ("[7.0]", json!([7])),
+            (r#"{"a":{"b":-0.0}}"#, json!({ "a": { "b": -0.0 } })),
+            ("7.5", json!(7.5)),
+            ("1e3", json!(1_000)),
+            ("1e300", json!(1e300)),
+            ("7", json!(7)),
+        ] {
+            let mut value = serde_json::from_str(text).unwrap();
+            whole_numbers(&mut value);
+            assert_eq!(value, expected, "{text}");
+        }
     }
 
     #[test]

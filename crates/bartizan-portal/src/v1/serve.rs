@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::access::{self, Application};
 use super::operation::{Call, Operation, Reply, Tagged, Verb, path_names, path_schema};
-use super::schema::Schema;
+use super::schema::{Schema, whole_numbers};
 use crate::error::ApiError;
 use crate::state::AppState;
 
@@ -219,8 +219,12 @@ fn if_match(
         return Err(ApiError::new(StatusCode::PRECONDITION_REQUIRED, TAG_REQUIRED, detail));
     }
     let values: Result<Vec<_>, _> = values.into_iter().map(HeaderValue::to_str).collect();
-    let values = values.map_err(|_| ApiError::malformed("If-Match is not text"))?;
-    Ok(Some(values.join(",")))
+    let told = values.map(|values| values.join(",")).unwrap_or_default();
+    let is_plain = told.bytes().all(|octet| (b' '..=b'~').contains(&octet));
+    if !(1..=MAX_TAGS).contains(&told.trim().len()) || !is_plain {
+        return Err(ApiError::malformed("If-Match is not 1 to 200 visible characters"));
+    }
+    Ok(Some(told))
 }
 
 fn idempotency_key(
@@ -254,8 +258,9 @@ fn expect_json(headers: &HeaderMap) -> Result<(), ApiError> {
 
 fn message(operation: &'static Operation, octets: &[u8]) -> Result<Value, ApiError> {
     let Some(schema) = &operation.body else { return Ok(Value::Null) };
-    let value = serde_json::from_slice(octets)
+    let mut value = serde_json::from_slice(octets)
         .map_err(|error| ApiError::malformed(format!("the body is not JSON: {error}")))?;
+    whole_numbers(&mut value);
     schema.check(&value).map_err(ApiError::malformed)?;
     Ok(value)
 }
@@ -279,6 +284,8 @@ pub(crate) fn conflict(detail: impl Into<String>) -> ApiError {
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const MAX_KEY: usize = 255;
+/// Characters of entity tags; ours have 26.
+const MAX_TAGS: usize = 200;
 const SCOPE_MISSING: &str = "scope_missing";
 const TAG_REQUIRED: &str = "if_match_required";
 const NOT_JSON: &str = "not_json";

@@ -101,7 +101,7 @@ async fn alerts_are_listed_page_by_page_in_the_order_that_is_asked_for() {
         "/api/v1/alerts?after=x".to_owned(),
     ] {
         let refused = stage.send("GET", &path, &[], Value::Null).await;
-        assert_eq!(refused.problem().0, 400, "{path}");
+        assert_eq!(refused.problem().0, 422, "{path}");
     }
 }
 
@@ -117,6 +117,10 @@ async fn a_triage_is_made_of_the_state_that_the_caller_has_seen() {
         "assigned_to": "a@acme.test", "comment": "Seen by the SIEM.",
     });
     assert_eq!(stage.send("PATCH", &path, &[], resolve.clone()).await.problem().0, 428);
+    for odd in ["", &"x".repeat(201)] {
+        let odd = [("if-match", odd)];
+        assert_eq!(stage.send("PATCH", &path, &odd, resolve.clone()).await.problem().0, 400);
+    }
     let stale = [("if-match", "\"other\"")];
     assert_eq!(stage.send("PATCH", &path, &stale, resolve.clone()).await.problem().0, 412);
     let right = [("if-match", tag.as_str())];
