@@ -275,6 +275,8 @@ impl Store {
                     "DELETE FROM device_tag WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM device_event WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM device_status WHERE tenant_id = ?1 AND device_id = ?2",
+                    "UPDATE external_alert SET original = '{}', link = '' WHERE tenant_id = ?1 AND alert_id IN (
+                         SELECT alert_id FROM alert WHERE tenant_id = ?1 AND device_id = ?2)",
                     "DELETE FROM alert_receipt WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM site_report WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM enrollment_token WHERE tenant_id = ?1 AND used_by = ?2",

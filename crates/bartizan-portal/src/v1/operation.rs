@@ -197,8 +197,8 @@ impl Call {
     /// Refuses to change what is not as the caller has seen it.
     pub(crate) fn matches(&self, tag: &str) -> Result<(), ApiError> {
         let Some(known) = &self.if_match else { return Ok(()) };
-        let is_it = |known: &str| known == "*" || known.strip_prefix('"') == tag.strip_prefix('"');
-        if known.split(',').any(|known| is_it(known.trim())) {
+        // RFC 9110 §13.1.1: compared strongly.
+        if known.split(',').map(str::trim).any(|known| known == "*" || known == tag) {
             return Ok(());
         }
         let detail = "it has changed since: get it again, and decide again";

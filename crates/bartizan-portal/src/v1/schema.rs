@@ -194,7 +194,7 @@ impl Schema {
         Ok(value)
     }
 
-    /// Writes it as JSON Schema (2020-12, as OpenAPI 3.1 has it); objects by reference.
+    /// Writes it as JSON Schema (2020-12, as `OpenAPI` 3.1 has it); objects by reference.
     pub(crate) fn describe(&self) -> Value {
         match self {
             Self::Text { least, most } => json!({

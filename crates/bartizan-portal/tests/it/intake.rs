@@ -47,6 +47,9 @@ async fn an_alert_of_another_product_comes_in_once_and_counts_for_its_device() {
     for text in ["Scanner raised this alert.", "It ran again.", "https://scanner.example/7"] {
         assert!(page.contains(text), "{text}: {page}");
     }
+    let evidence = stage.get(&format!("/api/v1/alerts/{id}/evidence")).await;
+    assert_eq!((&evidence["product"], &evidence["external_id"]), (&"Scanner".into(), &"7".into()));
+    assert!(evidence["original"].as_str().unwrap().contains("It ran again."), "{evidence}");
     let any = [("if-match", "*")];
     let path = format!("/api/v1/alerts/{id}");
     let resolved = stage.send("PATCH", &path, &any, json!({ "status": "Resolved" })).await;

@@ -48,6 +48,7 @@ const ROWS: &[Row] = &[
     at("GET", "/api/v1/alerts/{alert}", "/api/v1/alerts/{alert}", 404),
     at("PATCH", "/api/v1/alerts/{alert}", "/api/v1/alerts/{alert}", 404),
     at("GET", "/api/v1/alerts/{alert}/history", "/api/v1/alerts/{alert}/history", 404),
+    at("GET", "/api/v1/alerts/{alert}/evidence", "/api/v1/alerts/{alert}/evidence", 404),
     row("GET", "/api/v1/incidents", 200),
     at("GET", "/api/v1/incidents/{incident}", "/api/v1/incidents/{incident}", 404),
     row("GET", "/api/v1/devices", 200),

@@ -96,6 +96,10 @@ async fn alerts_of_other_products_are_one_by_their_id_and_go_with_their_evidence
     let evidence = store.external_alert(acme.scope, key).await.unwrap().unwrap();
     assert_eq!((evidence.product.as_str(), evidence.original.as_str()), ("EDR", "{}"));
 
+    store.forget_device(globex.scope, globex.device, NOW).await.unwrap();
+    let kept = store.external_alert(acme.scope, key).await.unwrap().unwrap();
+    assert_eq!(kept, evidence);
+
     let status = bartizan_model::AlertStatus::Resolved;
     store.set_alert_status(acme.scope, key, status, acme.member, NOW).await.unwrap();
     let removed = store.remove_old(acme.scope, UnixMillis(NOW.0 + DAY), 10).await.unwrap();

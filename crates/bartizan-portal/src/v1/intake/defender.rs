@@ -30,7 +30,7 @@ pub(super) fn read(value: &Value) -> Result<Understood, String> {
         os: String::new(),
         link: page(&external_id),
         first_seen_ms: at("firstEventTime").or(created),
-        last_seen_ms: at("lastEventTime").or(at("lastUpdateTime")).or(created),
+        last_seen_ms: at("lastEventTime").or_else(|| at("lastUpdateTime")).or(created),
         external_id,
     })
 }

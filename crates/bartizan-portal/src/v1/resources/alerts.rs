@@ -76,6 +76,18 @@ static CHANGE: Object = Object {
 };
 page_of!(CHANGES, "AlertHistory", CHANGE);
 
+static EVIDENCE: Object = Object {
+    name: "AlertEvidence",
+    about: "What another product said of an alert.",
+    fields: &[
+        always("product", LINE, "Which product."),
+        always("external_id", LINE, "What it calls the alert."),
+        always("link", Schema::Nullable(&LINE), "The alert's page over there."),
+        always("original", LINE, "JSON as it came last, cut after 64 KiB."),
+        always("updated_at_ms", Schema::Time, "When it came last."),
+    ],
+};
+
 static TRIAGE: Object = Object {
     name: "AlertTriage",
     about: "What is to change about an alert; what is absent stays.",
@@ -171,7 +183,34 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         tagged: Tagged::No,
         handler: |call| Box::pin(history(call)),
     },
+    Operation {
+        verb: Verb::Get,
+        path: "/api/v1/alerts/{alert}/evidence",
+        id: "getAlertEvidence",
+        summary: "Get what another product said of an alert",
+        permission: Permission::ViewData,
+        query: &[],
+        body: None,
+        answer: (StatusCode::OK, Some(&EVIDENCE)),
+        tagged: Tagged::No,
+        handler: |call| Box::pin(evidence(call)),
+    },
 ];
+
+async fn evidence(call: Call) -> Answer {
+    let key = call.id::<AlertKey>("alert")?;
+    let found = call.state.store.external_alert(call.application.scope, key).await?;
+    let found = found.ok_or_else(|| ApiError::not_found("evidence"))?;
+    // What JSON leaves as it is and one does not want to see.
+    let original = found.original.replace(char::is_control, " ");
+    Ok(Reply::of(json!({
+        "product": found.product,
+        "external_id": found.external_id,
+        "link": Some(found.link).filter(|link| !link.is_empty()),
+        "original": original,
+        "updated_at_ms": found.updated_at.0,
+    })))
+}
 
 async fn list(call: Call) -> Answer {
     let status = match call.text("status") {

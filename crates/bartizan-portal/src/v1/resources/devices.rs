@@ -267,10 +267,10 @@ async fn describe(mut call: Call) -> Answer {
     let actor = || format!("application {}", call.application.name);
     let given: BTreeSet<_> =
         tags.into_iter().filter(|(_, by_policy)| !by_policy).map(|(tag, _)| tag).collect();
-    let (owner, value) = match &wanted.owner {
-        Value::String(text) => (text.trim().to_lowercase(), wanted.value),
-        _ if is_owner_said => (String::new(), wanted.value),
-        _ => (row.owner.clone(), wanted.value),
+    let owner = match wanted.owner.as_str() {
+        Some(text) => text.trim().to_lowercase(),
+        None if is_owner_said => String::new(),
+        None => row.owner.clone(),
     };
     if !(owner.is_empty() || owner.contains('@')) || visible(&owner) != owner {
         return Err(unfit("owner is no e-mail address"));
@@ -281,7 +281,7 @@ async fn describe(mut call: Call) -> Answer {
             "a tag begins or ends with a space, or has characters that cannot be seen",
         ));
     }
-    let value = value.as_deref().and_then(DeviceValue::from_word).unwrap_or(row.value);
+    let value = wanted.value.as_deref().and_then(DeviceValue::from_word).unwrap_or(row.value);
     if value != row.value || owner != row.owner {
         store.describe_device(scope, id, (owner, value), actor(), now).await?;
     }
