@@ -20,6 +20,7 @@ use crate::replay::Replays;
 use crate::sealed::Sealer;
 use crate::throttle::Throttle;
 use crate::v1::rate::Rates;
+use crate::v1::turns::Turns;
 use crate::{password, random};
 
 /// The state of a portal, given to every handler. Cloning shares it.
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) access_tokens: AccessTokens,
     pub(crate) replays: Replays,
     pub(crate) rates: Rates,
+    pub(crate) turns: Turns,
     /// Of what goes out and comes back: tokens of applications, places in lists.
     pub(crate) sealer: Sealer,
     pub(crate) throttle: Throttle,
@@ -78,6 +80,7 @@ impl AppState {
             access_tokens,
             replays: Replays::default(),
             rates: Rates::default(),
+            turns: Turns::default(),
             sealer,
             throttle: Throttle::default(),
             news: News::default(),

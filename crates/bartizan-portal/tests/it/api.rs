@@ -162,6 +162,20 @@ async fn a_triage_is_made_of_the_state_that_the_caller_has_seen() {
 }
 
 #[tokio::test]
+async fn of_changes_of_one_state_at_the_same_time_one_is_made() {
+    let stage = Stage::new(1).await;
+    let list = stage.get("/api/v1/alerts").await;
+    let path = format!("/api/v1/alerts/{}", list["items"][0]["id"].as_str().unwrap());
+    let seen = stage.send("GET", &path, &[], Value::Null).await;
+    let right = [("if-match", seen.header("etag"))];
+    let change = |status: &str| stage.send("PATCH", &path, &right, json!({ "status": status }));
+    let (one, other) = tokio::join!(change("Resolved"), change("InProgress"));
+    let mut told = [one.status.as_u16(), other.status.as_u16()];
+    told.sort_unstable();
+    assert_eq!(told, [200, 412]);
+}
+
+#[tokio::test]
 async fn devices_are_described_taken_out_and_forgotten() {
     let stage = Stage::new(1).await;
     let path = format!("/api/v1/devices/{}", stage.device.id);

@@ -1,7 +1,7 @@
 //! The API held to its own description by Schemathesis: good and bad requests for every operation, alone and one after the
 //! other, none of which may fail the portal or be answered otherwise than described.
 //!
-//! Schemathesis comes from PyPI into an environment of its own under the target folder (`cargo xtask test` makes it).
+//! Schemathesis comes from `PyPI` into an environment of its own under the target folder (`cargo xtask test` makes it).
 
 use std::path::PathBuf;
 use std::process::Command;
