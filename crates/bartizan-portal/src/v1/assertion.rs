@@ -1,7 +1,7 @@
 //! Assertions: an application proves itself by a JWT that its key signed (RFC 7523 §3), without sending a secret.
 //!
 //! # What it does not do
-//! - Remember which were seen: whoever calls does, by [`Claims::id`].
+//! - Remember which were seen: whoever calls does, by [`Assertion::id`].
 
 use bartizan_model::UnixMillis;
 use base64::Engine as _;
