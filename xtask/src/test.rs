@@ -69,9 +69,11 @@ fn real_things() -> Result<Vec<(&'static str, String)>, String> {
         skipped.push(("slow::netns", reason.clone()));
         skipped.push(("slow::forward", reason));
     }
-    if let Err(reason) = python::environment("scim", "crates/bartizan/tests/scim/requirements.txt")
-    {
-        skipped.push(("slow::scim", reason));
+    for (name, group) in [("scim", "slow::scim"), ("schemathesis", "slow::schemathesis")] {
+        let requirements = format!("crates/bartizan/tests/{name}/requirements.txt");
+        if let Err(reason) = python::environment(name, &requirements) {
+            skipped.push((group, reason));
+        }
     }
     if feeds().is_none() {
         for group in ["slow::captures", "slow::feeds"] {

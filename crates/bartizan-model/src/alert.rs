@@ -46,6 +46,8 @@ pub enum Category {
     InitialAccess,
     /// Talking to what already got in.
     CommandAndControl,
+    /// Something that is not told more closely.
+    SuspiciousActivity,
 }
 
 impl Category {
@@ -55,6 +57,7 @@ impl Category {
         match self {
             Self::InitialAccess => "InitialAccess",
             Self::CommandAndControl => "CommandAndControl",
+            Self::SuspiciousActivity => "SuspiciousActivity",
         }
     }
 }
@@ -73,10 +76,12 @@ pub enum Detector {
     WebSpywareBlocked,
     /// An indicator of the organization's own matched, or one that only watches.
     IndicatorMatched,
+    /// Another product; not in the public table, and nothing that a device may say.
+    External,
 }
 
 impl Detector {
-    /// Every detector, in the order of the public table.
+    /// Every detector of ours, in the order of the public table.
     pub const ALL: [Self; 5] = [
         Self::WebPhishingBlocked,
         Self::WebPhishingOverridden,
@@ -107,10 +112,11 @@ impl Detector {
             Self::WebMalwareBlocked => "web.malware.blocked",
             Self::WebSpywareBlocked => "web.spyware.blocked",
             Self::IndicatorMatched => "indicator.matched",
+            Self::External => "external",
         }
     }
 
-    /// Reads the id back.
+    /// Reads the id of a detector of ours back.
     #[must_use]
     pub fn from_id(id: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|detector| detector.id() == id)
@@ -125,6 +131,7 @@ impl Detector {
             Self::WebMalwareBlocked => "Connection to malware infrastructure blocked",
             Self::WebSpywareBlocked => "Connection to mercenary-spyware infrastructure blocked",
             Self::IndicatorMatched => "Connection to a custom network indicator",
+            Self::External => "Alert of another product",
         }
     }
 
@@ -132,7 +139,9 @@ impl Detector {
     #[must_use]
     pub fn severity(self) -> Severity {
         match self {
-            Self::WebPhishingBlocked | Self::IndicatorMatched => Severity::Informational,
+            Self::WebPhishingBlocked | Self::IndicatorMatched | Self::External => {
+                Severity::Informational
+            }
             Self::WebPhishingOverridden => Severity::Low,
             Self::WebMalwareBlocked => Severity::Medium,
             Self::WebSpywareBlocked => Severity::High,
@@ -147,15 +156,17 @@ impl Detector {
             Self::WebMalwareBlocked | Self::WebSpywareBlocked | Self::IndicatorMatched => {
                 Category::CommandAndControl
             }
+            Self::External => Category::SuspiciousActivity,
         }
     }
 
-    /// Returns the technique's id in MITRE ATT&CK for Mobile.
+    /// Returns the technique's id in MITRE ATT&CK for Mobile; empty where none is known.
     #[must_use]
     pub fn technique(self) -> &'static str {
         match self {
             Self::WebPhishingBlocked | Self::WebPhishingOverridden => "T1660",
             Self::WebMalwareBlocked | Self::WebSpywareBlocked | Self::IndicatorMatched => "T1437",
+            Self::External => "",
         }
     }
 }
@@ -248,5 +259,6 @@ mod tests {
         for detector in Detector::ALL {
             assert_eq!(Detector::from_id(detector.id()), Some(detector));
         }
+        assert_eq!(Detector::from_id(Detector::External.id()), None);
     }
 }

@@ -96,7 +96,7 @@ impl ApiError {
         response
     }
 
-    /// RFC 9449 §7.1.
+    /// RFC 9449 §7.1 for devices, RFC 6750 §3 for applications.
     fn challenge(&self) -> Option<&'static str> {
         if self.status != StatusCode::UNAUTHORIZED {
             return None;
@@ -109,6 +109,10 @@ impl ApiError {
             | code::TOKEN_EXPIRED
             | code::DEVICE_UNKNOWN
             | code::DEVICE_OFFBOARDED => Some(r#"DPoP error="invalid_token", algs="ES256""#),
+            bearer::REQUIRED => Some(r#"Bearer realm="bartizan""#),
+            bearer::INVALID | bearer::EXPIRED => {
+                Some(r#"Bearer realm="bartizan", error="invalid_token""#)
+            }
             _ => None,
         }
     }
@@ -136,6 +140,13 @@ impl From<StoreError> for ApiError {
             StoreError::Damaged { .. } | StoreError::Unavailable(_) => Self::internal(&error),
         }
     }
+}
+
+/// What is wrong with an application's access token (RFC 6750 §3).
+pub(crate) mod bearer {
+    pub(crate) const REQUIRED: &str = "api_token_required";
+    pub(crate) const INVALID: &str = "api_token_invalid";
+    pub(crate) const EXPIRED: &str = "api_token_expired";
 }
 
 const PERMISSION_MISSING: &str = "permission_missing";

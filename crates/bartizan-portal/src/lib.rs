@@ -44,11 +44,13 @@ mod request;
 mod retention;
 mod router;
 mod scim;
+mod sealed;
 mod serve;
 mod session;
 mod state;
 mod tallies;
 mod throttle;
+mod v1;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -456,6 +458,12 @@ pub fn fuzz_csv(octets: &[u8]) {
 #[doc(hidden)]
 pub fn fuzz_scim(octets: &[u8]) {
     scim::fuzz(octets);
+}
+
+/// Reads alerts of other products, for the fuzzer.
+#[doc(hidden)]
+pub fn fuzz_intake(octets: &[u8]) {
+    v1::intake::fuzz(octets);
 }
 
 /// Reads a policy document, for the fuzzer.

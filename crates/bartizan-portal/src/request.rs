@@ -20,7 +20,7 @@ use crate::error::ApiError;
 use crate::files::hexadecimal;
 use crate::pages::accepts_html;
 use crate::state::AppState;
-use crate::{random, scim};
+use crate::{random, scim, v1};
 
 /// Handles one request: `next` does the work, this is what surrounds it.
 pub(crate) async fn handle(
@@ -115,12 +115,11 @@ fn extra_headers(headers: &HeaderMap) -> HeaderMap {
     extra
 }
 
-/// Whether a browser was made to send this by a page of another site. Devices and directories are not browsers and are
-/// known by their proofs and tokens, not by cookies.
+/// Whether a browser was made to send this by a page of another site. Devices, directories and applications are not
+/// browsers and are known by their proofs and tokens, not by cookies.
 fn is_cross_site(request: &Request) -> bool {
     if [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method())
-        || request.uri().path().starts_with(BASE_PATH)
-        || request.uri().path().starts_with(scim::BASE)
+        || BY_NO_COOKIE.iter().any(|prefix| request.uri().path().starts_with(prefix))
     {
         return false;
     }
@@ -243,7 +242,10 @@ pub(crate) async fn no_such_method() -> ApiError {
 }
 
 /// Where an error is never a page, whoever looks.
-const FOR_PROGRAMS: [&str; 4] = [BASE_PATH, scim::BASE, "/livez", "/readyz"];
+const FOR_PROGRAMS: [&str; 6] =
+    [BASE_PATH, scim::BASE, "/livez", "/readyz", v1::BASE, v1::token::PATH];
+/// Where no cookie counts.
+const BY_NO_COOKIE: [&str; 4] = [BASE_PATH, scim::BASE, v1::BASE, v1::token::PATH];
 /// The largest batch of alerts is some 50 KiB.
 pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
 /// The longest names of browsers in use fit.

@@ -1,6 +1,7 @@
-//! Every route, in one table: method, pattern, who may call it, and what answers.
+//! Every route, in one table: method, pattern, who may call it, and what answers. Those of `/api/v1` stand in `v1`, with
+//! what else is to be known of each.
 //!
-//! The router is built from the table, so there is no route without a row.
+//! The router is built from the tables, so there is no route without a row.
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
@@ -16,7 +17,7 @@ use crate::pages::account::{self, SIGN_IN};
 use crate::pages::{directory, enrollment, licenses, people, roles, user_groups, users};
 use crate::session::Needs;
 use crate::state::AppState;
-use crate::{api, console, health, live, pages, request, scim};
+use crate::{api, console, health, live, pages, request, scim, v1};
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub enum Access {
     Member,
     /// A member with a session, one of whose roles has the permission.
     May(Permission),
+    /// An application with an access token, which has the permission.
+    Api(Permission),
 }
 
 /// A row of the table.
@@ -75,6 +78,10 @@ const ROUTES: &[Route] = &[
     row(Method::PUT, SCIM_GROUP, Access::Directory, || put(scim::replace_group)),
     row(Method::PATCH, SCIM_GROUP, Access::Directory, || patch(scim::patch_group)),
     row(Method::DELETE, SCIM_GROUP, Access::Directory, || delete(scim::delete_group)),
+    // Applications.
+    row(Method::POST, v1::token::PATH, Access::Anyone, || post(v1::token::token)),
+    row(Method::GET, v1::EXPLORER, Access::Anyone, || get(v1::explorer)),
+    row(Method::GET, v1::DOCUMENT, Access::Anyone, || get(v1::document)),
     // Members, at the console.
     row(Method::GET, "/assets/{file}", Access::Anyone, || get(console::asset)),
     row(Method::GET, SIGN_IN, Access::Anyone, || get(account::sign_in_page)),
@@ -209,6 +216,21 @@ const ROUTES: &[Route] = &[
     row(Method::GET, "/roles/{id}", SET_PORTAL, || get(roles::role)),
     row(Method::POST, "/roles/{id}", SET_PORTAL, || post(roles::save)),
     row(Method::POST, "/roles/{id}/remove", SET_PORTAL, || post(roles::remove)),
+    row(Method::GET, "/applications", SET_PORTAL, || get(pages::applications::list)),
+    row(Method::POST, "/applications", SET_PORTAL, || post(pages::applications::create)),
+    row(Method::GET, "/applications/new", SET_PORTAL, || get(pages::applications::blank)),
+    row(Method::GET, "/applications/{id}", SET_PORTAL, || get(pages::applications::application)),
+    row(Method::POST, "/applications/{id}", SET_PORTAL, || post(pages::applications::save)),
+    row(Method::POST, "/applications/{id}/disabled", SET_PORTAL, || {
+        post(pages::applications::set_disabled)
+    }),
+    row(Method::POST, "/applications/{id}/secrets", SET_PORTAL, || {
+        post(pages::applications::add_secret)
+    }),
+    row(Method::POST, "/applications/{id}/keys", SET_PORTAL, || post(pages::applications::add_key)),
+    row(Method::POST, "/applications/{id}/credentials/{credential}/remove", SET_PORTAL, || {
+        post(pages::applications::remove_credential)
+    }),
     row(Method::GET, "/audit", SET_PORTAL, || get(pages::audit::page)),
     row(Method::GET, "/audit/export.jsonl", SET_PORTAL, || get(pages::audit::export)),
     row(Method::GET, "/sessions", Access::Member, || get(people::own_sessions)),
@@ -227,7 +249,8 @@ const fn row(
 
 /// Yields the table: method, pattern, who may call.
 pub fn routes() -> impl Iterator<Item = (&'static Method, &'static str, Access)> {
-    ROUTES.iter().map(|route| (&route.method, route.pattern, route.access))
+    let of_api = v1::rows().map(|(method, path, it)| (method, path, Access::Api(it)));
+    ROUTES.iter().map(|route| (&route.method, route.pattern, route.access)).chain(of_api)
 }
 
 pub(crate) fn build(state: &AppState, demo: Option<TenantId>) -> Router {
@@ -236,10 +259,15 @@ pub(crate) fn build(state: &AppState, demo: Option<TenantId>) -> Router {
         let handler = (route.handler)();
         let handler = match route.access {
             Access::May(permission) => handler.route_layer(Extension(Needs(permission))),
-            Access::Anyone | Access::Device | Access::Directory | Access::Member => handler,
+            Access::Anyone
+            | Access::Device
+            | Access::Directory
+            | Access::Member
+            | Access::Api(_) => handler,
         };
         router = router.route(route.pattern, handler);
     }
+    router = v1::add(router);
     if let Some(tenant) = demo {
         router = router.merge(demo::routes(Demo { state: state.clone(), tenant }));
     }

@@ -18,8 +18,11 @@ use crate::live::News;
 use crate::metrics::Metrics;
 use crate::publish::Publisher;
 use crate::replay::Replays;
+use crate::sealed::Sealer;
 use crate::tallies::Tallies;
 use crate::throttle::Throttle;
+use crate::v1::rate::Rates;
+use crate::v1::turns::Turns;
 use crate::{password, random};
 
 /// The state of a portal, given to every handler. Cloning shares it.
@@ -39,6 +42,10 @@ pub(crate) struct Shared {
     pub(crate) access_tokens: AccessTokens,
     pub(crate) admission: Admission,
     pub(crate) replays: Replays,
+    pub(crate) rates: Rates,
+    pub(crate) turns: Turns,
+    /// Of what goes out and comes back: tokens of applications, places in lists.
+    pub(crate) sealer: Sealer,
     pub(crate) throttle: Throttle,
     pub(crate) news: News,
     pub(crate) metrics: Metrics,
@@ -65,6 +72,7 @@ impl AppState {
         retention: Option<Duration>,
     ) -> anyhow::Result<Self> {
         let access_tokens = AccessTokens::new(store.access_token_key().await?);
+        let sealer = Sealer::new(store.access_token_key().await?);
         let nobody = Private(crate::files::hexadecimal(&random::<32>()?));
         let nobodys_password = password::hash(nobody).await?;
         let metrics = Metrics::started_at(clock.now());
@@ -78,6 +86,9 @@ impl AppState {
             access_tokens,
             admission: Admission::default(),
             replays: Replays::default(),
+            rates: Rates::default(),
+            turns: Turns::default(),
+            sealer,
             throttle: Throttle::default(),
             news: News::default(),
             metrics,

@@ -96,6 +96,8 @@ pub struct AlertRow {
     pub assigned_to: Option<String>,
     /// What it belongs to; absent in alerts from before there were incidents.
     pub incident: Option<IncidentId>,
+    /// When a device or somebody last changed something about it.
+    pub updated_at: UnixMillis,
 }
 
 impl AlertRow {
@@ -137,6 +139,15 @@ pub struct AlertFilter {
     pub incident: Option<IncidentId>,
 }
 
+/// In which order alerts are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AlertOrder {
+    /// By when they were last changed, and not by when they were last seen.
+    pub by_update: bool,
+    /// The oldest first.
+    pub ascending: bool,
+}
+
 /// Which alerts to list, by what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StatusFilter {
@@ -161,7 +172,23 @@ impl Store {
         after: Option<AlertCursor>,
         limit: u32,
     ) -> Result<Vec<AlertRow>, StoreError> {
-        self.db.read(scope, move |db| list(db, scope, filter, after, limit)).await
+        let after = after.map(|after| (after.last_seen_at, after.key));
+        self.alerts_in_order(scope, filter, AlertOrder::default(), after, limit).await
+    }
+
+    /// Lists alerts in an order, from after the alert with this time and key on.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn alerts_in_order(
+        &self,
+        scope: TenantScope,
+        filter: AlertFilter,
+        order: AlertOrder,
+        after: Option<(UnixMillis, AlertKey)>,
+        limit: u32,
+    ) -> Result<Vec<AlertRow>, StoreError> {
+        self.db.read(scope, move |db| list(db, scope, filter, order, after, limit)).await
     }
 
     /// Returns an alert with its device.
@@ -308,7 +335,8 @@ fn list(
     db: &Connection,
     scope: TenantScope,
     filter: AlertFilter,
-    after: Option<AlertCursor>,
+    order: AlertOrder,
+    after: Option<(UnixMillis, AlertKey)>,
     limit: u32,
 ) -> Result<Vec<AlertRow>, StoreError> {
     // Fixed pieces only; what a caller says is always a parameter.
@@ -319,14 +347,29 @@ fn list(
         sql.push_str(piece);
         values.push(value);
     };
-    if let Some(after) = after {
-        narrow(" AND (a.last_seen_at_ms, a.alert_id) < (?,", ms(after.last_seen_at).into());
-        narrow(" ?)", after.key.0.to_be_bytes().to_vec().into());
+    let (after_this, sorted) = match (order.by_update, order.ascending) {
+        (false, false) => (
+            " AND (a.last_seen_at_ms, a.alert_id) < (?,",
+            " ORDER BY a.last_seen_at_ms DESC, a.alert_id DESC LIMIT ?",
+        ),
+        (false, true) => (
+            " AND (a.last_seen_at_ms, a.alert_id) > (?,",
+            " ORDER BY a.last_seen_at_ms, a.alert_id LIMIT ?",
+        ),
+        (true, false) => (
+            " AND (a.updated_at_ms, a.alert_id) < (?,",
+            " ORDER BY a.updated_at_ms DESC, a.alert_id DESC LIMIT ?",
+        ),
+        (true, true) => (
+            " AND (a.updated_at_ms, a.alert_id) > (?,",
+            " ORDER BY a.updated_at_ms, a.alert_id LIMIT ?",
+        ),
+    };
+    if let Some((at, key)) = after {
+        narrow(after_this, ms(at).into());
+        narrow(" ?)", key.0.to_be_bytes().to_vec().into());
     }
-    narrow(
-        " ORDER BY a.last_seen_at_ms DESC, a.alert_id DESC LIMIT ?",
-        Value::from(i64::from(limit)),
-    );
+    narrow(sorted, Value::from(i64::from(limit)));
     let statement = db.prepare_cached(&sql)?;
     let mut rows = statement.query(values)?;
     let mut alerts = Vec::new();
@@ -349,7 +392,7 @@ fn read(row: &Row<'_>) -> Result<AlertRow, StoreError> {
         key: AlertKey(u128::from_be_bytes(row.get(0)?)),
         device: DeviceId(u128::from_be_bytes(row.get(1)?)),
         device_name: row.get(2)?,
-        detector: word("detector", &detector, Detector::from_id)?,
+        detector: word("detector", &detector, stored_detector)?,
         severity: word("severity", &severity, Severity::from_word)?,
         category: row.get(5)?,
         title: row.get(6)?,
@@ -368,8 +411,14 @@ fn read(row: &Row<'_>) -> Result<AlertRow, StoreError> {
         verdict: Verdict { classification: row.get(20)?, determination: row.get(21)? },
         assigned_to: row.get(22)?,
         incident: row.get::<Option<[u8; 16]>>(23)?.map(|id| IncidentId(u128::from_be_bytes(id))),
+        updated_at: time(row.get(24)?),
         action: word("action", &row.get::<String>(19)?, IndicatorAction::from_word)?,
     })
+}
+
+/// Reads the id of a detector, also of what no device may say.
+fn stored_detector(id: &str) -> Option<Detector> {
+    Detector::from_id(id).or_else(|| (id == Detector::External.id()).then_some(Detector::External))
 }
 
 /// What [`read`] reads.
@@ -378,7 +427,7 @@ macro_rules! alert_columns {
         "SELECT a.alert_id, a.device_id, d.device_name, a.detector, a.severity, a.category, a.title,
                 a.host, a.matched, a.first_seen_at_ms, a.last_seen_at_ms, a.received_at_ms, a.count,
                 a.indicator_epoch, a.status, a.status_at_ms, m.name, a.source, a.indicator_id, a.action,
-                a.classification, a.determination, t.name, a.incident_id
+                a.classification, a.determination, t.name, a.incident_id, a.updated_at_ms
          FROM alert AS a
          JOIN device AS d ON d.tenant_id = a.tenant_id AND d.device_id = a.device_id
          LEFT JOIN member AS m ON m.tenant_id = a.tenant_id AND m.member_id = a.status_by

@@ -15,7 +15,9 @@ use crate::alert::{self, AlertKey, StatusFilter};
 use crate::audit::{self, Event};
 use crate::column::{fresh_id, ms};
 use crate::db::{Connection, Optional, Value, execute_many, params, query_many};
-use crate::{AlertUpdate, MAX_ALERT_TAGS, MemberId, StoreError, TenantScope, incident, risk};
+use crate::{
+    Actor, AlertUpdate, MAX_ALERT_TAGS, MemberId, StoreError, TenantScope, incident, risk,
+};
 
 /// A change, by whom and when.
 pub(crate) struct Change<'a> {
@@ -259,7 +261,7 @@ impl Change<'_> {
 
     fn store(&self, rows: Rows) -> Result<(), StoreError> {
         let (db, scope) = (self.db, self.scope);
-        let by = self.by.map_or_else(|_| Vec::new(), |member| member.column().to_vec());
+        let by = self.member().map(Vec::from).unwrap_or_default();
         execute_many(
             db,
             "WITH v (tenant_id, alert_id, status, classification, determination, assigned_to, moved) AS (",
@@ -296,6 +298,24 @@ impl Change<'_> {
         incident::count_unresolved(db, scope, rows.incidents)
     }
 
+    /// Returns the member who does it; an application stands in the history alone.
+    fn member(&self) -> Option<[u8; 16]> {
+        let is_program = matches!(self.scope.actor(), Actor::Application(_));
+        self.by.ok().filter(|_| !is_program).map(MemberId::column)
+    }
+
+    /// Returns who stands in the history.
+    fn author(&self) -> Option<[u8; 16]> {
+        match self.scope.actor() {
+            Actor::Application(application) => Some(application.octets()),
+            Actor::Portal
+            | Actor::CommandLine
+            | Actor::Member(_)
+            | Actor::Directory(_)
+            | Actor::Device(_) => self.member(),
+        }
+    }
+
     /// Returns the name of a member.
     fn name(&self, member: [u8; 16]) -> Result<String, StoreError> {
         let name = self
@@ -319,7 +339,7 @@ impl Change<'_> {
             key.0.to_be_bytes().into(),
             fresh_id(self.now)?.into(),
             ms(self.now).into(),
-            self.by.ok().map(MemberId::column).into(),
+            self.author().into(),
             kind.into(),
             before.into(),
             after.into(),

@@ -6,6 +6,9 @@
 
 use bartizan_model::{DeviceId, UnixMillis};
 
+use serde_json::json;
+
+use crate::audit::{self, Event};
 use crate::column::{found, ms};
 use crate::db::{Connection, params};
 use crate::device_event::{DeviceEventKind, note};
@@ -84,6 +87,8 @@ impl Store {
                     return Ok(());
                 }
                 note(db, scope, device, DeviceEventKind::Tagged, (&actor, &tag), now)?;
+                let event = Event::new("device.tag", "device", device);
+                audit::append(db, scope, event.detail(json!({ "tag": tag })), now)?;
                 device_member::regroup(db, scope, device, false)
             })
             .await
@@ -114,6 +119,8 @@ impl Store {
                     return Ok(());
                 }
                 note(db, scope, device, DeviceEventKind::Untagged, (&actor, &tag), now)?;
+                let event = Event::new("device.untag", "device", device);
+                audit::append(db, scope, event.detail(json!({ "tag": tag })), now)?;
                 device_member::regroup(db, scope, device, false)
             })
             .await
@@ -201,6 +208,11 @@ impl Store {
                     "UPDATE device SET owner = ?3, value = ?4 WHERE tenant_id = ?1 AND device_id = ?2",
                 )?
                 .execute(params![scope.id(), id, owner, value.word()])?;
+                if before.1 != value.word() || before.0 != owner {
+                    let told = json!({ "value": value.word(), "owner_changed": before.0 != owner });
+                    let event = Event::new("device.describe", "device", device).detail(told);
+                    audit::append(db, scope, event, now)?;
+                }
                 if before.1 != value.word() {
                     let what = (actor.as_str(), value.word());
                     note(db, scope, device, DeviceEventKind::Value, what, now)?;
@@ -238,7 +250,8 @@ impl Store {
                 if written == 0 {
                     return Ok(());
                 }
-                note(db, scope, device, DeviceEventKind::Offboarded, (&actor, ""), now)
+                note(db, scope, device, DeviceEventKind::Offboarded, (&actor, ""), now)?;
+                audit::append(db, scope, Event::new("device.offboard", "device", device), now)
             })
             .await
     }
@@ -262,6 +275,8 @@ impl Store {
                     "DELETE FROM device_tag WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM device_event WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM device_status WHERE tenant_id = ?1 AND device_id = ?2",
+                    "UPDATE external_alert SET original = '{}', link = '' WHERE tenant_id = ?1 AND alert_id IN (
+                         SELECT alert_id FROM alert WHERE tenant_id = ?1 AND device_id = ?2)",
                     "DELETE FROM alert_receipt WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM quiet_receipt WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM site_report WHERE tenant_id = ?1 AND device_id = ?2",
@@ -287,7 +302,7 @@ impl Store {
                     [0_u8; 32],
                     ms(now)
                 ])?;
-                Ok(())
+                audit::append(db, scope, Event::new("device.forget", "device", device), now)
             })
             .await
     }

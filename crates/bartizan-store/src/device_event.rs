@@ -45,7 +45,9 @@ impl DeviceEventKind {
         Self::Offboarded,
     ];
 
-    fn word(self) -> &'static str {
+    /// Returns its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
         match self {
             Self::Enrolled => "enrolled",
             Self::CheckedIn => "checked-in",

@@ -76,6 +76,14 @@ row_id! {
     /// A token that a directory speaks with.
     ScimTokenId
 }
+row_id! {
+    /// A program that calls the API.
+    ApplicationId
+}
+row_id! {
+    /// A secret or a key of an application.
+    CredentialId
+}
 
 #[cfg(test)]
 mod tests {

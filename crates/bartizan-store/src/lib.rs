@@ -19,6 +19,8 @@ mod alert_apply;
 mod alert_choice;
 mod alert_job;
 mod alert_job_step;
+mod application;
+mod application_credential;
 mod audit;
 mod audit_log;
 mod auto_resolve;
@@ -44,11 +46,13 @@ mod gather;
 mod grouping;
 mod held;
 mod hit;
+mod idempotency;
 mod incident;
 mod incident_change;
 mod indicator;
 mod ingest;
 mod ingest_known;
+mod intake;
 mod job_lease;
 mod key;
 mod license;
@@ -84,7 +88,7 @@ use std::sync::Arc;
 use bartizan_model::{DeviceId, Private, TenantId, UnixMillis};
 
 pub use alert::{
-    AlertCursor, AlertDetail, AlertFilter, AlertKey, AlertKeyError, AlertRow, Ingested,
+    AlertCursor, AlertDetail, AlertFilter, AlertKey, AlertKeyError, AlertOrder, AlertRow, Ingested,
     StatusFilter,
 };
 pub use alert_choice::AlertChoice;
@@ -92,6 +96,8 @@ pub use alert_job::{
     AlertJobItem, AlertJobRow, AlertJobState, ItemOutcome, MAX_CHOSEN, MAX_OPEN_JOBS,
 };
 pub use alert_job_step::JobStep;
+pub use application::{ApplicationCaller, ApplicationRow, MAX_APPLICATIONS, NewApplication};
+pub use application_credential::{CredentialKind, CredentialRow, MAX_CREDENTIALS, NewCredential};
 pub use audit::{ACTIONS, AuditEntry, Named, Personal};
 pub use audit_log::{AuditFilter, AuditHeadRow, AuditPlace, AuditRow, AuditTree};
 pub use db::{
@@ -117,13 +123,15 @@ pub use feed::{
 pub use feed_health::FeedHealth;
 pub use feed_version::{AddedVersion, FeedVersionRow, FeedVersionState, NewFeedVersion};
 pub use hit::HitRow;
+pub use idempotency::Repeat;
 pub use incident::{IncidentCursor, IncidentId, IncidentIdError, IncidentRow};
 pub use incident_change::{IncidentChange, IncidentEdit, MAX_MOVED};
 pub use indicator::{DeviceFile, IndicatorFileRow, WantedCompile};
+pub use intake::{ExternalAlert, ExternalRow, Taken};
 pub use job_lease::JobHolder;
 pub use key::{
-    AlertJobId, FeedId, GroupId, NoticeId, PersonGroupId, PersonId, RowIdError, ScimTokenId,
-    SuppressionId,
+    AlertJobId, ApplicationId, CredentialId, FeedId, GroupId, NoticeId, PersonGroupId, PersonId,
+    RowIdError, ScimTokenId, SuppressionId,
 };
 pub use license::{FEATURES, Feature, Licensee, Plan, PlanUse};
 pub use member::{MemberCredential, MemberId, NewMember};

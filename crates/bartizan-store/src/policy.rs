@@ -226,7 +226,7 @@ impl Store {
                                 count(*) FILTER (WHERE ?2 + d.group_moves <= s.policy_version)
                          FROM device_status AS s
                          JOIN device AS d ON d.tenant_id = s.tenant_id AND d.device_id = s.device_id
-                         WHERE s.tenant_id = ?1 AND d.offboarded_at_ms IS NULL",
+                         WHERE s.tenant_id = ?1 AND d.offboarded_at_ms IS NULL AND d.jwk <> ''",
                     )?
                     .query_row(params![scope.id(), epoch], |row| {
                         Ok([count(row.get(0)?), count(row.get(1)?), count(row.get(2)?)])

@@ -96,6 +96,7 @@ impl OldAlert {
         for sql in [
             "DELETE FROM alert_receipt WHERE tenant_id = ?1 AND alert_id = ?2",
             "DELETE FROM alert_change WHERE tenant_id = ?1 AND alert_id = ?2",
+            "DELETE FROM external_alert WHERE tenant_id = ?1 AND alert_id = ?2",
             "DELETE FROM alert_tag WHERE tenant_id = ?1 AND alert_id = ?2",
             "DELETE FROM alert WHERE tenant_id = ?1 AND alert_id = ?2",
         ] {

@@ -6,7 +6,7 @@ use bartizan_model::{DeviceId, TenantId};
 use uuid::Uuid;
 
 use crate::audit::hex;
-use crate::{MemberId, ScimTokenId};
+use crate::{ApplicationId, MemberId, ScimTokenId};
 
 /// Whose rows a call may touch, and for whom. Only the store makes one, for someone whose credential it has found.
 ///
@@ -32,6 +32,8 @@ pub enum Actor {
     Device(DeviceId),
     /// A directory, by its token.
     Directory(ScimTokenId),
+    /// A program that calls the API.
+    Application(ApplicationId),
 }
 
 impl Actor {
@@ -44,6 +46,7 @@ impl Actor {
             Self::Member(_) => "member",
             Self::Device(_) => "device",
             Self::Directory(_) => "directory",
+            Self::Application(_) => "application",
         }
     }
 
@@ -55,6 +58,7 @@ impl Actor {
             Self::Member(member) => member.to_string(),
             Self::Device(device) => Uuid::from_u128(device.0).to_string(),
             Self::Directory(token) => token.to_string(),
+            Self::Application(application) => application.to_string(),
         }
     }
 }

@@ -165,7 +165,10 @@ impl Store {
             .read(scope, move |db| {
                 let rows = db
                     .prepare_cached(
-                        "SELECT c.at_ms, m.name, c.kind, c.text_before, c.text_after FROM alert_change AS c
+                        "SELECT c.at_ms, coalesce(m.name, p.name), c.kind, c.text_before, c.text_after
+                         FROM alert_change AS c
+                         LEFT JOIN application AS p
+                             ON p.tenant_id = c.tenant_id AND p.application_id = c.changed_by
                          LEFT JOIN member AS m ON m.tenant_id = c.tenant_id AND m.member_id = c.changed_by
                          WHERE c.tenant_id = ?1 AND c.alert_id = ?2 ORDER BY c.change_id LIMIT ?3",
                     )?

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use bartizan_model::{AlertStatus, Detector, IndicatorAction, Severity, UnixMillis};
-use bartizan_store::{AlertChange, CLASSIFICATIONS, SuppressionId, Verdict};
+use bartizan_store::{AlertChange, CLASSIFICATIONS, ExternalRow, SuppressionId, Verdict};
 
 use super::badge::Badge;
 use super::format::{self, Ago};
@@ -58,6 +58,8 @@ pub(crate) struct AlertPage {
     pub(crate) tags: Vec<String>,
     /// What people changed or said, the first first.
     pub(crate) changes: Vec<AlertChange>,
+    /// What another product said of it.
+    pub(crate) external: Option<ExternalRow>,
     /// The device that raised it.
     pub(crate) device: DeviceRow,
     /// The portal's clock.
@@ -70,6 +72,10 @@ impl AlertPage {
     }
 
     fn what_happened(&self) -> String {
+        if self.detector == Detector::External {
+            let product = self.source.as_deref().unwrap_or("Another product");
+            return format!("{product} raised this alert.");
+        }
         let (kind, list) = match self.detector {
             Detector::WebPhishingBlocked => ("a phishing site", "is on the phishing list"),
             Detector::WebPhishingOverridden if self.indicator.is_some() => {
@@ -83,7 +89,9 @@ impl AlertPage {
             Detector::IndicatorMatched if self.indicator.is_some() => {
                 ("a listed site", "is one of your organization's own indicators")
             }
-            Detector::IndicatorMatched => ("a listed site", "is on a list that is watched"),
+            Detector::IndicatorMatched | Detector::External => {
+                ("a listed site", "is on a list that is watched")
+            }
         };
         if self.detector == Detector::WebPhishingOverridden {
             let host = self.host.as_deref().unwrap_or(kind);
@@ -153,6 +161,7 @@ impl AlertPage {
         match self.detector.category() {
             bartizan_model::Category::InitialAccess => "Initial access",
             bartizan_model::Category::CommandAndControl => "Command and control",
+            bartizan_model::Category::SuspiciousActivity => "As the other product says",
         }
     }
 
@@ -162,6 +171,7 @@ impl AlertPage {
             Detector::WebMalwareBlocked
             | Detector::WebSpywareBlocked
             | Detector::IndicatorMatched => "Application Layer Protocol",
+            Detector::External => "Not told",
         }
     }
 
@@ -190,6 +200,11 @@ impl AlertPage {
                 "Do not reset or update it yet: keep it switched on and take a forensic copy first.",
                 "Cut its access to company mail, files and apps, and end the person's sessions.",
                 "Bring in a team with experience in mercenary spyware. Lockdown Mode raises the bar on an iPhone or iPad.",
+            ],
+            Detector::External => &[
+                "Open the alert in the product that raised it: it knows more, and can act.",
+                "Look at what else happened to this device, and in the incident that the alert joined.",
+                "What you decide here is not told to the other product: decide there as well.",
             ],
             Detector::IndicatorMatched => &[
                 "An indicator of your organization matched. Open it to see who added it and why.",

@@ -48,6 +48,7 @@ impl DetectorsPage {
             Detector::WebMalwareBlocked => "Malware blocked",
             Detector::WebSpywareBlocked => "Spyware blocked",
             Detector::IndicatorMatched => "Own indicator",
+            Detector::External => "Other product",
         }
     }
 }

@@ -16,6 +16,10 @@ mod alert_jobs;
 #[cfg(test)]
 mod alert_samples;
 mod alerts;
+mod api;
+#[cfg(test)]
+mod application_samples;
+mod applications;
 mod assets;
 mod audit;
 mod badge;
@@ -60,6 +64,10 @@ use bartizan_store::{Permission, Permissions};
 pub(crate) use alert::AlertPage;
 pub(crate) use alert_jobs::{AlertBulkPage, AlertJobPage, AlertJobsPage, BulkForm};
 pub(crate) use alerts::{AlertFilter, AlertQueue, AlertRow, AlertsPage, StatusFilter};
+pub(crate) use api::{ApiCall, ApiField, ApiGroup, ApiObject, ApiPage};
+pub(crate) use applications::{
+    ApplicationForm, ApplicationPage, ApplicationsPage, FormProblems, NewApplicationPage,
+};
 pub(crate) use assets::{asset, asset_url};
 pub(crate) use audit::{AuditEntryRow, AuditForm, AuditPage};
 pub(crate) use detectors::{DetectorRow, DetectorsPage};
@@ -72,7 +80,7 @@ pub(crate) use error_page::ErrorPage;
 pub(crate) use feed::{FeedPage, NewFeedPage};
 pub(crate) use feed_form::FeedForm;
 pub(crate) use feeds::{FeedsPage, Publishing};
-pub(crate) use format::{address, count, visible};
+pub(crate) use format::{address, count, day, visible};
 pub(crate) use groups::{GroupDeletePage, GroupForm, GroupPage, GroupsPage};
 pub(crate) use incidents::{IncidentPage, IncidentsPage};
 pub(crate) use indicator::{IndicatorForm, IndicatorPage, StoredIndicator};
@@ -151,6 +159,8 @@ pub(crate) enum Section {
     Policy,
     /// People and roles.
     People,
+    /// Programs that call the API.
+    Applications,
     /// The audit log.
     Audit,
     /// The member's own account.

@@ -254,6 +254,13 @@ fn pages() -> Vec<(&'static str, String)> {
         host: Some(long_host()),
         matched: Some("<script>alert(1)</script>.test".into()),
         device: hostile_device(),
+        external: Some(bartizan_store::ExternalRow {
+            product: "<script>\u{202e}".into(),
+            external_id: "<img src=x>".into(),
+            link: "https://edr.example/1".into(),
+            original: "{\"a\":\"<script>\u{202e}\"}".into(),
+            updated_at: NOW,
+        }),
         ..alert()
     };
     let password = |one_time_password, problem| PasswordPage {
@@ -325,6 +332,7 @@ fn pages() -> Vec<(&'static str, String)> {
     pages.extend(feed_samples::pages(&shell()));
     pages.extend(people_samples::pages(&shell()));
     pages.extend(users_samples::pages(&shell()));
+    pages.extend(application_samples::pages(&shell()));
     pages.extend(incidents());
     pages.extend(alert_samples::pages(&shell()));
     pages
@@ -599,6 +607,7 @@ fn alert() -> AlertPage {
         incident: Some("01890000-0000-7000-8000-000000000001".into()),
         suppressed_by: Some(bartizan_store::SuppressionId(7)),
         tags: vec!["<img src=x>".into(), "campaign 7".into()],
+        external: None,
         changes: vec![AlertChange {
             at: NOW,
             by: Some("Sam <b>".into()),

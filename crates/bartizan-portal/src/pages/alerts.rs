@@ -82,6 +82,7 @@ pub(crate) async fn alert(
     let changes = state.store.alert_changes(session.scope, alert.key, CHANGES).await?;
     let tags = state.store.alert_tags(session.scope, alert.key).await?;
     let suppressed_by = state.store.alert_suppressed_by(session.scope, alert.key).await?;
+    let external = state.store.external_alert(session.scope, alert.key).await?;
     html(&AlertPage {
         shell: shell(session, notice),
         id: alert.key.to_string(),
@@ -106,6 +107,7 @@ pub(crate) async fn alert(
         suppressed_by,
         tags,
         changes,
+        external,
         device: device.into(),
         now: state.clock.now(),
     })

@@ -104,6 +104,7 @@ fn shown(row: AuditRow, members: &[MemberRow]) -> AuditEntryRow {
         "command-line" => "Command line".into(),
         "device" => "A device".into(),
         "directory" => "A directory".into(),
+        "application" => "An application".into(),
         _ => entry.actor.kind.clone(),
     };
     let known = ACTIONS.iter().find(|(word, _)| *word == entry.action);
@@ -118,6 +119,7 @@ fn shown(row: AuditRow, members: &[MemberRow]) -> AuditEntryRow {
         "person-group" => format!("/user-groups/{id}"),
         "directory-token" => "/directory".into(),
         "role" => format!("/roles/{id}"),
+        "application" => format!("/applications/{id}"),
         "policy" => "/policy".into(),
         _ => String::new(),
     };

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod alert_jobs;
 pub(crate) mod alerts;
+pub(crate) mod applications;
 pub(crate) mod audit;
 pub(crate) mod detectors;
 pub(crate) mod device_change;

@@ -1,6 +1,10 @@
 //! The portal as its callers see it, each test on a data folder of its own.
 
 #[cfg(test)]
+mod api;
+#[cfg(test)]
+mod applications;
+#[cfg(test)]
 mod bulk;
 #[cfg(test)]
 mod console;
@@ -16,6 +20,8 @@ mod fetching;
 mod groups;
 #[cfg(test)]
 mod indicators;
+#[cfg(test)]
+mod intake;
 #[cfg(test)]
 mod listening;
 #[cfg(test)]

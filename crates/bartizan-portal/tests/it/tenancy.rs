@@ -5,8 +5,9 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use bartizan_contract::{BASE_PATH, path};
 use bartizan_portal::feeds::{FeedOrigin, settings};
-use bartizan_portal::{Access, BuiltIn, routes};
+use bartizan_portal::{Access, BuiltIn, Permission, routes};
 
+use crate::applications::client;
 use crate::indicators::{create, upload};
 use crate::world::{Browser, Device, OWN_PASSWORD, World, batch, call, json, report};
 
@@ -58,6 +59,43 @@ const ROWS: &[Row] = &[
     at("PUT", "/scim/v2/Groups/{id}", "/scim/v2/Groups/{user-group}", 404),
     at("PATCH", "/scim/v2/Groups/{id}", "/scim/v2/Groups/{user-group}", 404),
     at("DELETE", "/scim/v2/Groups/{id}", "/scim/v2/Groups/{user-group}", 404),
+    row("POST", "/oauth2/token", 401),
+    row("GET", "/api/v1/", 200),
+    row("GET", "/api/v1/openapi.json", 200),
+    row("GET", "/api/v1/me", 200),
+    row("GET", "/api/v1/alerts", 200),
+    at("GET", "/api/v1/alerts/{alert}", "/api/v1/alerts/{alert}", 404),
+    at("PATCH", "/api/v1/alerts/{alert}", "/api/v1/alerts/{alert}", 404),
+    at("GET", "/api/v1/alerts/{alert}/history", "/api/v1/alerts/{alert}/history", 404),
+    at("GET", "/api/v1/alerts/{alert}/evidence", "/api/v1/alerts/{alert}/evidence", 404),
+    row("GET", "/api/v1/incidents", 200),
+    at("GET", "/api/v1/incidents/{incident}", "/api/v1/incidents/{incident}", 404),
+    row("GET", "/api/v1/devices", 200),
+    at("GET", "/api/v1/devices/{device}", "/api/v1/devices/{device}", 404),
+    at("PATCH", "/api/v1/devices/{device}", "/api/v1/devices/{device}", 404),
+    at("DELETE", "/api/v1/devices/{device}", "/api/v1/devices/{device}", 404),
+    at("POST", "/api/v1/devices/{device}/offboard", "/api/v1/devices/{device}/offboard", 404),
+    at("GET", "/api/v1/devices/{device}/timeline", "/api/v1/devices/{device}/timeline", 404),
+    at("GET", "/api/v1/devices/{device}/risk", "/api/v1/devices/{device}/risk", 404),
+    row("GET", "/api/v1/device-groups", 200),
+    at("GET", "/api/v1/device-groups/{group}", "/api/v1/device-groups/{group}", 404),
+    row("GET", "/api/v1/policies", 200),
+    at("GET", "/api/v1/policies/{policy}", "/api/v1/policies/{group}", 404),
+    at("PUT", "/api/v1/policies/{policy}", "/api/v1/policies/{group}", 404),
+    at("GET", "/api/v1/policies/{policy}/versions", "/api/v1/policies/{group}/versions", 404),
+    row("GET", "/api/v1/indicators", 200),
+    row("POST", "/api/v1/indicators", 400),
+    row("POST", "/api/v1/indicators/import", 400),
+    at("GET", "/api/v1/indicators/{indicator}", "/api/v1/indicators/1", 404),
+    at("PUT", "/api/v1/indicators/{indicator}", "/api/v1/indicators/1", 404),
+    at("DELETE", "/api/v1/indicators/{indicator}", "/api/v1/indicators/1", 404),
+    row("GET", "/api/v1/feeds", 200),
+    at("GET", "/api/v1/feeds/{feed}", "/api/v1/feeds/{feed}", 404),
+    at("POST", "/api/v1/feeds/{feed}/update", "/api/v1/feeds/{feed}/update", 404),
+    row("GET", "/api/v1/audit", 200),
+    row("POST", "/api/v1/intake/ocsf", 422),
+    row("POST", "/api/v1/intake/defender", 422),
+    row("POST", "/api/v1/intake/webhook", 400),
     row("GET", "/assets/{file}", 404),
     row("GET", "/sign-in", 200),
     row("POST", "/sign-in", 422),
@@ -182,6 +220,20 @@ const ROWS: &[Row] = &[
     at("GET", "/roles/{id}", "/roles/{role}", 404),
     at("POST", "/roles/{id}", "/roles/{role}", 404),
     at("POST", "/roles/{id}/remove", "/roles/{role}/remove", 404),
+    row("GET", "/applications", 200),
+    row("POST", "/applications", 422),
+    row("GET", "/applications/new", 200),
+    at("GET", "/applications/{id}", "/applications/{application}", 404),
+    at("POST", "/applications/{id}", "/applications/{application}", 404),
+    at("POST", "/applications/{id}/disabled", "/applications/{application}/disabled", 404),
+    at("POST", "/applications/{id}/secrets", "/applications/{application}/secrets", 404),
+    at("POST", "/applications/{id}/keys", "/applications/{application}/keys", 404),
+    at(
+        "POST",
+        "/applications/{id}/credentials/{credential}/remove",
+        "/applications/{application}/credentials/{application}/remove",
+        404,
+    ),
     row("GET", "/audit", 200),
     row("GET", "/audit/export.jsonl", 200),
     row("GET", "/sessions", 200),
@@ -244,6 +296,9 @@ async fn every_route_knows_who_may_call_it() {
 
     let (user, user_group) = crate::scim::resources(&world, world.acme).await;
     let directory = crate::scim::token(&world, world.globex).await;
+    let form = [("name", "Own"), ("permission", "view-data"), ("expires", "2030-01-01")];
+    let made = browser.submit("/applications", &form).await;
+    let application = made.header("location").split(['/', '?']).nth(2).unwrap();
 
     let mut by_role = Vec::new();
     for role in BuiltIn::ALL {
@@ -252,6 +307,19 @@ async fn every_route_knows_who_may_call_it() {
         let mut browser = world.browser();
         assert_eq!(browser.sign_in(&email, &password.to_string()).await.status, 303);
         by_role.push((role, browser.cookie));
+    }
+
+    let mut browser = world.browser();
+    assert_eq!(browser.sign_in("g@globex.test", OWN_PASSWORD).await.status, 303);
+    let words = Permission::ALL.map(Permission::word);
+    let client = client(&mut browser, "Everything", &words).await;
+    let everything = world.api(&client).await;
+    let signed_in = browser.cookie;
+    let mut by_scope = Vec::new();
+    for scope in Permission::ALL {
+        let reply = world.ask(&client, &[("scope", scope.word())]).await;
+        let reply: serde_json::Value = reply.json();
+        by_scope.push((scope, reply["access_token"].as_str().unwrap().to_owned()));
     }
 
     for (method, pattern, access) in routes() {
@@ -273,11 +341,15 @@ async fn every_route_knows_who_may_call_it() {
             .replace("{role}", role_id)
             .replace("{user}", &user)
             .replace("{user-group}", &user_group)
+            .replace("{application}", application)
             .replace("{report}", &report(1, "").id);
 
         let nobody = Caller::Nobody.status(&world, method, &path).await;
-        let mut browser = world.browser();
-        assert_eq!(browser.sign_in("g@globex.test", OWN_PASSWORD).await.status, 303);
+        let mut browser = Browser { router: world.portal.router(), cookie: signed_in.clone() };
+        if !matches!(access, Access::Api(_)) {
+            // The last route may have ended the session.
+            assert_eq!(browser.sign_in("g@globex.test", OWN_PASSWORD).await.status, 303);
+        }
         let member = Caller::Member(browser).status(&world, method, &path).await;
         let device = Caller::Device(Box::new(globex.clone())).status(&world, method, &path).await;
         match access {
@@ -306,6 +378,17 @@ async fn every_route_knows_who_may_call_it() {
                     assert_eq!(status != 403, is_let, "{method} {pattern}: {role:?} got {status}");
                 }
             }
+            Access::Api(permission) => {
+                assert_eq!((nobody, member, device), (401, 401, 401), "{method} {pattern}");
+                let all = Caller::Application(everything.clone()).status(&world, method, &path);
+                assert_eq!(all.await, row.foreign, "{method} {pattern}");
+                for (scope, token) in &by_scope {
+                    let caller = Caller::Application(token.clone());
+                    let status = caller.status(&world, method, &path).await;
+                    let is_let = *scope == permission;
+                    assert_eq!(status != 403, is_let, "{method} {pattern}: {scope:?} got {status}");
+                }
+            }
         }
     }
     assert_eq!(ROWS.len(), routes().count(), "a row without a route");
@@ -329,28 +412,41 @@ enum Caller {
     Member(Browser),
     Device(Box<Device>),
     Directory(String),
+    /// An access token.
+    Application(String),
 }
 
 impl Caller {
     async fn status(self, world: &World, method: &Method, path: &str) -> u16 {
-        let mut request = Request::builder().method(method).uri(path);
+        let path = path.to_owned();
+        let mut request = Request::builder().method(method).uri(&path);
         match &self {
             Self::Nobody => {}
             Self::Member(browser) => request = request.header("cookie", &browser.cookie),
             Self::Directory(token) => {
                 request = request.header("authorization", format!("Bearer {token}"));
             }
+            Self::Application(token) => {
+                request = request.header("authorization", format!("Bearer {token}"));
+                request = request.header("if-match", "*");
+            }
             Self::Device(device) => {
                 let own =
-                    device.request(method.as_str(), path, Some(&device.access_token), Vec::new());
+                    device.request(method.as_str(), &path, Some(&device.access_token), Vec::new());
                 for name in ["dpop", "authorization"] {
                     request = request.header(name, &own.headers()[name]);
                 }
             }
         }
         let request = request.header("host", "portal.test").header("sec-fetch-site", "same-origin");
+        let for_api = match path.as_str() {
+            path if path.contains("/policies/") => r#"{"settings":{}}"#,
+            path if path.contains("/indicators/1") => r#"{"action":"Block","title":"x"}"#,
+            _ => "{}",
+        };
         let (content_type, body) = match (method == Method::POST, path.starts_with(BASE_PATH)) {
             _ if path.starts_with("/scim/") => ("application/scim+json", NO_OPERATIONS.into()),
+            (_, _) if path.starts_with("/api/") => ("application/json", for_api.into()),
             (false, _) => ("text/plain", Vec::new()),
             (true, true) => ("application/json", json(&"nonsense")),
             (true, false) => ("application/x-www-form-urlencoded", b"status=Resolved".to_vec()),

@@ -116,6 +116,7 @@ steps! {
     "V8__incidents", "0008_incidents.sql";
     "V9__upkeep", "0009_upkeep.sql";
     "V11__alert_work", "0011_alert_work.sql";
+    "V15__applications", "0015_applications.sql";
     "V17__directory", "0017_directory.sql";
     "V18__licenses", "0018_licenses.sql";
     "V20__lists", "0020_lists.sql";

@@ -6,6 +6,8 @@ mod alert_jobs;
 #[cfg(test)]
 mod alerts;
 #[cfg(test)]
+mod applications;
+#[cfg(test)]
 mod audit;
 #[cfg(test)]
 mod devices;

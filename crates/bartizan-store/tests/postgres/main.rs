@@ -16,6 +16,7 @@ mod slow {
     mod postgres {
         mod alert_jobs;
         mod alerts;
+        mod applications;
         mod audit;
         mod bulk_rate;
         mod devices;

@@ -45,6 +45,34 @@ impl Console {
         answer.body_mut().read_to_string().unwrap()
     }
 
+    /// Sends a form, and returns the page that answers.
+    #[track_caller]
+    pub(crate) fn shown(&self, path: &str, form: &[(&str, &str)]) -> String {
+        let request = self
+            .agent
+            .post(format!("{}{path}", self.url))
+            .header("sec-fetch-site", "same-origin")
+            .header("cookie", &self.cookie);
+        let mut answer = request.send_form(form.iter().copied()).unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.body_mut().read_to_string().unwrap()
+    }
+
+    /// Buys an access token for an application.
+    #[track_caller]
+    pub(crate) fn token(&self, client: &str, secret: &str) -> String {
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", client),
+            ("client_secret", secret),
+        ];
+        let mut answer =
+            self.agent.post(format!("{}/oauth2/token", self.url)).send_form(form).unwrap();
+        let answer = answer.body_mut().read_to_string().unwrap();
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        answer["access_token"].as_str().unwrap().to_owned()
+    }
+
     #[track_caller]
     fn send(&self, path: &str, form: &[(&str, &str)]) -> ureq::http::Response<ureq::Body> {
         let request = self

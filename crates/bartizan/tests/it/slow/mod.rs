@@ -1,6 +1,8 @@
 //! What drives the real thing: namespaces with a TUN, a browser, feeds and captures of real size.
 
 #[cfg(test)]
+mod applications;
+#[cfg(test)]
 mod browser;
 #[cfg(test)]
 mod captures;
@@ -17,6 +19,8 @@ mod forward;
 mod netns;
 #[cfg(test)]
 mod postgres_portal;
+#[cfg(test)]
+mod schemathesis;
 #[cfg(test)]
 mod scim;
 #[cfg(test)]

@@ -1,0 +1,410 @@
+//! Devices: list, get, describe, take out, forget; what happened to them, and how their risk changed.
+
+use std::collections::BTreeSet;
+
+use axum::http::StatusCode;
+use bartizan_model::{DeviceId, ProtectionState, RiskLevel};
+use bartizan_store::{
+    DeviceCursor, DeviceEventRow, DeviceFilter, DeviceRow, DeviceState, DeviceValue, GroupChoice,
+    Permission, RiskChange,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{AFTER, LIMIT, LINE, page_of};
+use crate::console::visible;
+use crate::v1::operation::{Answer, Call, Operation, Reply, Tagged, Verb, tag};
+use crate::v1::schema::{COUNT, Object, Schema, always, maybe};
+use crate::v1::serve::unfit;
+
+static GROUP: Object = Object {
+    name: "DeviceGroupName",
+    about: "The group of a device.",
+    fields: &[always("id", Schema::Id, "Its id."), always("name", LINE, "Its name.")],
+};
+
+static UNRESOLVED: Object = Object {
+    name: "UnresolvedAlerts",
+    about: "How many unresolved alerts of each severity there are.",
+    fields: &[
+        always("high", COUNT, "High."),
+        always("medium", COUNT, "Medium."),
+        always("low", COUNT, "Low."),
+        always("informational", COUNT, "Informational."),
+    ],
+};
+
+static DEVICE: Object = Object {
+    name: "Device",
+    about: "A device, as it said last, and what people say of it.",
+    fields: &[
+        always("id", Schema::Id, "Its id."),
+        always("name", LINE, "The name its person gave it."),
+        always("os", LINE, "iOS, Linux."),
+        always("os_version", LINE, "Such as 18.1."),
+        always("model", LINE, "Such as iPhone17,3."),
+        always("app_version", LINE, "Version of the program."),
+        always("enrolled_at_ms", Schema::Time, "When it was let in."),
+        always("last_seen_at_ms", Schema::Time, "When it was last heard of."),
+        always(
+            "mode",
+            Schema::Nullable(&LINE),
+            "How much it sees; null before the first check-in.",
+        ),
+        always(
+            "protection",
+            Schema::Nullable(&PROTECTIONS),
+            "Whether it is protected, as it says; null before the first check-in.",
+        ),
+        always("policy_version", COUNT, "Of the policy in use."),
+        always("newest_policy_version", COUNT, "Of the policy it should have."),
+        always("indicator_epoch", Schema::Nullable(&COUNT), "Of the indicator file in use."),
+        always("tenant_epoch", Schema::Nullable(&COUNT), "Of the file of own indicators in use."),
+        always("risk", RISKS, "What follows from its unresolved alerts (docs/alerts.md)."),
+        always("unresolved", Schema::Object(&UNRESOLVED), "Its unresolved alerts."),
+        always("owner", Schema::Nullable(&LINE), "Its person's e-mail address."),
+        always("value", VALUES, "What it is worth."),
+        always("group", Schema::Nullable(&Schema::Object(&GROUP)), "Its group."),
+        always("offboarded_at_ms", Schema::Nullable(&Schema::Time), "When it was taken out."),
+        maybe(
+            "tags",
+            Schema::List { of: &LINE, most: 1_000 },
+            "Tags that people gave it; not in lists.",
+        ),
+        maybe(
+            "policy_tags",
+            Schema::List { of: &LINE, most: 1_000 },
+            "Tags that policy gave it; not in lists.",
+        ),
+    ],
+};
+page_of!(DEVICES, "DevicePage", DEVICE);
+
+static DESCRIPTION: Object = Object {
+    name: "DeviceDescription",
+    about: "What is to change about a device; what is absent stays.",
+    fields: &[
+        maybe(
+            "owner",
+            Schema::Nullable(&Schema::Text { least: 3, most: 200 }),
+            "Its person's e-mail address; null for nobody.",
+        ),
+        maybe("value", VALUES, "What it is worth."),
+        maybe(
+            "tags",
+            Schema::List { of: &Schema::Text { least: 1, most: 200 }, most: 50 },
+            "All tags that people give it.",
+        ),
+    ],
+};
+
+static EVENT: Object = Object {
+    name: "DeviceEvent",
+    about: "Something that happened to a device.",
+    fields: &[
+        always("at_ms", Schema::Time, "When it happened, or happened last."),
+        always("kind", LINE, "In a word."),
+        always("actor", Schema::Nullable(&LINE), "Who did it."),
+        always("detail", LINE, "What the kind says; may be empty."),
+        always("count", COUNT, "How often."),
+    ],
+};
+page_of!(EVENTS, "DeviceTimeline", EVENT);
+
+static RISK: Object = Object {
+    name: "RiskChange",
+    about: "When the risk of a device became what, and why.",
+    fields: &[
+        always("at_ms", Schema::Time, "When."),
+        always("risk", RISKS, "What it became."),
+        always("reason", LINE, "The alerts it follows from."),
+    ],
+};
+page_of!(RISK_HISTORY, "RiskHistory", RISK);
+
+const PROTECTIONS: Schema = Schema::Word(&["on", "degraded", "off"]);
+const RISKS: Schema = Schema::Word(&["None", "Informational", "Low", "Medium", "High"]);
+const VALUES: Schema = Schema::Word(&["Low", "Normal", "High"]);
+
+pub(crate) const OPERATIONS: &[Operation] = &[
+    Operation {
+        verb: Verb::Get,
+        path: "/api/v1/devices",
+        id: "listDevices",
+        summary: "List devices, the last heard of first",
+        permission: Permission::ViewData,
+        query: &[
+            maybe(
+                "name",
+                Schema::Text { least: 1, most: 200 },
+                "Only those with this in the name.",
+            ),
+            maybe("protection", PROTECTIONS, "Only those that said this last."),
+            maybe("os", Schema::Text { least: 1, most: 100 }, "Only those of this system."),
+            maybe("tag", Schema::Text { least: 1, most: 200 }, "Only those with this tag."),
+            maybe("group", Schema::Id, "Only those of this group."),
+            LIMIT,
+            AFTER,
+        ],
+        body: None,
+        answer: (StatusCode::OK, Some(&DEVICES)),
+        tagged: Tagged::No,
+        handler: |call| Box::pin(list(call)),
+    },
+    Operation {
+        verb: Verb::Get,
+        path: "/api/v1/devices/{device}",
+        id: "getDevice",
+        summary: "Get a device",
+        permission: Permission::ViewData,
+        query: &[],
+        body: None,
+        answer: (StatusCode::OK, Some(&DEVICE)),
+        tagged: Tagged::Answer,
+        handler: |call| Box::pin(get(call)),
+    },
+    Operation {
+        verb: Verb::Patch,
+        path: "/api/v1/devices/{device}",
+        id: "describeDevice",
+        summary: "Change a device's person, value or tags",
+        permission: Permission::AlertsInvestigation,
+        query: &[],
+        body: Some(Schema::Object(&DESCRIPTION)),
+        answer: (StatusCode::OK, Some(&DEVICE)),
+        tagged: Tagged::Must,
+        handler: |call| Box::pin(describe(call)),
+    },
+    Operation {
+        verb: Verb::Delete,
+        path: "/api/v1/devices/{device}",
+        id: "forgetDevice",
+        summary: "Forget a device: all that is known of it and its person is erased; its alerts stay",
+        permission: Permission::ActiveRemediation,
+        query: &[],
+        body: None,
+        answer: (StatusCode::NO_CONTENT, None),
+        tagged: Tagged::No,
+        handler: |call| Box::pin(forget(call)),
+    },
+    Operation {
+        verb: Verb::Post,
+        path: "/api/v1/devices/{device}/offboard",
+        id: "offboardDevice",
+        summary: "Take a device out: it is refused from now on and stays listed",
+        permission: Permission::ActiveRemediation,
+        query: &[],
+        body: None,
+        answer: (StatusCode::OK, Some(&DEVICE)),
+        tagged: Tagged::Answer,
+        handler: |call| Box::pin(offboard(call)),
+    },
+    Operation {
+        verb: Verb::Get,
+        path: "/api/v1/devices/{device}/timeline",
+        id: "getDeviceTimeline",
+        summary: "List what happened to a device, the latest first",
+        permission: Permission::ViewData,
+        query: &[LIMIT, AFTER],
+        body: None,
+        answer: (StatusCode::OK, Some(&EVENTS)),
+        tagged: Tagged::No,
+        handler: |call| Box::pin(timeline(call)),
+    },
+    Operation {
+        verb: Verb::Get,
+        path: "/api/v1/devices/{device}/risk",
+        id: "getDeviceRisk",
+        summary: "List how the risk of a device changed, the latest first",
+        permission: Permission::ViewData,
+        query: &[LIMIT],
+        body: None,
+        answer: (StatusCode::OK, Some(&RISK_HISTORY)),
+        tagged: Tagged::No,
+        handler: |call| Box::pin(risk(call)),
+    },
+];
+
+async fn list(call: Call) -> Answer {
+    let text = |name: &str| call.text(name).unwrap_or_default().to_owned();
+    let filter = DeviceFilter {
+        name_contains: text("name"),
+        state: call.read("protection", ProtectionState::from_word).map(DeviceState::Said),
+        os: text("os"),
+        app_version: String::new(),
+        tag: text("tag"),
+        group: call.read("group", |id| id.parse().ok()).map(GroupChoice::In),
+        risk: None,
+    };
+    let after = call.after::<DeviceId>()?;
+    let after = after.map(|(last_seen_at, id)| DeviceCursor { last_seen_at, id });
+    let store = &call.state.store;
+    let rows = store.devices(call.application.scope, filter, after, call.one_more()).await?;
+    let place = |row: &DeviceRow| (row.last_seen_at, row.id.to_string());
+    Ok(call.page(rows, place, |row| shown(&row)))
+}
+
+async fn get(call: Call) -> Answer {
+    one(&call, call.id("device")?).await
+}
+
+#[derive(Deserialize)]
+struct Description {
+    /// Absent, nobody, or somebody.
+    #[serde(default)]
+    owner: Value,
+    value: Option<String>,
+    tags: Option<Vec<String>>,
+}
+
+async fn describe(mut call: Call) -> Answer {
+    let id = call.id::<DeviceId>("device")?;
+    let is_owner_said = call.body.get("owner").is_some();
+    let wanted: Description = call.message()?;
+    let (store, scope, now) = (&call.state.store, call.application.scope, call.now);
+    let row = store.device(scope, id).await?;
+    let tags = store.device_tags(scope, id).await?;
+    call.matches(&version(&row, &tags))?;
+    let actor = || format!("application {}", call.application.name);
+    let given: BTreeSet<_> =
+        tags.into_iter().filter(|(_, by_policy)| !by_policy).map(|(tag, _)| tag).collect();
+    let owner = match wanted.owner.as_str() {
+        Some(text) => text.trim().to_lowercase(),
+        None if is_owner_said => String::new(),
+        None => row.owner.clone(),
+    };
+    if !(owner.is_empty() || owner.contains('@')) || visible(&owner) != owner {
+        return Err(unfit("owner is no e-mail address"));
+    }
+    let odd = |tag: &String| tag.trim() != tag || tag.is_empty() || visible(tag) != *tag;
+    if wanted.tags.iter().flatten().any(odd) {
+        return Err(unfit(
+            "a tag begins or ends with a space, or has characters that cannot be seen",
+        ));
+    }
+    let value = wanted.value.as_deref().and_then(DeviceValue::from_word).unwrap_or(row.value);
+    if value != row.value || owner != row.owner {
+        store.describe_device(scope, id, (owner, value), actor(), now).await?;
+    }
+    if let Some(wanted) = wanted.tags {
+        let wanted: BTreeSet<_> = wanted.into_iter().collect();
+        for tag in given.difference(&wanted) {
+            store.remove_tag(scope, id, tag.clone(), actor(), now).await?;
+        }
+        for tag in wanted.difference(&given) {
+            store.add_tag(scope, id, tag.clone(), actor(), now).await?;
+        }
+    }
+    one(&call, id).await
+}
+
+async fn offboard(call: Call) -> Answer {
+    let id = call.id("device")?;
+    let actor = format!("application {}", call.application.name);
+    call.state.store.offboard_device(call.application.scope, id, actor, call.now).await?;
+    one(&call, id).await
+}
+
+async fn forget(call: Call) -> Answer {
+    let id = call.id("device")?;
+    call.state.store.forget_device(call.application.scope, id, call.now).await?;
+    Ok(Reply::nothing())
+}
+
+async fn timeline(call: Call) -> Answer {
+    let id = call.id("device")?;
+    let (store, scope) = (&call.state.store, call.application.scope);
+    store.device(scope, id).await?;
+    let before = call.after::<u128>()?;
+    let rows = store.device_events(scope, id, before, call.one_more()).await?;
+    let place = |row: &DeviceEventRow| (row.at, row.id.to_string());
+    Ok(call.page(rows, place, |row| {
+        json!({
+            "at_ms": row.at.0,
+            "kind": row.kind.word(),
+            "actor": Some(row.actor).filter(|actor| !actor.is_empty()),
+            "detail": row.detail,
+            "count": row.count,
+        })
+    }))
+}
+
+async fn risk(call: Call) -> Answer {
+    let id = call.id("device")?;
+    let (store, scope) = (&call.state.store, call.application.scope);
+    store.device(scope, id).await?;
+    let changes = store.risk_changes(scope, id, call.limit()).await?;
+    let item = |change: RiskChange| json!({ "at_ms": change.at.0, "risk": change.risk.word(), "reason": change.reason });
+    let items: Vec<_> = changes.into_iter().map(item).collect();
+    Ok(Reply::of(json!({ "items": items, "next": null })))
+}
+
+async fn one(call: &Call, id: DeviceId) -> Answer {
+    let (store, scope) = (&call.state.store, call.application.scope);
+    let row = store.device(scope, id).await?;
+    let tags = store.device_tags(scope, id).await?;
+    let mut body = shown(&row);
+    let of = |policy: bool| -> Vec<&str> {
+        let some = tags.iter().filter(|(_, by_policy)| *by_policy == policy);
+        some.map(|(tag, _)| tag.as_str()).collect()
+    };
+    if let Some(members) = body.as_object_mut() {
+        members.insert("tags".into(), json!(of(false)));
+        members.insert("policy_tags".into(), json!(of(true)));
+    }
+    Ok(Reply::tagged(body, version(&row, &tags)))
+}
+
+fn shown(row: &DeviceRow) -> Value {
+    json!({
+        "id": row.id.to_string(),
+        "name": row.device_name,
+        "os": row.os,
+        "os_version": row.os_version,
+        "model": row.model,
+        "app_version": row.app_version,
+        "enrolled_at_ms": row.enrolled_at.0,
+        "last_seen_at_ms": row.last_seen_at.0,
+        "mode": row.mode.map(bartizan_model::Mode::word),
+        "protection": row.protection.map(ProtectionState::word),
+        "policy_version": row.policy_version,
+        "newest_policy_version": row.newest_policy_version,
+        "indicator_epoch": row.indicator_epoch,
+        "tenant_epoch": row.tenant_epoch,
+        "risk": RiskLevel::of(row.unresolved).word(),
+        "unresolved": {
+            "high": row.unresolved.high,
+            "medium": row.unresolved.medium,
+            "low": row.unresolved.low,
+            "informational": row.unresolved.informational,
+        },
+        "owner": Some(&row.owner).filter(|owner| !owner.is_empty()),
+        "value": row.value.word(),
+        "group": row.group.as_ref().map(|(id, name)| json!({ "id": id.to_string(), "name": name })),
+        "offboarded_at_ms": row.offboarded_at.map(|at| at.0),
+    })
+}
+
+/// Of what people decide; that it checked in changes nothing of it.
+fn version(row: &DeviceRow, tags: &[(String, bool)]) -> String {
+    let tags: Vec<_> =
+        tags.iter().filter(|(_, by_policy)| !by_policy).map(|(tag, _)| tag).collect();
+    let offboarded = row.offboarded_at.map(|at| at.0);
+    tag(&json!([row.id.to_string(), row.owner, row.value.word(), offboarded, tags]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_of_the_store() {
+        let values = DeviceValue::ALL.map(DeviceValue::word);
+        assert!(matches!(VALUES, Schema::Word(words) if words == values));
+        for word in ["on", "degraded", "off"] {
+            assert!(ProtectionState::from_word(word).is_some(), "{word}");
+        }
+        let Schema::Word(risks) = RISKS else { panic!("not words") };
+        assert!(risks.iter().all(|word| RiskLevel::from_word(word).is_some()));
+    }
+}
