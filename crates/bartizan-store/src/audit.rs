@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use crate::column::{count, int, ms};
 use crate::db::{Connection, Optional, params};
 use crate::merkle::{self, Hash, Nodes, Place};
+use crate::event::{self, Happened};
 use crate::{StoreError, TenantScope};
 
 /// Every action there is, with what it means.
@@ -54,6 +55,15 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("session.begin", "Signed in"),
     ("session.end", "Signed out"),
     ("session.revoke", "Session ended by hand"),
+    ("sink.change", "Sink changed"),
+    ("sink.create", "Sink added"),
+    ("sink.discard", "Dead letters discarded"),
+    ("sink.pause", "Sink paused"),
+    ("sink.remove", "Sink removed"),
+    ("sink.replay", "Dead letters sent again"),
+    ("sink.resume", "Sink resumed"),
+    ("sink.rotate", "Signing secret drawn anew"),
+    ("sink.test", "Test sent to a sink"),
     ("site-report.decide", "Report about a site decided"),
     ("tenant.create", "Organization created"),
 ];
@@ -216,6 +226,7 @@ pub(crate) fn append(
             personal.body
         ])?;
     }
+    event::append(db, scope, now, || vec![Happened::audit(&entry)])?;
     let nodes = Stored { db, scope };
     for (at, hash) in merkle::append(&nodes, entry.seq, merkle::leaf_hash(&entry.leaf()))? {
         db.prepare_cached(

@@ -9,6 +9,7 @@ use bartizan_model::{DeviceId, UnixMillis};
 use crate::column::{found, ms};
 use crate::db::{Connection, params};
 use crate::device_event::{DeviceEventKind, note};
+use crate::event::{self, EventKind, Happened};
 use crate::{Store, StoreError, TenantScope, device_member};
 
 /// What a device is worth to the organization.
@@ -238,6 +239,8 @@ impl Store {
                 if written == 0 {
                     return Ok(());
                 }
+                let happened = || vec![Happened::device(EventKind::DeviceOffboarded, device)];
+                event::append(db, scope, now, happened)?;
                 note(db, scope, device, DeviceEventKind::Offboarded, (&actor, ""), now)
             })
             .await
@@ -264,6 +267,8 @@ impl Store {
                     "DELETE FROM device_status WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM alert_receipt WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM site_report WHERE tenant_id = ?1 AND device_id = ?2",
+                    "DELETE FROM event WHERE tenant_id = ?1 AND device_id = ?2",
+                    "DELETE FROM dead_letter WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM enrollment_token WHERE tenant_id = ?1 AND used_by = ?2",
                     "DELETE FROM locator WHERE tenant_id = ?1 AND key = ?2 AND kind = 'device'",
                 ] {

@@ -7,6 +7,7 @@ use crate::audit::{self, Event, hex};
 use crate::column::{ms, time};
 use crate::db::{Connection, Optional, Reach, params};
 use crate::device_event::{DeviceEventKind, note};
+use crate::event::{self, EventKind, Happened};
 use crate::{Actor, Store, StoreError, TenantScope, device_member, tenant};
 
 /// A device that asks to be let in. All but the id is what it says about itself.
@@ -207,5 +208,6 @@ fn insert(
     )?
     .execute(params![scope.id(), token_hash, ms(now), id])?;
     note(db, scope, device.id, DeviceEventKind::Enrolled, ("", ""), now)?;
+    event::append(db, scope, now, || vec![Happened::device(EventKind::DeviceEnrolled, device.id)])?;
     device_member::regroup(db, scope, device.id, true)
 }

@@ -22,7 +22,7 @@ use crate::db::{Connection, Optional, Value, execute_many, params, query_many};
 use crate::gather::Outcomes;
 use crate::grouping::Joining;
 use crate::risk::{self, Risks};
-use crate::{Store, StoreError, TenantScope};
+use crate::{Store, StoreError, TenantScope, event};
 
 /// What one request of a device brings.
 #[derive(Debug)]
@@ -262,7 +262,10 @@ impl Ingest<'_> {
 
     fn store(mut self) -> Result<(), StoreError> {
         let mut joined = Vec::new();
-        for open in self.open.into_values().flatten().filter(|open| 0 < open.again) {
+        let mut repeated = Vec::new();
+        let open = self.open.into_iter();
+        let open = open.flat_map(|(same, open)| open.into_iter().map(move |open| (same.0, open)));
+        for (device, open) in open.filter(|(_, open)| 0 < open.again) {
             if let Some(row) = open.row.and_then(|row| self.fresh.get_mut(row)) {
                 // Joined before it was stored at all.
                 for (column, value) in [(9, open.first), (10, open.last), (13, open.epoch)] {
@@ -275,6 +278,7 @@ impl Ingest<'_> {
                 }
                 continue;
             }
+            repeated.push((device, open.key, open.again));
             joined.push(vec![
                 self.scope.id().into(),
                 open.key.into(),
@@ -337,6 +341,7 @@ impl Ingest<'_> {
         for (severity, alerts) in counts {
             alert::count_alerts(db, scope, AlertStatus::New, &severity, alerts)?;
         }
+        event::ingested(db, scope, self.now, &self.fresh, &repeated)?;
         self.risks.store(db, scope, self.now)
     }
 }

@@ -56,6 +56,10 @@ row_id! {
     /// A device group.
     GroupId
 }
+row_id! {
+    /// Where events go.
+    SinkId
+}
 
 #[cfg(test)]
 mod tests {

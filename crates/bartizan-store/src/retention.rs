@@ -48,6 +48,9 @@ impl Store {
                     "DELETE FROM notice WHERE tenant_id = ?1 AND notice_id IN (
                          SELECT notice_id FROM notice
                          WHERE tenant_id = ?1 AND dismissed_at_ms < ?2 LIMIT ?3)",
+                    "DELETE FROM dead_letter WHERE tenant_id = ?1 AND seq IN (
+                         SELECT seq FROM dead_letter
+                         WHERE tenant_id = ?1 AND died_at_ms < ?2 LIMIT ?3) AND died_at_ms < ?2",
                 ] {
                     let removed =
                         db.prepare_cached(sql)?.execute(params![tenant, before, limit])?;

@@ -9,6 +9,7 @@ use crate::alert::{self, AlertKey};
 use crate::audit::{self, Event};
 use crate::column::{fresh_id, ms, time, word};
 use crate::db::{Connection, Optional, params};
+use crate::event::{self, EventKind, Happened};
 use crate::{MemberId, Store, StoreError, TenantScope, incident, risk};
 
 /// What is to change about alerts; what is absent stays.
@@ -208,8 +209,24 @@ impl Change<'_> {
         for (id, more) in incidents {
             incident::count_unresolved(self.db, self.scope, id, more)?;
         }
+        event::append(self.db, self.scope, self.now, || self.told(&alerts))?;
         risks.store(self.db, self.scope, self.now)?;
         Ok(u64::try_from(alerts.len()).unwrap_or(u64::MAX))
+    }
+
+    /// What sinks are told of it.
+    fn told(&self, alerts: &[Before]) -> Vec<Happened> {
+        let told = alerts.iter().map(|alert| {
+            let status = self.update.status.unwrap_or(alert.status);
+            let detail = json!({
+                "status_before": alert.status.word(),
+                "status": status.word(),
+                "commented": self.update.comment.is_some(),
+            });
+            let device = alert.device.0.to_be_bytes();
+            Happened::alert(EventKind::AlertChanged, device, alert.key, detail)
+        });
+        told.collect()
     }
 
     fn before(&self, key: AlertKey) -> Result<Option<Before>, StoreError> {

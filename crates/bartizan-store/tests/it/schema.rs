@@ -121,6 +121,7 @@ async fn opening_again_migrates_nothing() {
             "people_audit",
             "incidents",
             "upkeep",
+            "sinks",
         ]
     );
 }
