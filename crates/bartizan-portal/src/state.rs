@@ -15,6 +15,7 @@ use crate::files::Files;
 use crate::indicator_import::Uploads;
 use crate::live::News;
 use crate::metrics::Metrics;
+use crate::out::seal::Seal;
 use crate::publish::Publisher;
 use crate::replay::Replays;
 use crate::throttle::Throttle;
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) feeds: Work,
     pub(crate) uploads: Uploads,
     pub(crate) publisher: Publisher,
+    /// Opens the secrets of sinks.
+    pub(crate) seal: Seal,
     /// Wakes who puts devices into groups anew.
     pub(crate) regroup: Notify,
     /// Whether the portal is shutting down.
@@ -59,6 +62,7 @@ impl AppState {
         retention: Option<Duration>,
     ) -> anyhow::Result<Self> {
         let access_tokens = AccessTokens::new(store.access_token_key().await?);
+        let seal = Seal::new(&store.access_token_key().await?)?;
         let nobody = Private(crate::files::hexadecimal(&random::<32>()?));
         let nobodys_password = password::hash(nobody).await?;
         let metrics = Metrics::started_at(clock.now());
@@ -77,6 +81,7 @@ impl AppState {
             feeds: Work::default(),
             uploads: Uploads::default(),
             publisher: Publisher::default(),
+            seal,
             regroup: Notify::new(),
             closing: watch::Sender::new(false),
             nobodys_password,

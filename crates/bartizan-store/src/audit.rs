@@ -18,8 +18,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::column::{count, int, ms};
 use crate::db::{Connection, Optional, params};
-use crate::merkle::{self, Hash, Nodes, Place};
 use crate::event::{self, Happened};
+use crate::merkle::{self, Hash, Nodes, Place};
 use crate::{StoreError, TenantScope};
 
 /// Every action there is, with what it means.

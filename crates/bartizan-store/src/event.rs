@@ -98,7 +98,12 @@ impl Happened {
     }
 
     /// A device's risk.
-    pub(crate) fn risk(device: DeviceId, before: RiskLevel, after: RiskLevel, reason: &str) -> Self {
+    pub(crate) fn risk(
+        device: DeviceId,
+        before: RiskLevel,
+        after: RiskLevel,
+        reason: &str,
+    ) -> Self {
         let detail = json!({ "before": before.word(), "after": after.word(), "reason": reason });
         Self { detail, ..Self::device(EventKind::RiskChanged, device) }
     }

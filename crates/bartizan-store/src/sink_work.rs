@@ -262,7 +262,14 @@ impl Store {
     ) -> Result<Vec<DeadLetterRow>, StoreError> {
         self.db
             .read(scope, move |db| {
-                letters(db, scope, id, "AND d.replay = 1 AND ?3 <= d.seq ORDER BY d.seq LIMIT ?4", 0, limit)
+                letters(
+                    db,
+                    scope,
+                    id,
+                    "AND d.replay = 1 AND ?3 <= d.seq ORDER BY d.seq LIMIT ?4",
+                    0,
+                    limit,
+                )
             })
             .await
     }
@@ -415,7 +422,9 @@ impl Store {
         self.db
             .read(Reach::All, |db| {
                 let rows = db
-                    .prepare_cached("SELECT tenant_id FROM event_log WHERE 0 < sinks ORDER BY tenant_id")?
+                    .prepare_cached(
+                        "SELECT tenant_id FROM event_log WHERE 0 < sinks ORDER BY tenant_id",
+                    )?
                     .query_map(params![], |row| Ok(TenantScope::new(row.get(0)?)))?;
                 Ok(rows.collect::<crate::db::Result<_>>()?)
             })
@@ -475,9 +484,10 @@ fn letters(
         deaths.push((death, replay != 0));
     }
     let events = event_row::complete(db, scope, stored)?;
-    let letters = events.into_iter().zip(deaths).map(|(event, ((died_at, tries, error), replay))| {
-        DeadLetterRow { event, died_at: time(died_at), tries, error, replay }
-    });
+    let letters =
+        events.into_iter().zip(deaths).map(|(event, ((died_at, tries, error), replay))| {
+            DeadLetterRow { event, died_at: time(died_at), tries, error, replay }
+        });
     Ok(letters.collect())
 }
 

@@ -38,6 +38,10 @@ mod people_samples;
 mod policy;
 mod policy_document;
 mod sign_in;
+mod sink_form;
+#[cfg(test)]
+mod sink_samples;
+mod sinks;
 
 #[cfg(test)]
 mod tests;
@@ -72,6 +76,8 @@ pub(crate) use people::{PeoplePage, PersonPage, RolePage, RolesPage, SessionsPag
 pub(crate) use policy::{DocumentLine, PolicyForm, PolicyPage};
 pub(crate) use policy_document::{DocumentPage, VersionPage};
 pub(crate) use sign_in::{SignInPage, SignInProblem};
+pub(crate) use sink_form::SinkForm;
+pub(crate) use sinks::{NewSinkPage, SinkPage, SinksPage};
 
 /// What surrounds every page of somebody signed in.
 #[derive(Clone, Debug)]
@@ -125,6 +131,8 @@ pub(crate) enum Section {
     People,
     /// The audit log.
     Audit,
+    /// Where events go.
+    Sinks,
     /// The member's own account.
     Account,
 }

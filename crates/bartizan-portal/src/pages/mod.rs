@@ -15,6 +15,8 @@ pub(crate) mod people;
 pub(crate) mod policy;
 pub(crate) mod policy_document;
 pub(crate) mod roles;
+mod sink_form;
+pub(crate) mod sinks;
 
 use askama::Template;
 use axum::http::{HeaderMap, header};

@@ -123,6 +123,17 @@ const ROWS: &[Row] = &[
     at("POST", "/roles/{id}/remove", "/roles/{role}/remove", 404),
     row("GET", "/audit", 200),
     row("GET", "/audit/export.jsonl", 200),
+    row("GET", "/sinks", 200),
+    row("POST", "/sinks", 422),
+    row("GET", "/sinks/new", 200),
+    at("GET", "/sinks/{id}", "/sinks/{sink}", 404),
+    at("POST", "/sinks/{id}", "/sinks/{sink}", 404),
+    at("POST", "/sinks/{id}/paused", "/sinks/{sink}/paused", 422),
+    at("POST", "/sinks/{id}/test", "/sinks/{sink}/test", 404),
+    at("POST", "/sinks/{id}/rotate", "/sinks/{sink}/rotate", 404),
+    at("POST", "/sinks/{id}/replay", "/sinks/{sink}/replay", 404),
+    at("POST", "/sinks/{id}/discard", "/sinks/{sink}/discard", 404),
+    at("POST", "/sinks/{id}/remove", "/sinks/{sink}/remove", 404),
     row("GET", "/sessions", 200),
     at("POST", "/sessions/{id}/end", "/sessions/x/end", 404),
     row("GET", "/events", 200),
@@ -169,6 +180,8 @@ async fn every_route_knows_who_may_call_it() {
     let role_page = page.split("href=\"/roles/").last().unwrap();
     let role_id = role_page.split('"').next().unwrap();
 
+    let sink = crate::sinks::webhook(&mut browser, "https://hooks.example/x").await;
+
     let mut by_role = Vec::new();
     for role in BuiltIn::ALL {
         let email = format!("{}@globex.test", role.id());
@@ -191,6 +204,7 @@ async fn every_route_knows_who_may_call_it() {
             .replace("{group}", group)
             .replace("{incident}", incident)
             .replace("{notice}", notice)
+            .replace("{sink}", &sink)
             .replace("{person}", person)
             .replace("{role}", role_id)
             .replace("{report}", &report(1, "").id);

@@ -23,10 +23,7 @@ async fn what_happens_is_noted_in_its_order_with_what_it_is_about() {
     world.ingest(alert(2, "a.test", 5), 5).await;
     let (store, acme) = (&world.store, world.acme);
     let key = world.list(AlertFilter::default()).await[0].key;
-    store
-        .set_alert_status(acme.scope, key, AlertStatus::Resolved, acme.member, NOW)
-        .await
-        .unwrap();
+    store.set_alert_status(acme.scope, key, AlertStatus::Resolved, acme.member, NOW).await.unwrap();
     let other = enroll(store, acme.scope, 9).await;
     store.offboard_device(acme.scope, other, String::new(), NOW).await.unwrap();
 
