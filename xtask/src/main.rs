@@ -9,6 +9,7 @@ mod bench_forward;
 mod ios;
 mod packages;
 mod postgres;
+mod python;
 mod test;
 mod tidy;
 

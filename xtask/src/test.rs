@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::postgres::Server;
-use crate::{Done, cargo, ios, packages, root, say, shown, target, tidy};
+use crate::{Done, cargo, ios, packages, python, root, say, shown, target, tidy};
 
 pub(crate) fn run(arguments: &[String]) -> Done {
     let (fast, full) = match arguments {
@@ -62,8 +62,13 @@ fn real_things() -> Result<Vec<(&'static str, String)>, String> {
         ("sysctl", "procps"),
         ("traceroute", "traceroute"),
         ("psql", "postgresql"),
+        ("rsyslogd", "rsyslog"),
+        ("rsyslog/lmnsd_gtls.so", "rsyslog-gnutls"),
     ])?;
     let mut skipped = Vec::new();
+    if let Err(reason) = python::make() {
+        skipped.push(("slow::mail", reason));
+    }
     if let Err(reason) = packages::namespaces() {
         skipped.push(("slow::netns", reason.clone()));
         skipped.push(("slow::forward", reason));
@@ -91,6 +96,7 @@ fn tests(skipped: &[(&str, String)], full: bool, postgres: Option<&Server>) -> D
     data(&mut nextest);
     size(&mut nextest, full);
     server(&mut nextest, postgres);
+    nextest.env("BARTIZAN_TEST_PYTHON", python::program());
     if installed("nextest") {
         return crate::run(&mut nextest);
     }
@@ -111,6 +117,7 @@ fn tests(skipped: &[(&str, String)], full: bool, postgres: Option<&Server>) -> D
     data(&mut plain);
     size(&mut plain, full);
     server(&mut plain, postgres);
+    plain.env("BARTIZAN_TEST_PYTHON", python::program());
     summed(&mut plain)
 }
 

@@ -32,6 +32,8 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("feed.create", "Feed added"),
     ("feed.remove", "Feed removed"),
     ("feed.use-version", "Feed set to a version"),
+    ("feedback.answer", "Feedback answered"),
+    ("feedback.status", "Feedback settled"),
     ("guard.hold-back", "Entry put under the guard again"),
     ("guard.release", "Entry released from the guard"),
     ("indicator.change", "Indicator changed"),

@@ -267,6 +267,7 @@ impl Store {
                     "DELETE FROM device_status WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM alert_receipt WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM site_report WHERE tenant_id = ?1 AND device_id = ?2",
+                    "DELETE FROM feedback WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM event WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM dead_letter WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM enrollment_token WHERE tenant_id = ?1 AND used_by = ?2",

@@ -57,6 +57,10 @@ row_id! {
     GroupId
 }
 row_id! {
+    /// What somebody said.
+    FeedbackId
+}
+row_id! {
     /// Where events go.
     SinkId
 }

@@ -23,6 +23,9 @@ mod feed;
 mod feed_form;
 #[cfg(test)]
 mod feed_samples;
+mod feedback;
+#[cfg(test)]
+mod feedback_samples;
 mod feeds;
 mod filters;
 mod format;
@@ -62,6 +65,7 @@ pub(crate) use devices::{
 pub(crate) use error_page::ErrorPage;
 pub(crate) use feed::{FeedPage, NewFeedPage};
 pub(crate) use feed_form::FeedForm;
+pub(crate) use feedback::{FeedbackFormPage, FeedbackInboxPage, FeedbackPage};
 pub(crate) use feeds::{FeedsPage, Publishing};
 pub(crate) use format::{address, count, visible};
 pub(crate) use groups::{GroupDeletePage, GroupForm, GroupPage, GroupsPage};
@@ -133,6 +137,10 @@ pub(crate) enum Section {
     Audit,
     /// Where events go.
     Sinks,
+    /// What people say.
+    Feedback,
+    /// The form to say something.
+    Say,
     /// The member's own account.
     Account,
 }

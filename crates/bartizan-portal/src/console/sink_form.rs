@@ -59,7 +59,6 @@ impl SinkForm {
             .filter(|kind| !for_people || *kind == EventKind::AlertRaised)
             .map(|kind| kind.word().to_owned())
             .collect();
-        let severity = if for_people { Severity::Medium } else { Severity::Informational };
         let port = match channel.way() {
             Way::Mail => 587,
             Way::Syslog | Way::Http => 6_514,
@@ -70,8 +69,8 @@ impl SinkForm {
             port,
             protection,
             kinds,
-            severity: severity.word().into(),
-            digest_minutes: if channel == Channel::Email { 5 } else { 0 },
+            severity: Severity::Informational.word().into(),
+            digest_minutes: if for_people { 5 } else { 0 },
             console_url: console_url.into(),
             ..Settings::default()
         };

@@ -21,7 +21,7 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
     let failing = SinkRow { failures: 1, ..row() };
     let mut pages = vec![
         ("sinks, none", sinks(Vec::new())),
-        ("sinks", sinks(vec![row(), fresh.clone(), good, dead, paused, failing])),
+        ("sinks", sinks(vec![row(), fresh, good, dead, paused, failing])),
         ("sink, which kind", new(shell, None)),
     ];
     for channel in Channel::ALL {

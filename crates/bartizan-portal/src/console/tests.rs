@@ -325,6 +325,7 @@ fn pages() -> Vec<(&'static str, String)> {
     pages.extend(feed_samples::pages(&shell()));
     pages.extend(people_samples::pages(&shell()));
     pages.extend(sink_samples::pages(&shell()));
+    pages.extend(feedback_samples::pages(&shell()));
     pages.extend(incidents());
     pages
 }

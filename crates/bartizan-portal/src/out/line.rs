@@ -11,7 +11,10 @@ use super::told::{Told, device_label, rfc3339};
 
 /// One event as CEF, on one line.
 pub(crate) fn cef(told: &Told) -> String {
-    let signature = told.alert.as_ref().map_or(told.kind.word(), |alert| alert.detector.as_str());
+    let signature = match &told.alert {
+        Some(alert) => alert.detector.as_str(),
+        None => told.kind.word(),
+    };
     let severity = match told.severity() {
         Some(Severity::High) => 9,
         Some(Severity::Medium) => 6,

@@ -295,6 +295,8 @@ const LONGEST: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -318,6 +320,17 @@ mod tests {
         ] {
             assert!(matches!(parse(wrong.as_bytes()), Parsed::Wrong), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_committed_corpus_is_replayed() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/smtp_reply");
+        let mut files = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            fuzz(&std::fs::read(entry.unwrap().path()).unwrap());
+            files += 1;
+        }
+        assert!(5 < files);
     }
 
     #[track_caller]

@@ -126,7 +126,7 @@ proptest! {
         }
         if let Some(alert) = &mut told.alert {
             alert.title.clone_from(&title);
-            alert.host = Some(host.clone());
+            alert.host = Some(host);
         }
         let plain = raised(1, Severity::High);
         let events = vec![told.clone(); many];

@@ -6,6 +6,7 @@ pub(crate) mod audit;
 pub(crate) mod device_change;
 pub(crate) mod devices;
 pub(crate) mod feed;
+pub(crate) mod feedback;
 pub(crate) mod feeds;
 pub(crate) mod groups;
 pub(crate) mod incidents;

@@ -123,7 +123,12 @@ fn taken(error: StoreError) -> Result<String, ApiError> {
     match error {
         StoreError::Conflict { .. } => Ok("Another sink has this name.".into()),
         StoreError::Full { limit, .. } => Ok(format!("There are {limit} sinks already.")),
-        other => Err(other.into()),
+        StoreError::NotFound { .. }
+        | StoreError::LastAdministrator
+        | StoreError::Busy
+        | StoreError::Closed
+        | StoreError::Damaged { .. }
+        | StoreError::Unavailable(_) => Err(error.into()),
     }
 }
 

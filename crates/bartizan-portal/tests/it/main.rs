@@ -5,6 +5,8 @@ mod console;
 #[cfg(test)]
 mod devices;
 #[cfg(test)]
+mod feedback;
+#[cfg(test)]
 mod feeds;
 #[cfg(test)]
 mod fetching;
@@ -24,6 +26,8 @@ mod policy;
 mod sinks;
 #[cfg(test)]
 mod site;
+#[cfg(test)]
+mod slow;
 #[cfg(test)]
 mod tenancy;
 #[cfg(test)]

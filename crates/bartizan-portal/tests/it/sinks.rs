@@ -170,6 +170,52 @@ async fn what_a_sink_is_not_to_hear_it_does_not() {
 }
 
 #[tokio::test]
+async fn in_quiet_hours_only_what_is_urgent_is_told_and_the_rest_afterwards() {
+    let world = World::new().await;
+    let receiver = Receiver::start().await;
+    let mut browser = world.member(world.acme, "a@acme.test").await;
+    // It is 08:00.
+    let form = [
+        ("channel", "slack"),
+        ("name", "chat"),
+        ("url", receiver.url.as_str()),
+        ("kind", "alert.raised"),
+        ("kind", "device.risk"),
+        ("severity", "Informational"),
+        ("digest", "0"),
+        ("quiet_from", "07:30"),
+        ("quiet_until", "08:30"),
+        ("zone", "UTC"),
+        ("allow_plain", "on"),
+        ("allow_private", "on"),
+    ];
+    let added = browser.submit("/sinks", &form).await;
+    assert_eq!(added.status, 303, "{}", added.text());
+    let device = world.device(world.acme, 1).await;
+    let mut alerts = batch(0..3);
+    alerts.alerts[1].detector = "web.spyware.blocked".into();
+    device.post(path::ALERTS, &alerts).await;
+    let told = |receiver: &Receiver| {
+        let text = |body: Value| body["text"].as_str().unwrap().to_owned();
+        receiver.bodies().into_iter().map(text).collect::<Vec<_>>()
+    };
+    world.portal.tell_sinks().await.unwrap();
+    let urgent = told(&receiver);
+    assert!(
+        urgent[0].ends_with("h1.test") && urgent[1] == "Risk of Phone is High, was None",
+        "{urgent:?}"
+    );
+    world.clock.set(UnixMillis(NOW.0 + HOUR / 4));
+    world.portal.tell_sinks().await.unwrap();
+    assert_eq!(receiver.taken().len(), 2, "once");
+    world.clock.set(UnixMillis(NOW.0 + HOUR));
+    world.portal.tell_sinks().await.unwrap();
+    let rest = told(&receiver);
+    assert_eq!(rest.len(), 4, "{rest:?}");
+    assert!(rest[2..].iter().all(|text| text.starts_with("Phishing")), "{rest:?}");
+}
+
+#[tokio::test]
 async fn private_addresses_and_plain_connections_are_for_whom_the_sink_says_so() {
     let world = World::new().await;
     let receiver = Receiver::start().await;

@@ -39,6 +39,8 @@ const ROWS: &[Row] = &[
     row("GET", "/device/v1/indicators/files/{sha256}", 404),
     row("POST", path::ALERTS, 400),
     row("POST", path::REPORT, 400),
+    row("POST", path::FEEDBACK, 400),
+    row("GET", path::FEEDBACK, 200),
     row("GET", "/assets/{file}", 404),
     row("GET", "/sign-in", 200),
     row("POST", "/sign-in", 422),
@@ -123,6 +125,13 @@ const ROWS: &[Row] = &[
     at("POST", "/roles/{id}/remove", "/roles/{role}/remove", 404),
     row("GET", "/audit", 200),
     row("GET", "/audit/export.jsonl", 200),
+    row("GET", "/feedback", 200),
+    row("POST", "/feedback", 422),
+    row("GET", "/feedback/new", 200),
+    at("GET", "/feedback/{id}", "/feedback/{feedback}", 404),
+    at("GET", "/feedback/{id}/logs", "/feedback/{feedback}/logs", 404),
+    at("POST", "/feedback/{id}/status", "/feedback/{feedback}/status", 422),
+    at("POST", "/feedback/{id}/reply", "/feedback/{feedback}/reply", 422),
     row("GET", "/sinks", 200),
     row("POST", "/sinks", 422),
     row("GET", "/sinks/new", 200),
@@ -153,6 +162,7 @@ async fn every_route_knows_who_may_call_it() {
     }
     let said = acme.post(path::REPORT, &report(1, "feed of acme")).await;
     assert_eq!(said.status, 200);
+    let feedback = crate::feedback::say(&acme, 1).await;
     let globex = world.device(world.globex, 2).await;
     let mut member = world.member(world.acme, "a@acme.test").await;
     let indicator = create(&mut member, "secret-of-acme.test", "Block").await;
@@ -205,6 +215,7 @@ async fn every_route_knows_who_may_call_it() {
             .replace("{incident}", incident)
             .replace("{notice}", notice)
             .replace("{sink}", &sink)
+            .replace("{feedback}", &feedback)
             .replace("{person}", person)
             .replace("{role}", role_id)
             .replace("{report}", &report(1, "").id);

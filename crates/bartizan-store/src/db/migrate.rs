@@ -116,4 +116,5 @@ steps! {
     "V8__incidents", "0008_incidents.sql";
     "V9__upkeep", "0009_upkeep.sql";
     "V13__sinks", "0013_sinks.sql";
+    "V14__feedback", "0014_feedback.sql";
 }

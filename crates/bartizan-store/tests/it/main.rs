@@ -12,6 +12,8 @@ mod enrollment;
 #[cfg(test)]
 mod exceptions;
 #[cfg(test)]
+mod feedback;
+#[cfg(test)]
 mod feeds;
 #[cfg(test)]
 mod file;

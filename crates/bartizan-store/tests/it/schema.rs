@@ -122,6 +122,7 @@ async fn opening_again_migrates_nothing() {
             "incidents",
             "upkeep",
             "sinks",
+            "feedback",
         ]
     );
 }

@@ -19,6 +19,7 @@ mod slow {
         mod devices;
         mod enrollment;
         mod exceptions;
+        mod feedback;
         mod feeds;
         mod indicators;
         mod policy;

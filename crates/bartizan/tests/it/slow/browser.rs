@@ -103,6 +103,53 @@ fn feeds_and_own_indicators_are_kept_in_the_console() {
 }
 
 #[test]
+fn sinks_and_feedback_are_kept_in_the_console() {
+    let world = World::new();
+    for (width, height, is_dark, prefix) in [(1_280, 900, false, ""), (390, 844, true, "phone-")] {
+        let browser = Browser::start(width, height, is_dark);
+        world.sign_in(&browser);
+        let go = |path: &str| browser.go(&format!("{}{path}", world.portal.url));
+        let seen = |text: &str, name: &str| {
+            browser.wait_for_text(text);
+            browser.screenshot(&screenshot(&format!("{prefix}{name}")));
+            check_width(&browser);
+        };
+        go("/sinks");
+        seen(if is_dark { "Example receiver" } else { "Add the first sink" }, "sinks-first");
+        go("/sinks/new");
+        seen("Microsoft Teams", "sinks-new");
+        go("/sinks/new?kind=email");
+        seen("Quiet from", "sink-new");
+        if !is_dark {
+            go("/sinks/new?kind=webhook");
+            browser.type_into("input[name='name']", "Example receiver");
+            browser.type_into("input[name='url']", "http://127.0.0.1:9/hook");
+            browser.click("input[name='allow_plain']");
+            browser.click("input[name='allow_private']");
+            browser.click("main form button[type='submit']");
+            seen("It is shown only now", "sink-secret");
+            browser.click("form[action$='/test'] button");
+            seen("does not accept connections", "sink-tested");
+            world.device.resolve("login.evil.test");
+        }
+        go("/sinks");
+        seen("Failing", "sinks");
+        browser.click("table a[href^='/sinks/']");
+        seen("Failures since", "sink");
+        if !is_dark {
+            browser.click("a[href='/feedback/new']");
+            browser.type_into("textarea[name='text']", "Where is the map of all devices?");
+            browser.click("main form button[type='submit']");
+            seen("Sent. Thank you.", "feedback-said");
+        }
+        go("/feedback");
+        seen("Where is the map", "feedback-inbox");
+        browser.click("table a[href^='/feedback/']");
+        seen("What was said", "feedback");
+    }
+}
+
+#[test]
 fn a_wrong_password_is_refused_and_soon_slowed_down() {
     let world = World::new();
     let browser = Browser::start(1_280, 900, false);
