@@ -155,8 +155,10 @@ fn enroll(
             let by = scope.by(Actor::Device(device.id));
             let detail =
                 json!({ "token": name(&token_hash), "os": device.os, "model": device.model });
-            let event = Event::new("device.enroll", "device", by.actor().id()).detail(detail);
-            audit::append(db, by, event, now)?;
+            let entry = Event::new("device.enroll", "device", by.actor().id()).detail(detail);
+            audit::append(db, by, entry, now)?;
+            let happened = || vec![Happened::device(EventKind::DeviceEnrolled, device.id)];
+            event::append(db, scope, now, happened)?;
             device.id
         }
     };
@@ -208,6 +210,5 @@ fn insert(
     )?
     .execute(params![scope.id(), token_hash, ms(now), id])?;
     note(db, scope, device.id, DeviceEventKind::Enrolled, ("", ""), now)?;
-    event::append(db, scope, now, || vec![Happened::device(EventKind::DeviceEnrolled, device.id)])?;
     device_member::regroup(db, scope, device.id, true)
 }

@@ -8,6 +8,8 @@
 //! - A tenant's events are numbered without gaps, in the order in which their transactions end: whoever takes a number
 //!   holds the tenant's row of `event_log` until then.
 //! - A tenant without sinks has no events.
+//! - Who notes an audit entry and an event in one transaction takes the audit log's place first, so that no two wait for
+//!   each other.
 
 use bartizan_model::{DeviceId, RiskLevel, UnixMillis};
 use serde_json::{Value as Json, json};

@@ -286,6 +286,9 @@ fn create(
     wanted: &SinkSettings,
     now: UnixMillis,
 ) -> Result<SinkId, StoreError> {
+    let id = SinkId::of(fresh_id(now)?);
+    // The audit log before the events: everybody takes these two in this order.
+    note(db, scope, id, SinkAction::Create, &wanted.name, now)?;
     let sinks: i64 = db
         .prepare_cached(
             "INSERT INTO event_log (tenant_id, sinks, last_seq) VALUES (?1, 1, 0)
@@ -295,7 +298,6 @@ fn create(
     if MAX_SINKS < count(sinks) {
         return Err(StoreError::Full { what: "sinks", limit: MAX_SINKS });
     }
-    let id = SinkId::of(fresh_id(now)?);
     let secrets = wanted.secrets.as_ref().map_or(&[][..], |secrets| &secrets.0);
     let result = db
         .prepare_cached(
@@ -313,7 +315,6 @@ fn create(
             ms(now),
         ]);
     stored(result, "a sink of this name")?;
-    note(db, scope, id, SinkAction::Create, &wanted.name, now)?;
     Ok(id)
 }
 

@@ -2,7 +2,7 @@
 
 use bartizan_contract::feedback::{Feedback, FeedbackList, FeedbackReply, MAX_LOGS, mood};
 use bartizan_contract::path;
-use bartizan_model::AlertId;
+use bartizan_model::{AlertId, DeviceId};
 
 use crate::world::{Device, NOW, World};
 
@@ -82,9 +82,8 @@ pub(crate) async fn say(device: &Device, number: u128) -> String {
     let reply: FeedbackReply = device.post(path::FEEDBACK, &feedback(number)).await.json();
     assert!(reply.fresh);
     let id: AlertId = feedback(number).id.parse().unwrap();
-    let hex = format!("{:032x}", id.0);
-    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
-    parts.join("-")
+    // Written as that of a device is.
+    DeviceId(id.0).to_string()
 }
 
 fn feedback(number: u128) -> Feedback {
