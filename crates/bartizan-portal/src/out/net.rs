@@ -96,6 +96,7 @@ pub(crate) async fn connect(
             Ok(Err(error)) => last = format!("{address} does not accept connections: {error}"),
             Err(_) => last = format!("{address} does not answer within 10 s"),
         }
+        exchange.note(last.clone());
     }
     Err(Trouble::down(last))
 }

@@ -183,7 +183,6 @@ impl Shown {
         // What does not open shows its state all the same, and can be set anew.
         let opened = Sink::open(&state.seal, scope.tenant_id(), &row);
         let channel = Channel::from_word(&row.kind).ok_or_else(|| ApiError::not_found("sink"))?;
-        let unreadable = opened.as_ref().err().cloned();
         let (settings, secrets) =
             opened.map(|sink| (sink.settings, sink.secrets)).unwrap_or_default();
         let mut letters = state.store.dead_letters(scope, id, self.before, PAGE_AND_ONE).await?;
@@ -194,7 +193,7 @@ impl Shown {
             if self.form.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
         let page = SinkPage {
             device_groups: state.store.device_groups(scope).await?,
-            shell: shell(session, self.notice.or(unreadable)),
+            shell: shell(session, self.notice),
             channel,
             form: self.form.unwrap_or_else(|| SinkForm::of(&row.name, &settings, &secrets)),
             pager: Pager {
