@@ -37,8 +37,13 @@ pub(crate) fn refresh() -> Done {
     apt(sudo, &["update", "-qq"])
 }
 
-/// Returns where a program is, if it is there.
+/// Returns where a program is, if it is there; or a module of one, which is named with the folder that it lies in.
 pub(crate) fn find(program: &str) -> Option<std::path::PathBuf> {
+    if program.contains('/') {
+        let folders = std::fs::read_dir("/usr/lib").ok()?;
+        let files = folders.filter_map(|folder| Some(folder.ok()?.path().join(program)));
+        return files.into_iter().find(|file| file.is_file());
+    }
     let path = std::env::var_os("PATH")?;
     let fixed = ["/usr/sbin", "/sbin"].map(std::path::PathBuf::from);
     std::env::split_paths(&path)

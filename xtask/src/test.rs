@@ -63,14 +63,20 @@ fn real_things() -> Result<Vec<(&'static str, String)>, String> {
         ("sysctl", "procps"),
         ("traceroute", "traceroute"),
         ("psql", "postgresql"),
+        ("rsyslogd", "rsyslog"),
+        ("rsyslog/lmnsd_gtls.so", "rsyslog-gnutls"),
     ])?;
     let mut skipped = Vec::new();
     if let Err(reason) = packages::namespaces() {
         skipped.push(("slow::netns", reason.clone()));
         skipped.push(("slow::forward", reason));
     }
-    for (name, group) in [("scim", "slow::scim"), ("schemathesis", "slow::schemathesis")] {
-        let requirements = format!("crates/bartizan/tests/{name}/requirements.txt");
+    for (name, group, package) in [
+        ("scim", "slow::scim", "bartizan"),
+        ("schemathesis", "slow::schemathesis", "bartizan"),
+        ("mail", "slow::mail", "bartizan-portal"),
+    ] {
+        let requirements = format!("crates/{package}/tests/{name}/requirements.txt");
         if let Err(reason) = python::environment(name, &requirements) {
             skipped.push((group, reason));
         }
@@ -98,6 +104,7 @@ fn tests(skipped: &[(&str, String)], full: bool, postgres: Option<&Cluster>) -> 
     data(&mut nextest);
     size(&mut nextest, full);
     server(&mut nextest, postgres);
+    nextest.env("BARTIZAN_TEST_PYTHON", target().join("mail/bin/python"));
     if installed("nextest") {
         return crate::run(&mut nextest);
     }
@@ -118,6 +125,7 @@ fn tests(skipped: &[(&str, String)], full: bool, postgres: Option<&Cluster>) -> 
     data(&mut plain);
     size(&mut plain, full);
     server(&mut plain, postgres);
+    plain.env("BARTIZAN_TEST_PYTHON", target().join("mail/bin/python"));
     summed(&mut plain)
 }
 

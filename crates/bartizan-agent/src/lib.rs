@@ -17,11 +17,13 @@ mod tun;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use bartizan_contract::enroll::{EnrollmentToken, Platform};
+use bartizan_contract::feedback::{FeedbackList, mood};
 use bartizan_contract::report::kind;
 use bartizan_host::portal::portal_url;
 use bartizan_host::tunnel::{Network, Route};
@@ -77,6 +79,26 @@ pub struct ReportArgs {
     /// What else whoever decides should know
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub comment: String,
+    /// Folder of the device's files
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/bartizan")]
+    pub state: PathBuf,
+    /// Certificates to trust for the portal, as PEM
+    #[arg(long, value_name = "FILE", default_value = "/etc/ssl/certs/ca-certificates.crt")]
+    pub ca: PathBuf,
+}
+
+/// What to say to the organization.
+#[derive(Clone, Debug, clap::Args)]
+pub struct FeedbackArgs {
+    /// What to say; without it, what became of what was said is shown
+    #[arg(value_name = "TEXT")]
+    pub text: Option<String>,
+    /// How you feel about it: good, neutral or bad
+    #[arg(long, value_name = "MOOD", value_parser = mood::ALL)]
+    pub mood: Option<String>,
+    /// Send these logs along, of which at most the last 256 KiB go; - for standard input
+    #[arg(long, value_name = "FILE", requires = "text")]
+    pub logs: Option<PathBuf>,
     /// Folder of the device's files
     #[arg(long, value_name = "DIR", default_value = "/var/lib/bartizan")]
     pub state: PathBuf,
@@ -211,6 +233,41 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<Sent> {
     bartizan_host::report(&args.state, http, &args.site, kind, &args.comment)
 }
 
+/// Tells the organization what a person says; returns its name. The agent may be running.
+///
+/// # Errors
+/// What keeps it from being sent, for people to read.
+pub fn feedback(args: &FeedbackArgs, text: &str) -> anyhow::Result<String> {
+    let logs = match &args.logs {
+        None => None,
+        Some(path) if path == Path::new("-") => {
+            let mut logs = Vec::new();
+            std::io::stdin()
+                .take(MOST_LOGS)
+                .read_to_end(&mut logs)
+                .context("cannot read the logs")?;
+            Some(logs)
+        }
+        Some(path) => {
+            let mut logs = Vec::new();
+            let read =
+                fs::File::open(path).and_then(|file| file.take(MOST_LOGS).read_to_end(&mut logs));
+            read.with_context(|| format!("cannot read {}", path.display()))?;
+            Some(logs)
+        }
+    };
+    let http = Box::new(UreqHttp::new(&args.ca)?);
+    bartizan_host::feedback(&args.state, http, text, args.mood.as_deref(), logs.as_deref())
+}
+
+/// Asks what became of what this device said.
+///
+/// # Errors
+/// What keeps it from being asked, for people to read.
+pub fn feedback_list(args: &FeedbackArgs) -> anyhow::Result<FeedbackList> {
+    bartizan_host::feedback_list(&args.state, Box::new(UreqHttp::new(&args.ca)?))
+}
+
 /// Asks the running agent to let a person go on to a site that it warns of.
 ///
 /// # Errors
@@ -238,3 +295,6 @@ fn read_token(path: &Path) -> anyhow::Result<EnrollmentToken> {
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     text.parse().with_context(|| format!("{} holds no enrollment token", path.display()))
 }
+
+/// Of logs that are read; more is not what a person means.
+const MOST_LOGS: u64 = 64 << 20;

@@ -17,6 +17,7 @@ pub mod alerts;
 pub mod checkin;
 pub mod dpop;
 pub mod enroll;
+pub mod feedback;
 pub mod indicators;
 pub mod jws;
 pub mod keys;
@@ -49,6 +50,8 @@ pub mod path {
     pub const ALERTS: &str = "/device/v1/alerts";
     /// `POST` [`crate::report::SiteReport`].
     pub const REPORT: &str = "/device/v1/report";
+    /// `POST` [`crate::feedback::Feedback`]; `GET` [`crate::feedback::FeedbackList`].
+    pub const FEEDBACK: &str = "/device/v1/feedback";
 }
 
 /// Reads octets as everything that a stranger can send before anything is verified, for the fuzzer and
@@ -67,6 +70,9 @@ pub fn fuzz_strangers(octets: &[u8]) {
     let _ = serde_json::from_slice::<checkin::CheckinRequest>(octets);
     if let Ok(report) = serde_json::from_slice::<report::SiteReport>(octets) {
         let _ = report.check();
+    }
+    if let Ok(feedback) = serde_json::from_slice::<feedback::Feedback>(octets) {
+        let _ = feedback.check();
     }
     if let Ok(batch) = serde_json::from_slice::<alerts::AlertBatch>(octets) {
         for report in &batch.alerts {

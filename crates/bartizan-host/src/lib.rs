@@ -11,7 +11,8 @@
 //! Where policy names a resolver that is asked over TLS, what speaks TLS ([`secure`]) has a fifth; a probe of the network
 //! ([`Probe`]) has one while it lasts.
 //!
-//! Beside them, [`report()`] sends what a person says about a site, whether or not a device runs.
+//! Beside them, [`report()`] sends what a person says about a site, and [`feedback()`] what they say about anything,
+//! whether or not a device runs.
 //!
 //! Works over any file descriptor that gives and takes one IP packet a call ([`Packets`]): a Linux TUN, an iOS
 //! utun, or one end of a socket pair. What differs by system, such as opening the TUN and speaking HTTP, is
@@ -22,6 +23,7 @@ pub mod clock;
 mod complaint;
 pub mod control;
 mod courier;
+mod feedback;
 mod forward;
 mod indicators;
 #[cfg(target_os = "linux")]
@@ -48,6 +50,7 @@ mod vnet;
 
 pub use ask::{Passed, pass};
 pub use control::{Device, Setup, Status};
+pub use feedback::{feedback, feedback_list};
 pub use forward::{Forward, Forwarder};
 pub use packets::Packets;
 pub use probe::Probe;

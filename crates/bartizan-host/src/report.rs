@@ -47,14 +47,13 @@ pub fn report(
     kind: &str,
     comment: &str,
 ) -> anyhow::Result<Sent> {
-    let state_dir = StateDir::at(state);
-    let Some(identity) = state_dir.identity()? else {
-        bail!("this device is not enrolled: {} holds no identity", state.display());
+    let (mut client, tenant_name) = client_of(state, http)?;
+    let identity = client.identity.as_ref().context("this device is not enrolled")?;
+    let indicators = Indicators {
+        base: client.state.indicators(identity),
+        tenant: client.state.tenant(identity),
     };
-    let indicators =
-        Indicators { base: state_dir.indicators(&identity), tenant: state_dir.tenant(&identity) };
-    let clock = Clock::new();
-    let now = clock.wall();
+    let now = client.clock.wall();
     let id = AlertId::new(now, u128::from_be_bytes(random::octets()));
     let mut report = about(site, &indicators, now)?;
     ensure!(
@@ -64,19 +63,6 @@ pub fn report(
     (report.id, report.kind, report.comment) = (id.to_string(), kind.into(), comment.into());
     report.check()?;
 
-    let (url, tenant_name) = (identity.portal_url.clone(), identity.tenant_name.clone());
-    let mut client = PortalClient {
-        http,
-        clock,
-        state: state_dir,
-        url,
-        enrollment: None,
-        identity: Some(identity),
-        access_token: None,
-        policy_version: 0,
-        indicator_epoch: 0,
-        tenant_epoch: 0,
-    };
     let sent = match send(&mut client, &report) {
         // The first answer may have put the clock right, or got lost; the id counts once.
         Err(trouble) if trouble.failure == Failure::Unreachable => send(&mut client, &report),
@@ -89,6 +75,31 @@ pub fn report(
         }
         Err(trouble) => bail!("{} does not take the report: {}", client.url, trouble.detail),
     }
+}
+
+/// Returns a client of the device whose state folder it is, and the organization's name.
+pub(crate) fn client_of(
+    state: &Path,
+    http: Box<dyn Http>,
+) -> anyhow::Result<(PortalClient, String)> {
+    let state_dir = StateDir::at(state);
+    let Some(identity) = state_dir.identity()? else {
+        bail!("this device is not enrolled: {} holds no identity", state.display());
+    };
+    let (url, tenant_name) = (identity.portal_url.clone(), identity.tenant_name.clone());
+    let client = PortalClient {
+        http,
+        clock: Clock::new(),
+        state: state_dir,
+        url,
+        enrollment: None,
+        identity: Some(identity),
+        access_token: None,
+        policy_version: 0,
+        indicator_epoch: 0,
+        tenant_epoch: 0,
+    };
+    Ok((client, tenant_name))
 }
 
 /// Sends what a person said on a page that stands in for a site. What cannot be sent now is not kept.

@@ -33,6 +33,7 @@ mod indicator_rule;
 mod lease;
 mod live;
 mod metrics;
+mod out;
 mod pages;
 mod password;
 mod policies;
@@ -340,6 +341,14 @@ impl Portal {
         auto_resolve::sweep(&self.state).await
     }
 
+    /// Tells sinks what waits for them, as a running portal does by itself, and returns when each had its turn.
+    ///
+    /// # Errors
+    /// The store is unavailable. That a sink took nothing is noted, not an error.
+    pub async fn tell_sinks(&self) -> Result<(), StoreError> {
+        out::run_once(&self.state).await
+    }
+
     /// Returns all routes as one service, for a server or a test.
     pub fn router(&self) -> axum::Router {
         router::build(&self.state, self.demo)
@@ -374,7 +383,8 @@ impl Portal {
             self.state.closing.send_replace(true);
         };
         let upkeep = retention::run(self.state.clone());
-        tokio::join!(ended, work, regroup, signing, bulk, quiet, upkeep, stop);
+        let out = out::run(self.state.clone());
+        tokio::join!(ended, work, regroup, signing, bulk, quiet, upkeep, out, stop);
         self.state.store.close().await;
         Ok(())
     }
@@ -470,6 +480,12 @@ pub fn fuzz_intake(octets: &[u8]) {
 #[doc(hidden)]
 pub fn fuzz_policy(octets: &[u8]) {
     policy::settings::fuzz(octets);
+}
+
+/// Reads replies of a mail server, for the fuzzer.
+#[doc(hidden)]
+pub fn fuzz_smtp(octets: &[u8]) {
+    out::smtp::fuzz(octets);
 }
 
 /// Draws so many characters that nobody mistakes for each other, in groups of five.

@@ -14,7 +14,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use bartizan_contract::path;
 use bartizan_model::UnixMillis;
-use bartizan_store::{FeedHealth, GROUP_SIZES, StoreLoad};
+use bartizan_store::{FeedHealth, GROUP_SIZES, SinkHealth, StoreLoad};
 
 use crate::state::AppState;
 
@@ -25,6 +25,8 @@ pub(crate) struct Metrics {
     started_at: AtomicU64,
     alerts_stored: AtomicU64,
     alerts_joined: AtomicU64,
+    messages_sent: AtomicU64,
+    messages_failed: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -72,6 +74,12 @@ impl Metrics {
         add(&self.alerts_joined, joined);
     }
 
+    /// Counts a message to a sink.
+    pub(crate) fn sent(&self, is_taken: bool) {
+        let count = if is_taken { &self.messages_sent } else { &self.messages_failed };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Writes everything down.
     fn text(
         &self,
@@ -96,6 +104,12 @@ impl Metrics {
                 "bartizan_alerts_joined_total",
                 "Alerts that joined one of the same threat.",
                 &self.alerts_joined,
+            ),
+            ("bartizan_sink_messages_total", "Messages that sinks took.", &self.messages_sent),
+            (
+                "bartizan_sink_failures_total",
+                "Messages that sinks did not take.",
+                &self.messages_failed,
             ),
         ] {
             out.single(name, "counter", about, &count.load(Ordering::Relaxed).to_string());
@@ -208,6 +222,20 @@ fn write_feeds(out: &mut Text, feeds: FeedHealth, now: UnixMillis) {
     }
 }
 
+fn sinks_text(sinks: SinkHealth) -> String {
+    let mut out = Text::default();
+    for (name, about, value) in [
+        ("bartizan_sinks", "Sinks of all organizations.", sinks.sinks),
+        ("bartizan_sinks_paused", "Sinks that wait for a person.", sinks.paused),
+        ("bartizan_sinks_failing", "Sinks that failed the last time.", sinks.failing),
+        ("bartizan_sink_lag_events", "Events that wait for the sink furthest behind.", sinks.lag),
+        ("bartizan_sink_dead_letters", "Events that were given up.", sinks.dead),
+    ] {
+        out.single(name, "gauge", about, &value.to_string());
+    }
+    out.0
+}
+
 /// The service that answers `GET /metrics`, and nothing else.
 pub(crate) fn router(state: AppState) -> Router {
     Router::new().route("/metrics", get(show)).with_state(state)
@@ -221,8 +249,14 @@ async fn show(State(state): State<AppState>) -> impl IntoResponse {
             None
         }
     };
-    let text =
+    let mut text =
         state.metrics.text(state.store.load(), state.admission.load(), feeds, state.clock.now());
+    match state.store.sink_health().await {
+        Ok(sinks) => text.push_str(&sinks_text(sinks)),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "sinks were not counted");
+        }
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }
 

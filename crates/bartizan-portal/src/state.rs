@@ -16,6 +16,7 @@ use crate::files::Files;
 use crate::indicator_import::Uploads;
 use crate::live::News;
 use crate::metrics::Metrics;
+use crate::out::seal::Seal;
 use crate::publish::Publisher;
 use crate::replay::Replays;
 use crate::sealed::Sealer;
@@ -53,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) uploads: Uploads,
     pub(crate) tallies: Tallies,
     pub(crate) publisher: Publisher,
+    /// Opens the secrets of sinks.
+    pub(crate) seal: Seal,
     /// Wakes who puts devices into groups anew.
     pub(crate) regroup: Notify,
     /// Wakes who carries out changes of many alerts.
@@ -73,6 +76,7 @@ impl AppState {
     ) -> anyhow::Result<Self> {
         let access_tokens = AccessTokens::new(store.access_token_key().await?);
         let sealer = Sealer::new(store.access_token_key().await?);
+        let seal = Seal::new(&store.access_token_key().await?)?;
         let nobody = Private(crate::files::hexadecimal(&random::<32>()?));
         let nobodys_password = password::hash(nobody).await?;
         let metrics = Metrics::started_at(clock.now());
@@ -96,6 +100,7 @@ impl AppState {
             uploads: Uploads::default(),
             tallies: Tallies::default(),
             publisher: Publisher::default(),
+            seal,
             regroup: Notify::new(),
             bulk: Notify::new(),
             closing: watch::Sender::new(false),

@@ -15,6 +15,7 @@ use crate::alert::{self, AlertKey, StatusFilter};
 use crate::audit::{self, Event};
 use crate::column::{fresh_id, ms};
 use crate::db::{Connection, Optional, Value, execute_many, params, query_many};
+use crate::event::{self, EventKind, Happened};
 use crate::{
     Actor, AlertUpdate, MAX_ALERT_TAGS, MemberId, StoreError, TenantScope, incident, risk,
 };
@@ -68,6 +69,8 @@ struct Rows {
     counts: BTreeMap<(&'static str, &'static str), (AlertStatus, i64)>,
     /// Unresolved ones by incident.
     incidents: BTreeMap<[u8; 16], i64>,
+    /// What sinks are told: device, alert, status before and after.
+    told: Vec<(DeviceId, AlertKey, AlertStatus, AlertStatus)>,
 }
 
 impl Change<'_> {
@@ -103,6 +106,9 @@ impl Change<'_> {
             let status = self.update.status.unwrap_or(alert.status);
             let was_open = alert.status != AlertStatus::Resolved;
             let is_open = status != AlertStatus::Resolved;
+            if outcome == Outcome::Changed {
+                rows.told.push((alert.device, *key, alert.status, status));
+            }
             if outcome != Outcome::Changed || was_open == is_open {
                 continue;
             }
@@ -295,7 +301,22 @@ impl Change<'_> {
         for ((_, severity), (status, more)) in rows.counts {
             alert::count_alerts(db, scope, status, severity, more)?;
         }
-        incident::count_unresolved(db, scope, rows.incidents)
+        incident::count_unresolved(db, scope, rows.incidents)?;
+        event::append(db, scope, self.now, || self.told(&rows.told))
+    }
+
+    /// What sinks are told of it.
+    fn told(&self, changed: &[(DeviceId, AlertKey, AlertStatus, AlertStatus)]) -> Vec<Happened> {
+        let told = changed.iter().map(|(device, alert, before, after)| {
+            let detail = json!({
+                "status_before": before.word(),
+                "status": after.word(),
+                "commented": self.update.comment.is_some(),
+            });
+            let (device, alert) = (device.0.to_be_bytes(), alert.0.to_be_bytes());
+            Happened::alert(EventKind::AlertChanged, device, alert, detail)
+        });
+        told.collect()
     }
 
     /// Returns the member who does it; an application stands in the history alone.

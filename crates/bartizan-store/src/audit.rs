@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::column::{count, int, ms};
 use crate::db::{Connection, Optional, params};
+use crate::event::{self, Happened};
 use crate::merkle::{self, Hash, Nodes, Place};
 use crate::{StoreError, TenantScope};
 
@@ -52,6 +53,8 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("feed.create", "Feed added"),
     ("feed.remove", "Feed removed"),
     ("feed.use-version", "Feed set to a version"),
+    ("feedback.answer", "Feedback answered"),
+    ("feedback.status", "Feedback settled"),
     ("guard.hold-back", "Entry put under the guard again"),
     ("guard.release", "Entry released from the guard"),
     ("incident.merge", "Incident merged into another"),
@@ -89,6 +92,15 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("session.begin", "Signed in"),
     ("session.end", "Signed out"),
     ("session.revoke", "Session ended by hand"),
+    ("sink.change", "Sink changed"),
+    ("sink.create", "Sink added"),
+    ("sink.discard", "Dead letters discarded"),
+    ("sink.pause", "Sink paused"),
+    ("sink.remove", "Sink removed"),
+    ("sink.replay", "Dead letters sent again"),
+    ("sink.resume", "Sink resumed"),
+    ("sink.rotate", "Signing secret drawn anew"),
+    ("sink.test", "Test sent to a sink"),
     ("site-report.decide", "Report about a site decided"),
     ("suppression.change", "Suppression rule changed"),
     ("suppression.create", "Suppression rule created"),
@@ -254,6 +266,7 @@ pub(crate) fn append(
             personal.body
         ])?;
     }
+    event::append(db, scope, now, || vec![Happened::audit(&entry)])?;
     let nodes = Stored { db, scope };
     for (at, hash) in merkle::append(&nodes, entry.seq, merkle::leaf_hash(&entry.leaf()))? {
         db.prepare_cached(

@@ -12,6 +12,7 @@ use crate::audit::{self, Event};
 use crate::column::{found, ms};
 use crate::db::{Connection, params};
 use crate::device_event::{DeviceEventKind, note};
+use crate::event::{self, EventKind, Happened};
 use crate::{Store, StoreError, TenantScope, device_member};
 
 /// What a device is worth to the organization.
@@ -251,7 +252,10 @@ impl Store {
                     return Ok(());
                 }
                 note(db, scope, device, DeviceEventKind::Offboarded, (&actor, ""), now)?;
-                audit::append(db, scope, Event::new("device.offboard", "device", device), now)
+                // The audit entry first: every transaction takes the two in this order.
+                audit::append(db, scope, Event::new("device.offboard", "device", device), now)?;
+                let happened = || vec![Happened::device(EventKind::DeviceOffboarded, device)];
+                event::append(db, scope, now, happened)
             })
             .await
     }
@@ -280,6 +284,9 @@ impl Store {
                     "DELETE FROM alert_receipt WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM quiet_receipt WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM site_report WHERE tenant_id = ?1 AND device_id = ?2",
+                    "DELETE FROM feedback WHERE tenant_id = ?1 AND device_id = ?2",
+                    "DELETE FROM event WHERE tenant_id = ?1 AND device_id = ?2",
+                    "DELETE FROM dead_letter WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM enrollment_token WHERE tenant_id = ?1 AND used_by = ?2",
                     "DELETE FROM locator WHERE tenant_id = ?1 AND key = ?2 AND kind = 'device'",
                 ] {

@@ -13,6 +13,7 @@ use crate::audit::{self, Event, hex};
 use crate::column::{ms, time};
 use crate::db::{Connection, Optional, Reach, params};
 use crate::device_event::{DeviceEventKind, note};
+use crate::event::{self, EventKind, Happened};
 use crate::{
     Actor, OsVersion, PersonId, Store, StoreError, TenantScope, device_member, enrollment_rule,
     person, tenant,
@@ -217,8 +218,10 @@ fn enroll(
             let by = scope.by(Actor::Device(device.id));
             let detail =
                 json!({ "token": name(&token_hash), "os": device.os, "model": device.model });
-            let event = Event::new("device.enroll", "device", by.actor().id()).detail(detail);
-            audit::append(db, by, event, now)?;
+            let entry = Event::new("device.enroll", "device", by.actor().id()).detail(detail);
+            audit::append(db, by, entry, now)?;
+            let happened = || vec![Happened::device(EventKind::DeviceEnrolled, device.id)];
+            event::append(db, scope, now, happened)?;
             device.id
         }
     };

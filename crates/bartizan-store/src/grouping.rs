@@ -9,7 +9,7 @@ use bartizan_model::{DeviceId, Severity, UnixMillis};
 
 use crate::column::{count, fresh_id, int};
 use crate::db::{Connection, Value, execute_many, query_many};
-use crate::{StoreError, TenantScope};
+use crate::{StoreError, TenantScope, event};
 
 /// The incidents that new alerts join, as they will be.
 #[derive(Debug, Default)]
@@ -201,6 +201,9 @@ impl Joining {
             "",
             &[],
         )?;
+        let begun = self.incidents.values().filter(|joined| !joined.stored);
+        let begun = begun.map(|joined| joined.created).max().unwrap_or(0);
+        event::opened(db, scope, UnixMillis(begun), &made)?;
         execute_many(
             db,
             "WITH v (tenant_id, incident_id, severity, last_seen, more) AS (",

@@ -25,7 +25,7 @@ use crate::ingest_known::{Open, Same, known, open, read_open};
 use crate::quiet::Quiet;
 use crate::risk::{self, Risks};
 use crate::screening::{Decision, Screening};
-use crate::{Store, StoreError, SuppressionId, TenantScope, suppression};
+use crate::{Store, StoreError, SuppressionId, TenantScope, event, suppression};
 
 /// What one request of a device brings.
 #[derive(Debug)]
@@ -297,7 +297,10 @@ impl Ingest<'_> {
 
     fn store(mut self) -> Result<(), StoreError> {
         let mut joined = Vec::new();
-        for open in self.open.into_values().flatten().filter(|open| 0 < open.again) {
+        let mut repeated = Vec::new();
+        let open = self.open.into_iter();
+        let open = open.flat_map(|(same, open)| open.into_iter().map(move |open| (same.0, open)));
+        for (device, open) in open.filter(|(_, open)| 0 < open.again) {
             if let Some(row) = open.row.and_then(|row| self.fresh.get_mut(row)) {
                 // Joined before it was stored at all.
                 for (column, value) in [(9, open.first), (10, open.last), (13, open.epoch)] {
@@ -309,6 +312,10 @@ impl Ingest<'_> {
                     *count = count.saturating_add(int(open.again));
                 }
                 continue;
+            }
+            // What a rule hides is no news.
+            if !open.is_hidden {
+                repeated.push((device, open.key, open.again));
             }
             joined.push(vec![
                 self.scope.id().into(),
@@ -385,6 +392,7 @@ impl Ingest<'_> {
             let status = if is_hidden { AlertStatus::Resolved } else { AlertStatus::New };
             alert::count_alerts(db, scope, status, &severity, alerts)?;
         }
+        event::ingested(db, scope, self.now, &self.fresh, &repeated)?;
         self.risks.store(db, scope, self.now)
     }
 }

@@ -84,6 +84,14 @@ row_id! {
     /// A secret or a key of an application.
     CredentialId
 }
+row_id! {
+    /// What somebody said.
+    FeedbackId
+}
+row_id! {
+    /// Where events go.
+    SinkId
+}
 
 #[cfg(test)]
 mod tests {

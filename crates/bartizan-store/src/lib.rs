@@ -38,10 +38,13 @@ mod device_rule;
 mod enrollment;
 mod enrollment_code;
 mod enrollment_rule;
+mod event;
+mod event_row;
 mod exception;
 mod feed;
 mod feed_health;
 mod feed_version;
+mod feedback;
 mod gather;
 mod grouping;
 mod held;
@@ -73,6 +76,8 @@ mod scim_token;
 mod scope;
 mod screening;
 mod session;
+mod sink;
+mod sink_work;
 mod site_report;
 mod suppression;
 mod suppression_match;
@@ -115,6 +120,8 @@ pub use device_group::{GroupRow, MAX_GROUPS};
 pub use device_rule::{Combine, GroupRules, Rule, RuleField, RuleOperator};
 pub use enrollment::{EnrollError, Enrolled, NewDevice};
 pub use enrollment_rule::{EnrollmentRule, OsSupport, OsVersion, RefusalRow, WithoutUser};
+pub use event::EventKind;
+pub use event_row::{EventAlert, EventDevice, EventIncident, EventRow};
 pub use exception::{HeldBackRow, ReleasedRow};
 pub use feed::{
     FeedCheck, FeedOrigin, FeedOutcome, FeedRole, FeedRow, FeedSettings, FeedUrls, MAX_FEED_NAME,
@@ -122,6 +129,7 @@ pub use feed::{
 };
 pub use feed_health::FeedHealth;
 pub use feed_version::{AddedVersion, FeedVersionRow, FeedVersionState, NewFeedVersion};
+pub use feedback::{FeedbackCursor, FeedbackRow, FeedbackStatus, NewFeedback};
 pub use hit::HitRow;
 pub use idempotency::Repeat;
 pub use incident::{IncidentCursor, IncidentId, IncidentIdError, IncidentRow};
@@ -130,8 +138,8 @@ pub use indicator::{DeviceFile, IndicatorFileRow, WantedCompile};
 pub use intake::{ExternalAlert, ExternalRow, Taken};
 pub use job_lease::JobHolder;
 pub use key::{
-    AlertJobId, ApplicationId, CredentialId, FeedId, GroupId, NoticeId, PersonGroupId, PersonId,
-    RowIdError, ScimTokenId, SuppressionId,
+    AlertJobId, ApplicationId, CredentialId, FeedId, FeedbackId, GroupId, NoticeId, PersonGroupId,
+    PersonId, RowIdError, ScimTokenId, SinkId, SuppressionId,
 };
 pub use license::{FEATURES, Feature, Licensee, Plan, PlanUse};
 pub use member::{MemberCredential, MemberId, NewMember};
@@ -152,6 +160,8 @@ pub use role::{NewRole, RoleRow};
 pub use scim_token::ScimTokenRow;
 pub use scope::{Actor, TenantScope};
 pub use session::{NewSession, OpenSessionRow, SessionId, SessionRow};
+pub use sink::{MAX_SINKS, SinkAction, SinkRow, SinkSettings};
+pub use sink_work::{DeadLetterRow, SinkHealth};
 pub use site_report::{NewSiteReport, SiteReportKind, SiteReportRow, SiteReportStatus};
 pub use suppression::{
     MAX_SUPPRESSIONS, PREVIEWED, SuppressionPreview, SuppressionRow, SuppressionScope,

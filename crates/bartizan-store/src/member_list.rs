@@ -222,6 +222,8 @@ impl Store {
                 )?
                 .execute(params![scope.id(), before.email])?;
                 audit_log::forget_person(db, scope, &id)?;
+                db.prepare_cached("DELETE FROM feedback WHERE tenant_id = ?1 AND member_id = ?2")?
+                    .execute(params![scope.id(), member.column()])?;
                 audit::append(db, scope, Event::new("member.erase", "member", member), now)
             })
             .await

@@ -48,6 +48,13 @@ impl Store {
                     "DELETE FROM notice WHERE tenant_id = ?1 AND notice_id IN (
                          SELECT notice_id FROM notice
                          WHERE tenant_id = ?1 AND dismissed_at_ms < ?2 LIMIT ?3)",
+                    "DELETE FROM feedback WHERE tenant_id = ?1 AND feedback_id IN (
+                         SELECT feedback_id FROM feedback
+                         WHERE tenant_id = ?1 AND status IN ('Answered', 'Closed') AND status_at_ms < ?2
+                         LIMIT ?3)",
+                    "DELETE FROM dead_letter WHERE tenant_id = ?1 AND seq IN (
+                         SELECT seq FROM dead_letter
+                         WHERE tenant_id = ?1 AND died_at_ms < ?2 LIMIT ?3) AND died_at_ms < ?2",
                 ] {
                     let removed =
                         db.prepare_cached(sql)?.execute(params![tenant, before, limit])?;

@@ -10,6 +10,7 @@ use bartizan_model::{DeviceId, RiskLevel, Severity, UnixMillis, UnresolvedAlerts
 
 use crate::column::{count, fresh_id, int, ms, time, word};
 use crate::db::{Connection, Value, execute_many, params, query_many};
+use crate::event::{self, Happened};
 use crate::{Store, StoreError, TenantScope};
 
 /// When the risk of a device became what, and why.
@@ -134,6 +135,7 @@ impl Risks {
         let changed: Vec<_> =
             self.devices.into_iter().filter(|(_, (before, after))| before != after).collect();
         let (mut rows, mut history) = (Vec::with_capacity(changed.len()), Vec::new());
+        let mut moved = Vec::new();
         for (device, (before, after)) in changed {
             let risk = RiskLevel::of(after);
             rows.push(vec![
@@ -146,6 +148,7 @@ impl Risks {
                 risk.word().into(),
             ]);
             if risk != RiskLevel::of(before) {
+                moved.push((device, RiskLevel::of(before), after));
                 history.push(vec![
                     scope.id().into(),
                     device.0.to_be_bytes().into(),
@@ -172,7 +175,16 @@ impl Risks {
             "",
             &[],
         )?;
-        Ok(())
+        if moved.is_empty() {
+            return Ok(());
+        }
+        event::append(db, scope, now, || {
+            let moved = moved.into_iter();
+            let told = moved.map(|(device, before, after)| {
+                Happened::risk(device, before, RiskLevel::of(after), &reason(after))
+            });
+            told.collect()
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use bartizan_agent::{EnrollArgs, ForwardArgs, PassArgs, ReportArgs, RunArgs};
+use bartizan_agent::{EnrollArgs, FeedbackArgs, ForwardArgs, PassArgs, ReportArgs, RunArgs};
 use bartizan_indicators::IndicatorFile;
 
 use crate::out;
@@ -29,6 +29,8 @@ pub(crate) enum AgentCommand {
     },
     /// Tell the organization that a site is blocked by mistake, or unsafe and not blocked
     Report(ReportArgs),
+    /// Tell the organization something, or see what became of it
+    Feedback(FeedbackArgs),
     /// Go on to a site that this device warns of; the organization is told
     Pass(PassArgs),
 }
@@ -51,6 +53,7 @@ pub(crate) fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
         }
         AgentCommand::Status { state, json } => status(&state, json)?,
         AgentCommand::Report(args) => report(&args)?,
+        AgentCommand::Feedback(args) => feedback(&args)?,
         AgentCommand::Pass(args) => pass(&args)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -149,6 +152,29 @@ fn report(args: &ReportArgs) -> anyhow::Result<()> {
         ),
     ]);
     Ok(())
+}
+
+fn feedback(args: &FeedbackArgs) -> anyhow::Result<()> {
+    if let Some(text) = &args.text {
+        let tenant = bartizan_agent::feedback(args, text)?;
+        show([("Sent to", tenant), ("Text", text.clone())]);
+        return Ok(());
+    }
+    let told = bartizan_agent::feedback_list(args)?.feedback;
+    if told.is_empty() {
+        out::note("This device has said nothing yet");
+    }
+    for said in told {
+        let reply = said.reply.unwrap_or_else(|| "none yet".to_owned());
+        show([("Said", plain(&said.text)), ("Status", said.status), ("Reply", plain(&reply))]);
+    }
+    Ok(())
+}
+
+/// What a terminal shows of text that others wrote, in its lines.
+fn plain(text: &str) -> String {
+    let shown = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
+    text.chars().map(shown).collect()
 }
 
 fn pass(args: &PassArgs) -> anyhow::Result<()> {

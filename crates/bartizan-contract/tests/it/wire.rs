@@ -8,6 +8,7 @@ use bartizan_contract::checkin::{CheckinReply, CheckinRequest, Counters};
 use bartizan_contract::enroll::{
     CodeReply, CodeRequest, EnrollReply, EnrollRequest, EnrollmentToken, Installation, Platform,
 };
+use bartizan_contract::feedback::{Feedback, FeedbackList, FeedbackReply, FeedbackState, mood};
 use bartizan_contract::indicators::{DeltaRef, FileRef, Manifest, ManifestReply, TenantRef};
 use bartizan_contract::keys::Jwk;
 use bartizan_contract::policy::{PolicyDocument, PolicyReply};
@@ -142,6 +143,24 @@ fn every_message_is_as_its_golden_file() {
         },
     );
     check("site-report-reply", &SiteReportReply { fresh: true });
+    check(
+        "feedback",
+        &Feedback {
+            id: "01ARZ3NDEKTSV4RRFFQ69G5FAV".into(),
+            text: "Two\nlines.".into(),
+            mood: Some(mood::GOOD.into()),
+            logs: Some("a line\n".into()),
+        },
+    );
+    check("feedback-reply", &FeedbackReply { fresh: true });
+    let state = FeedbackState {
+        id: "01ARZ3NDEKTSV4RRFFQ69G5FAV".into(),
+        sent_at_ms: 1_800_000_000_000,
+        text: "Two\nlines.".into(),
+        status: "Answered".into(),
+        reply: Some("Thanks.".into()),
+    };
+    check("feedback-list", &FeedbackList { feedback: vec![state] });
     check(
         "problem",
         &Problem {

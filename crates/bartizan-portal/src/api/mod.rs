@@ -3,6 +3,7 @@
 pub(crate) mod alerts;
 pub(crate) mod checkin;
 pub(crate) mod enroll;
+pub(crate) mod feedback;
 pub(crate) mod indicators;
 pub(crate) mod policy;
 pub(crate) mod report;

@@ -32,6 +32,9 @@ mod feed;
 mod feed_form;
 #[cfg(test)]
 mod feed_samples;
+mod feedback;
+#[cfg(test)]
+mod feedback_samples;
 mod feeds;
 mod filters;
 mod format;
@@ -48,6 +51,10 @@ mod people_samples;
 mod policy;
 mod policy_document;
 mod sign_in;
+mod sink_form;
+#[cfg(test)]
+mod sink_samples;
+mod sinks;
 mod suppressions;
 mod users;
 #[cfg(test)]
@@ -79,6 +86,7 @@ pub(crate) use enrollment::{EnrollPage, EnrollmentPage, GivenCode, LicensesPage}
 pub(crate) use error_page::ErrorPage;
 pub(crate) use feed::{FeedPage, NewFeedPage};
 pub(crate) use feed_form::FeedForm;
+pub(crate) use feedback::{FeedbackFormPage, FeedbackInboxPage, FeedbackPage};
 pub(crate) use feeds::{FeedsPage, Publishing};
 pub(crate) use format::{address, count, day, visible};
 pub(crate) use groups::{GroupDeletePage, GroupForm, GroupPage, GroupsPage};
@@ -94,6 +102,8 @@ pub(crate) use people::{PeoplePage, PersonPage, RolePage, RolesPage, SessionsPag
 pub(crate) use policy::{DocumentLine, PolicyForm, PolicyPage};
 pub(crate) use policy_document::{DocumentPage, VersionPage};
 pub(crate) use sign_in::{SignInPage, SignInProblem};
+pub(crate) use sink_form::SinkForm;
+pub(crate) use sinks::{NewSinkPage, SinkPage, SinksPage};
 pub(crate) use suppressions::{SuppressionForm, SuppressionPage, SuppressionsPage};
 pub(crate) use users::{
     DirectoryPage, UserForm, UserGroupPage, UserGroupsPage, UserPage, UsersPage,
@@ -163,6 +173,12 @@ pub(crate) enum Section {
     Applications,
     /// The audit log.
     Audit,
+    /// Where events go.
+    Sinks,
+    /// What people say.
+    Feedback,
+    /// The form to say something.
+    Say,
     /// The member's own account.
     Account,
 }

@@ -333,6 +333,8 @@ fn pages() -> Vec<(&'static str, String)> {
     pages.extend(people_samples::pages(&shell()));
     pages.extend(users_samples::pages(&shell()));
     pages.extend(application_samples::pages(&shell()));
+    pages.extend(sink_samples::pages(&shell()));
+    pages.extend(feedback_samples::pages(&shell()));
     pages.extend(incidents());
     pages.extend(alert_samples::pages(&shell()));
     pages

@@ -79,7 +79,7 @@ impl Connector<()> for PublicOnly {
 }
 
 /// Tells what an address is, if it is not one of the public internet.
-fn not_public(address: IpAddr) -> Option<&'static str> {
+pub(crate) fn not_public(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => not_public_v4(address),
         IpAddr::V6(address) => {

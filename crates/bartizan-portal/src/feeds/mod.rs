@@ -35,6 +35,7 @@ pub use address::PrivateAddress;
 pub use fetch::{Access, FetchError, Fetched, Fetcher, Limits, is_this_machine};
 pub use take::FeedUpdate;
 
+pub(crate) use address::not_public;
 pub(crate) use compile::compile;
 pub(crate) use jobs::run;
 pub(crate) use take::{look, upload};

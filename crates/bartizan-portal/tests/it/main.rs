@@ -12,6 +12,7 @@ mod console;
 mod devices;
 #[cfg(test)]
 mod enrolling;
+mod feedback;
 #[cfg(test)]
 mod feeds;
 #[cfg(test)]
@@ -34,8 +35,11 @@ mod policy;
 mod scim;
 #[cfg(test)]
 mod screening;
+mod sinks;
 #[cfg(test)]
 mod site;
+#[cfg(test)]
+mod slow;
 #[cfg(test)]
 mod tenancy;
 #[cfg(test)]

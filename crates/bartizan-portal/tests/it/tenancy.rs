@@ -41,6 +41,8 @@ const ROWS: &[Row] = &[
     row("GET", "/device/v1/indicators/files/{sha256}", 404),
     row("POST", path::ALERTS, 400),
     row("POST", path::REPORT, 400),
+    row("POST", path::FEEDBACK, 400),
+    row("GET", path::FEEDBACK, 200),
     row("GET", "/scim/v2/ServiceProviderConfig", 200),
     row("GET", "/scim/v2/ResourceTypes", 200),
     row("GET", "/scim/v2/ResourceTypes/{id}", 404),
@@ -236,6 +238,24 @@ const ROWS: &[Row] = &[
     ),
     row("GET", "/audit", 200),
     row("GET", "/audit/export.jsonl", 200),
+    row("GET", "/feedback", 200),
+    row("POST", "/feedback", 422),
+    row("GET", "/feedback/new", 200),
+    at("GET", "/feedback/{id}", "/feedback/{feedback}", 404),
+    at("GET", "/feedback/{id}/logs", "/feedback/{feedback}/logs", 404),
+    at("POST", "/feedback/{id}/status", "/feedback/{feedback}/status", 422),
+    at("POST", "/feedback/{id}/reply", "/feedback/{feedback}/reply", 422),
+    row("GET", "/sinks", 200),
+    row("POST", "/sinks", 422),
+    row("GET", "/sinks/new", 200),
+    at("GET", "/sinks/{id}", "/sinks/{sink}", 404),
+    at("POST", "/sinks/{id}", "/sinks/{sink}", 404),
+    at("POST", "/sinks/{id}/paused", "/sinks/{sink}/paused", 422),
+    at("POST", "/sinks/{id}/test", "/sinks/{sink}/test", 404),
+    at("POST", "/sinks/{id}/rotate", "/sinks/{sink}/rotate", 404),
+    at("POST", "/sinks/{id}/replay", "/sinks/{sink}/replay", 404),
+    at("POST", "/sinks/{id}/discard", "/sinks/{sink}/discard", 404),
+    at("POST", "/sinks/{id}/remove", "/sinks/{sink}/remove", 404),
     row("GET", "/sessions", 200),
     at("POST", "/sessions/{id}/end", "/sessions/x/end", 404),
     row("GET", "/events", 200),
@@ -258,6 +278,7 @@ async fn every_route_knows_who_may_call_it() {
     }
     let said = acme.post(path::REPORT, &report(1, "feed of acme")).await;
     assert_eq!(said.status, 200);
+    let feedback = crate::feedback::say(&acme, 1).await;
     let globex = world.device(world.globex, 2).await;
     let mut member = world.member(world.acme, "a@acme.test").await;
     let indicator = create(&mut member, "secret-of-acme.test", "Block").await;
@@ -299,6 +320,7 @@ async fn every_route_knows_who_may_call_it() {
     let form = [("name", "Own"), ("permission", "view-data"), ("expires", "2030-01-01")];
     let made = browser.submit("/applications", &form).await;
     let application = made.header("location").split(['/', '?']).nth(2).unwrap();
+    let sink = crate::sinks::webhook(&mut browser, "https://hooks.example/x").await;
 
     let mut by_role = Vec::new();
     for role in BuiltIn::ALL {
@@ -337,6 +359,8 @@ async fn every_route_knows_who_may_call_it() {
             .replace("{job}", &job)
             .replace("{rule}", rule)
             .replace("{notice}", notice)
+            .replace("{sink}", &sink)
+            .replace("{feedback}", &feedback)
             .replace("{person}", person)
             .replace("{role}", role_id)
             .replace("{user}", &user)

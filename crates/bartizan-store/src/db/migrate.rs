@@ -116,6 +116,8 @@ steps! {
     "V8__incidents", "0008_incidents.sql";
     "V9__upkeep", "0009_upkeep.sql";
     "V11__alert_work", "0011_alert_work.sql";
+    "V13__sinks", "0013_sinks.sql";
+    "V14__feedback", "0014_feedback.sql";
     "V15__applications", "0015_applications.sql";
     "V17__directory", "0017_directory.sql";
     "V18__licenses", "0018_licenses.sql";

@@ -18,6 +18,8 @@ mod enrollment;
 #[cfg(test)]
 mod exceptions;
 #[cfg(test)]
+mod feedback;
+#[cfg(test)]
 mod feeds;
 #[cfg(test)]
 mod file;
@@ -33,6 +35,7 @@ mod policy;
 mod schema;
 #[cfg(test)]
 mod screening;
+mod sinks;
 #[cfg(test)]
 mod sqlite;
 #[cfg(test)]

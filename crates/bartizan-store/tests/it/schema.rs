@@ -122,6 +122,8 @@ async fn opening_again_migrates_nothing() {
             "incidents",
             "upkeep",
             "alert_work",
+            "sinks",
+            "feedback",
             "applications",
             "directory",
             "licenses",

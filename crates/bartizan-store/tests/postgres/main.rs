@@ -23,12 +23,14 @@ mod slow {
         mod directory;
         mod enrollment;
         mod exceptions;
+        mod feedback;
         mod feeds;
         mod incidents;
         mod indicators;
         mod licenses;
         mod policy;
         mod screening;
+        mod sinks;
         mod tenancy;
         mod triage;
         mod upkeep;

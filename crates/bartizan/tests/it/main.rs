@@ -12,6 +12,8 @@ mod console;
 #[cfg(test)]
 mod feed;
 #[cfg(test)]
+mod feedback;
+#[cfg(test)]
 mod inspect;
 #[cfg(test)]
 mod operations;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::slow::webdriver::Browser;
-use crate::support::{PortalProcess, TestDevice, bartizan};
+use crate::support::{PortalProcess, TestDevice, bartizan, wait_for};
 
 #[test]
 fn an_administrator_signs_in_sees_the_alert_live_and_opens_it() {
@@ -274,5 +274,58 @@ fn users_licenses_and_enrollment_are_kept_in_the_console() {
         look("It is shown only now", "enrollment-code");
         go("/enroll");
         look("Enroll this device", "enroll");
+    }
+}
+
+#[test]
+fn sinks_and_feedback_are_kept_in_the_console() {
+    let world = World::new();
+    for (width, height, is_dark, prefix) in [(1_280, 900, false, ""), (390, 844, true, "phone-")] {
+        let browser = Browser::start(width, height, is_dark);
+        world.sign_in(&browser);
+        let go = |path: &str| browser.go(&format!("{}{path}", world.portal.url));
+        let seen = |text: &str, name: &str| {
+            browser.wait_for_text(text);
+            browser.screenshot(&screenshot(&format!("{prefix}{name}")));
+            check_width(&browser);
+        };
+        go("/sinks");
+        seen(if is_dark { "Example receiver" } else { "Add the first sink" }, "sinks-first");
+        go("/sinks/new");
+        seen("Microsoft Teams", "sinks-new");
+        go("/sinks/new?kind=email");
+        seen("Quiet from", "sink-new");
+        if !is_dark {
+            go("/sinks/new?kind=webhook");
+            browser.type_into("input[name='name']", "Example receiver");
+            browser.type_into("input[name='url']", "http://127.0.0.1:9/hook");
+            // Below what is seen.
+            for below in ["[name=allow_plain]", "[name=allow_private]", "main form [type=submit]"] {
+                browser.run(&format!("document.querySelector('{below}').click()"));
+            }
+            seen("It is shown only now", "sink-secret");
+            browser.run("document.querySelector('form[action$=\"/test\"] button').click()");
+            seen("does not accept connections", "sink-tested");
+            world.device.resolve("login.evil.test");
+        }
+        // The page does not change by itself.
+        wait_for("a failure", || {
+            go("/sinks");
+            let text = browser.text();
+            (text.contains("Failing") || text.contains("Down")).then_some(())
+        });
+        seen("Example receiver", "sinks");
+        browser.click("table a[href^='/sinks/']");
+        seen("Failures since", "sink");
+        if !is_dark {
+            browser.click("a[href='/feedback/new']");
+            browser.type_into("textarea[name='text']", "Where is the map of all devices?");
+            browser.click("main form button[type='submit']");
+            seen("Sent. Thank you.", "feedback-said");
+        }
+        go("/feedback");
+        seen("Where is the map", "feedback-inbox");
+        browser.click("table a[href^='/feedback/']");
+        seen("What was said", "feedback");
     }
 }
