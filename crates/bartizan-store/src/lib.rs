@@ -15,6 +15,7 @@
 //! Columns that end in `_at_ms` are Unix milliseconds; in Rust they are [`UnixMillis`].
 
 mod alert;
+mod arrival;
 mod audit;
 mod audit_log;
 mod checkin;
@@ -36,6 +37,7 @@ mod gather;
 mod grouping;
 mod held;
 mod hit;
+mod identity_provider;
 mod incident;
 mod indicator;
 mod ingest;
@@ -67,6 +69,7 @@ pub use alert::{
     AlertCursor, AlertDetail, AlertFilter, AlertKey, AlertKeyError, AlertRow, Ingested,
     StatusFilter,
 };
+pub use arrival::{Arrival, Arrived};
 pub use audit::{ACTIONS, AuditEntry, Named, Personal};
 pub use audit_log::{AuditFilter, AuditHeadRow, AuditPlace, AuditRow, AuditTree};
 pub use db::{
@@ -90,6 +93,7 @@ pub use feed::{
 pub use feed_health::FeedHealth;
 pub use feed_version::{AddedVersion, FeedVersionRow, FeedVersionState, NewFeedVersion};
 pub use hit::HitRow;
+pub use identity_provider::{IdentityProvider, SignInKey, SignInPlace, SignInRule};
 pub use incident::{IncidentCursor, IncidentId, IncidentIdError, IncidentRow};
 pub use indicator::{DeviceFile, IndicatorFileRow, WantedCompile};
 pub use job_lease::JobHolder;
@@ -105,7 +109,7 @@ pub use retention::Removed;
 pub use risk::RiskChange;
 pub use role::{NewRole, RoleRow};
 pub use scope::{Actor, TenantScope};
-pub use session::{NewSession, OpenSessionRow, SessionId, SessionRow};
+pub use session::{NewSession, OpenSessionRow, SessionId, SessionRow, SignInMethod, Vouched};
 pub use site_report::{NewSiteReport, SiteReportKind, SiteReportRow, SiteReportStatus};
 pub use tenant::TenantRow;
 pub use tenant_file::TenantFileRow;

@@ -115,4 +115,5 @@ steps! {
     "V7__people_audit", "0007_people_audit.sql";
     "V8__incidents", "0008_incidents.sql";
     "V9__upkeep", "0009_upkeep.sql";
+    "V10__sign_in", "0010_sign_in.sql";
 }

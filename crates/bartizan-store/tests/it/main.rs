@@ -22,6 +22,8 @@ mod policy;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]
+mod sign_in;
+#[cfg(test)]
 mod sqlite;
 #[cfg(test)]
 mod tenancy;

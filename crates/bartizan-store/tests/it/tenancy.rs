@@ -5,7 +5,7 @@ use std::time::Duration;
 use bartizan_model::{AlertStatus, Mode, Private, ProtectionState, UnixMillis, UnresolvedAlerts};
 use bartizan_store::{
     AlertFilter, Counters, DeviceCounts, DeviceFilter, DeviceReport, DeviceState, HeldBackRow,
-    IndicatorFileRow, IndicatorFilter, IndicatorId, NewPolicyVersion, NewSession, NewSiteReport,
+    IndicatorFileRow, IndicatorFilter, IndicatorId, NewPolicyVersion, NewSession, SignInMethod, NewSiteReport,
     NoticeKind, SiteReportKind, SiteReportStatus, StoreError, TenantFileRow,
 };
 
@@ -113,6 +113,8 @@ async fn writing_changes_nothing_of_another_tenant() {
         token_hash: [9; 32],
         expires_at: UnixMillis(NOW.0 + DAY),
         agent: String::new(),
+        method: SignInMethod::Password,
+        vouched: None,
     };
     // A row that would join two tenants is refused by the database itself.
     assert!(store.create_session(globex.scope, session, NOW).await.is_err());

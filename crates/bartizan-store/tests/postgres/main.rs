@@ -22,6 +22,7 @@ mod slow {
         mod feeds;
         mod indicators;
         mod policy;
+        mod sign_in;
         mod tenancy;
         mod triage;
         mod upkeep;
