@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::postgres::Server;
-use crate::{Done, cargo, ios, packages, root, say, shown, target, tidy};
+use crate::{Done, cargo, ios, npm, packages, root, say, shown, target, tidy};
 
 pub(crate) fn run(arguments: &[String]) -> Done {
     let (fast, full) = match arguments {
@@ -63,6 +63,7 @@ fn real_things() -> Result<Vec<(&'static str, String)>, String> {
         ("traceroute", "traceroute"),
         ("psql", "postgresql"),
     ])?;
+    npm::install("crates/bartizan/tests/oidc-provider")?;
     let mut skipped = Vec::new();
     if let Err(reason) = packages::namespaces() {
         skipped.push(("slow::netns", reason.clone()));

@@ -30,6 +30,7 @@ mod indicator_rule;
 mod lease;
 mod live;
 mod metrics;
+mod oidc;
 mod pages;
 mod password;
 mod policies;
@@ -40,10 +41,12 @@ mod replay;
 mod request;
 mod retention;
 mod router;
+mod seal;
 mod serve;
 mod session;
 mod state;
 mod throttle;
+mod ticket;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -206,7 +209,11 @@ impl Portal {
             one_time_expires_at: later(now, ONE_TIME_PASSWORD_LIFETIME),
             roles: vec![role.id().into()],
         };
-        self.state.store.invite_member(scope, member, now).await?;
+        let id = self.state.store.invite_member(scope, member, now).await?;
+        if !self.state.store.sign_in_rule(scope).await?.local_passwords {
+            // Whoever can open the database wants to get in, also where the provider alone lets people in.
+            self.state.store.set_break_glass(scope, id, true, now).await?;
+        }
         Ok(password)
     }
 
@@ -425,6 +432,12 @@ impl fmt::Debug for OneTimePassword {
 #[doc(hidden)]
 pub fn fuzz_csv(octets: &[u8]) {
     indicator_csv::fuzz(octets);
+}
+
+/// Reads keys and a token of a provider, for the fuzzer.
+#[doc(hidden)]
+pub fn fuzz_provider_token(octets: &[u8]) {
+    oidc::jose::fuzz(octets);
 }
 
 /// Reads a policy document, for the fuzzer.

@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use crate::error::ApiError;
 use crate::files::hexadecimal;
 use crate::pages::accepts_html;
+use crate::pages::provider_sign_in::BACK_CHANNEL;
 use crate::random;
 use crate::state::AppState;
 
@@ -106,11 +107,12 @@ fn extra_headers(headers: &HeaderMap) -> HeaderMap {
     extra
 }
 
-/// Whether a browser was made to send this by a page of another site. Devices are not browsers and are
-/// known by their proofs, not by cookies.
+/// Whether a browser was made to send this by a page of another site. Devices and providers are not browsers and are
+/// known by their proofs and signatures, not by cookies.
 fn is_cross_site(request: &Request) -> bool {
     if [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method())
         || request.uri().path().starts_with(BASE_PATH)
+        || request.uri().path().starts_with(BACK_CHANNEL)
     {
         return false;
     }

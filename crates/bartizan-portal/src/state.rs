@@ -15,8 +15,10 @@ use crate::files::Files;
 use crate::indicator_import::Uploads;
 use crate::live::News;
 use crate::metrics::Metrics;
+use crate::oidc::provider::Providers;
 use crate::publish::Publisher;
 use crate::replay::Replays;
+use crate::seal::Sealer;
 use crate::throttle::Throttle;
 use crate::{password, random};
 
@@ -35,6 +37,9 @@ pub(crate) struct Shared {
     /// Tells this process from others that share its work.
     pub(crate) holder: JobHolder,
     pub(crate) access_tokens: AccessTokens,
+    /// Seals what has to be read again.
+    pub(crate) sealer: Sealer,
+    pub(crate) providers: Providers,
     pub(crate) replays: Replays,
     pub(crate) throttle: Throttle,
     pub(crate) news: News,
@@ -58,7 +63,9 @@ impl AppState {
         secure_cookies: bool,
         retention: Option<Duration>,
     ) -> anyhow::Result<Self> {
-        let access_tokens = AccessTokens::new(store.access_token_key().await?);
+        let installation = store.access_token_key().await?;
+        let sealer = Sealer::new(&installation)?;
+        let access_tokens = AccessTokens::new(installation);
         let nobody = Private(crate::files::hexadecimal(&random::<32>()?));
         let nobodys_password = password::hash(nobody).await?;
         let metrics = Metrics::started_at(clock.now());
@@ -70,6 +77,8 @@ impl AppState {
             retention,
             holder: JobHolder(random()?),
             access_tokens,
+            sealer,
+            providers: Providers::default(),
             replays: Replays::default(),
             throttle: Throttle::default(),
             news: News::default(),

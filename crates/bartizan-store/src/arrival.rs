@@ -204,7 +204,8 @@ fn introduce(
         None => {
             let id = MemberId::of_column(fresh_id(now)?);
             let name = arrival.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
-            let name: String = name.unwrap_or(name_of(&email)).chars().take(MAX_NAME).collect();
+            let name: String =
+                name.unwrap_or_else(|| name_of(&email)).chars().take(MAX_NAME).collect();
             db.prepare_cached(
                 "INSERT INTO member (tenant_id, member_id, email, name, password_hash, created_at_ms)
                  VALUES (?1, ?2, ?3, ?4, '', ?5)",
@@ -242,8 +243,11 @@ fn roles_of(provider: &IdentityProvider, groups: &[String]) -> Vec<String> {
 }
 
 fn is_address(email: &str) -> bool {
-    let parts = email.split_once('@').is_some_and(|(who, host)| !who.is_empty() && !host.is_empty());
-    parts && email.len() <= MAX_EMAIL && !email.contains(|c: char| c.is_control() || c.is_whitespace())
+    let parts =
+        email.split_once('@').is_some_and(|(who, host)| !who.is_empty() && !host.is_empty());
+    parts
+        && email.len() <= MAX_EMAIL
+        && !email.contains(|c: char| c.is_control() || c.is_whitespace())
 }
 
 /// RFC 5321 §4.5.3.1.3, without the angle brackets.

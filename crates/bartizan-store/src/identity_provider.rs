@@ -339,8 +339,7 @@ pub(crate) fn provider(
 }
 
 fn forget_places(db: &Connection, scope: TenantScope) -> Result<(), StoreError> {
-    db.prepare_cached("DELETE FROM sign_in_locator WHERE tenant_id = ?1")?
-        .execute([scope.id()])?;
+    db.prepare_cached("DELETE FROM sign_in_locator WHERE tenant_id = ?1")?.execute([scope.id()])?;
     Ok(())
 }
 
@@ -349,7 +348,8 @@ fn end_vouched(db: &Connection, scope: TenantScope, now: UnixMillis) -> Result<(
 }
 
 fn told(provider: &IdentityProvider) -> Event<'static> {
-    let roles: Vec<_> = provider.roles.iter().map(|(group, id)| format!("{group} -> {id}")).collect();
+    let roles: Vec<_> =
+        provider.roles.iter().map(|(group, id)| format!("{group} -> {id}")).collect();
     Event::new("identity-provider.change", "identity-provider", "").detail(json!({
         "name": provider.name,
         "address": provider.address,

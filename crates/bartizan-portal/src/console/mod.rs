@@ -38,6 +38,7 @@ mod people_samples;
 mod policy;
 mod policy_document;
 mod sign_in;
+mod sign_in_settings;
 
 #[cfg(test)]
 mod tests;
@@ -71,7 +72,10 @@ pub(crate) use password::{PasswordPage, PasswordProblem};
 pub(crate) use people::{PeoplePage, PersonPage, RolePage, RolesPage, SessionsPage};
 pub(crate) use policy::{DocumentLine, PolicyForm, PolicyPage};
 pub(crate) use policy_document::{DocumentPage, VersionPage};
-pub(crate) use sign_in::{SignInPage, SignInProblem};
+pub(crate) use sign_in::{GoOnPage, Organization, SignInPage, SignInProblem};
+pub(crate) use sign_in_settings::{
+    PersonSignInPage, ProviderField, ProviderForm, SignInSettingsPage,
+};
 
 /// What surrounds every page of somebody signed in.
 #[derive(Clone, Debug)]

@@ -3,12 +3,13 @@
 use askama::Template;
 use bartizan_model::UnixMillis;
 use bartizan_store::{
-    BuiltIn, MemberId, MemberRow, OpenSessionRow, Permissions, RoleRow, SessionId,
+    BuiltIn, MemberId, MemberRow, OpenSessionRow, Permissions, RoleRow, SessionId, SignInMethod,
+    SignInRule,
 };
 
 use super::{
-    AuditEntryRow, AuditForm, AuditPage, PeoplePage, PersonPage, RolePage, RolesPage, SessionsPage,
-    Shell,
+    AuditEntryRow, AuditForm, AuditPage, GoOnPage, PeoplePage, PersonPage, PersonSignInPage,
+    ProviderField, ProviderForm, RolePage, RolesPage, SessionsPage, Shell, SignInSettingsPage,
 };
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -25,6 +26,7 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
         disabled_at: None,
         roles: vec!["analyst".into()],
         last_seen_at: Some(NOW),
+        is_break_glass: false,
     };
     let built_in = BuiltIn::Analyst;
     let role = RoleRow {
@@ -43,6 +45,7 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
         expires_at: NOW,
         address: "192.0.2.1".into(),
         agent: HOSTILE.into(),
+        method: SignInMethod::Provider,
     };
     let people = |problem, given| PeoplePage {
         shell: shell.clone(),
@@ -96,12 +99,40 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
     };
     let asked = AuditForm { object: HOSTILE.into(), ..AuditForm::default() };
     let secret = || Some("ABCDE".to_owned());
+    let settings = |form: ProviderForm, problem| SignInSettingsPage {
+        shell: shell.clone(),
+        is_set: Option::is_none(&problem),
+        has_secret: true,
+        form,
+        roles: vec![role.clone()],
+        rule: SignInRule::default(),
+        base: HOSTILE.into(),
+        problem,
+    };
+    let typed = ProviderForm {
+        name: HOSTILE.into(),
+        address: HOSTILE.into(),
+        roles: vec![(HOSTILE.into(), "analyst".into())],
+        ..ProviderForm::usual()
+    };
+    let said = Some((ProviderField::Issuer, HOSTILE.to_owned()));
+    let their_sign_in = |is_break_glass, problem| PersonSignInPage {
+        shell: shell.clone(),
+        person: MemberRow { is_break_glass, ..person.clone() },
+        rule: SignInRule::default(),
+        problem,
+    };
     vec![
         ("people", people(None, None).render().unwrap()),
         ("people, refused", people(Some("No."), None).render().unwrap()),
         ("people, invited", people(None, Some((HOSTILE.into(), "A".into()))).render().unwrap()),
         ("person", one(None, None, vec![session]).render().unwrap()),
         ("person, refused", one(Some("No."), secret(), Vec::new()).render().unwrap()),
+        ("sign-in settings, none", settings(ProviderForm::usual(), None).render().unwrap()),
+        ("sign-in settings", settings(typed, said).render().unwrap()),
+        ("how they sign in", their_sign_in(false, None).render().unwrap()),
+        ("how they sign in, refused", their_sign_in(true, Some("No.")).render().unwrap()),
+        ("signed in", GoOnPage { next: "/alerts?a=\"b".into() }.render().unwrap()),
         ("roles", roles.render().unwrap()),
         ("role", of_role(role.clone(), Some("No.")).render().unwrap()),
         ("role, new", of_role(blank, None).render().unwrap()),

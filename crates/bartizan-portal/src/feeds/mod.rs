@@ -36,6 +36,7 @@ pub use fetch::{Access, FetchError, Fetched, Fetcher, Limits, is_this_machine};
 pub use take::FeedUpdate;
 
 pub(crate) use compile::compile;
+pub(crate) use fetch::agent;
 pub(crate) use jobs::run;
 pub(crate) use take::{look, upload};
 

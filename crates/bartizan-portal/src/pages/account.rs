@@ -24,7 +24,7 @@ use crate::state::AppState;
 #[derive(Deserialize)]
 pub(crate) struct NextQuery {
     #[serde(default)]
-    next: String,
+    pub(super) next: String,
 }
 
 /// `GET /sign-in`.
@@ -35,7 +35,8 @@ pub(crate) async fn sign_in_page(
     // A cookie that came along and still led here belongs to a session that has ended.
     let had_session = headers.contains_key(header::COOKIE) && !query.next.is_empty();
     let problem = had_session.then_some(SignInProblem::SessionEnded);
-    html(&SignInPage { problem, email: String::new(), next: local(&query.next).to_owned() })
+    let next = local(&query.next).to_owned();
+    html(&SignInPage { problem, email: String::new(), next, organization: None })
 }
 
 /// What the form says.
@@ -70,7 +71,8 @@ pub(crate) async fn sign_in(
     if problem.is_none() || !accepts_html(&headers) {
         return Err(error);
     }
-    let page = SignInPage { problem, email: form.email, next: local(&form.next).to_owned() };
+    let next = local(&form.next).to_owned();
+    let page = SignInPage { problem, email: form.email, next, organization: None };
     Ok(again(&error, html(&page)?))
 }
 

@@ -14,7 +14,9 @@ pub(crate) mod indicators;
 pub(crate) mod people;
 pub(crate) mod policy;
 pub(crate) mod policy_document;
+pub(crate) mod provider_sign_in;
 pub(crate) mod roles;
+pub(crate) mod sign_in_settings;
 
 use askama::Template;
 use axum::http::{HeaderMap, header};

@@ -6,7 +6,7 @@ use bartizan_model::{Private, UnixMillis};
 use bartizan_store::merkle::{self, Growing};
 use bartizan_store::{
     AuditFilter, AuditHeadRow, AuditPlace, AuditRow, BuiltIn, Named, NewMember, NewPolicyVersion,
-    NewRole, NewSession, SignInMethod, Permission, Permissions, StoreError,
+    NewRole, NewSession, Permission, Permissions, SignInMethod, StoreError,
 };
 
 use crate::world::{DAY, NOW, World};

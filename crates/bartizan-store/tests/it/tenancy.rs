@@ -5,8 +5,8 @@ use std::time::Duration;
 use bartizan_model::{AlertStatus, Mode, Private, ProtectionState, UnixMillis, UnresolvedAlerts};
 use bartizan_store::{
     AlertFilter, Counters, DeviceCounts, DeviceFilter, DeviceReport, DeviceState, HeldBackRow,
-    IndicatorFileRow, IndicatorFilter, IndicatorId, NewPolicyVersion, NewSession, SignInMethod, NewSiteReport,
-    NoticeKind, SiteReportKind, SiteReportStatus, StoreError, TenantFileRow,
+    IndicatorFileRow, IndicatorFilter, IndicatorId, NewPolicyVersion, NewSession, NewSiteReport,
+    NoticeKind, SignInMethod, SiteReportKind, SiteReportStatus, StoreError, TenantFileRow,
 };
 
 use super::feeds::{octets, settings};
