@@ -42,11 +42,13 @@ mod request;
 mod retention;
 mod router;
 mod seal;
+mod second_factor;
 mod serve;
 mod session;
 mod state;
 mod throttle;
 mod ticket;
+mod totp;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -397,23 +399,27 @@ pub struct OneTimePassword(Private<String>);
 
 impl OneTimePassword {
     fn random() -> anyhow::Result<Self> {
-        let mut text = String::new();
-        let mut drawn = 0;
-        while drawn < 20 {
-            let [octet] = random::<1>()?;
-            // Only as many values as the alphabet divides evenly, so that no character is likelier.
-            let Some(character) = (octet < 240).then(|| ALPHABET.get(usize::from(octet) % 30))
-            else {
-                continue;
-            };
-            if drawn != 0 && drawn % 5 == 0 {
-                text.push('-');
-            }
-            text.extend(character.map(|character| char::from(*character)));
-            drawn += 1;
-        }
-        Ok(Self(Private(text)))
+        Ok(Self(Private(random_groups(4)?)))
     }
+}
+
+/// So many groups of five characters that nobody mistakes for each other, 24 bits each.
+fn random_groups(groups: usize) -> Result<String, getrandom::Error> {
+    let mut text = String::new();
+    let mut drawn = 0;
+    while drawn < 5 * groups {
+        let [octet] = random::<1>()?;
+        // Only as many values as the alphabet divides evenly, so that no character is likelier.
+        let Some(character) = (octet < 240).then(|| ALPHABET.get(usize::from(octet) % 30)) else {
+            continue;
+        };
+        if drawn != 0 && drawn % 5 == 0 {
+            text.push('-');
+        }
+        text.extend(character.map(|character| char::from(*character)));
+        drawn += 1;
+    }
+    Ok(text)
 }
 
 impl fmt::Display for OneTimePassword {

@@ -14,6 +14,7 @@ use bartizan_store::Permission;
 use crate::demo::{self, Demo};
 use crate::pages::account::{self, SIGN_IN};
 use crate::pages::provider_sign_in::{self, CALLBACK};
+use crate::pages::second_factor::{self, CODE, SECOND_FACTOR};
 use crate::pages::{people, roles, sign_in_settings};
 use crate::session::Needs;
 use crate::state::AppState;
@@ -56,6 +57,11 @@ const ROUTES: &[Route] = &[
     row(Method::GET, "/assets/{file}", Access::Anyone, || get(console::asset)),
     row(Method::GET, SIGN_IN, Access::Anyone, || get(account::sign_in_page)),
     row(Method::POST, SIGN_IN, Access::Anyone, || post(account::sign_in)),
+    row(Method::GET, CODE, Access::Anyone, || get(second_factor::code_page)),
+    row(Method::POST, CODE, Access::Anyone, || post(second_factor::code)),
+    row(Method::GET, SECOND_FACTOR, Access::Member, || get(second_factor::page)),
+    row(Method::POST, SECOND_FACTOR, Access::Member, || post(second_factor::enroll)),
+    row(Method::POST, "/second-factor/remove", Access::Member, || post(second_factor::remove)),
     row(Method::POST, "/sign-in/find", Access::Anyone, || post(provider_sign_in::find)),
     row(Method::GET, "/sign-in/at/{address}", Access::Anyone, || get(provider_sign_in::page)),
     row(Method::GET, "/sign-in/at/{address}/go", Access::Anyone, || get(provider_sign_in::go)),
@@ -148,6 +154,9 @@ const ROUTES: &[Route] = &[
     row(Method::GET, "/people/{id}/sign-in", SET_PORTAL, || get(sign_in_settings::person)),
     row(Method::POST, "/people/{id}/break-glass", SET_PORTAL, || {
         post(sign_in_settings::set_break_glass)
+    }),
+    row(Method::POST, "/people/{id}/second-factor/remove", SET_PORTAL, || {
+        post(sign_in_settings::remove_second_factor)
     }),
     row(Method::GET, "/sign-in-settings", SET_PORTAL, || get(sign_in_settings::page)),
     row(Method::POST, "/sign-in-settings", SET_PORTAL, || post(sign_in_settings::save)),

@@ -30,6 +30,7 @@ use sha2::{Digest as _, Sha256};
 use crate::error::ApiError;
 use crate::pages::accepts_html;
 use crate::pages::account::SIGN_IN;
+use crate::pages::second_factor::SECOND_FACTOR;
 use crate::password::HashError;
 use crate::request::{Caller, Origin};
 use crate::state::AppState;
@@ -50,6 +51,10 @@ pub(crate) struct Session {
     pub(crate) permissions: Permissions,
     /// Whether they came in by a one-time password, and are asked to choose their own.
     pub(crate) one_time_password: bool,
+    /// How they showed who they are.
+    pub(crate) method: SignInMethod,
+    /// Whether they have to set up a second factor before they go on.
+    pub(crate) needs_second_factor: bool,
     pub(crate) token_hash: [u8; 32],
 }
 
@@ -74,6 +79,8 @@ impl FromRequestParts<AppState> for Session {
             tenant_name: row.tenant_name,
             member: row.member,
             email: row.email,
+            method: row.method,
+            needs_second_factor: row.needs_second_factor,
             // Who came otherwise has not typed it.
             one_time_password: row.must_set_password && row.method != SignInMethod::Provider,
             token_hash,
@@ -140,13 +147,21 @@ impl Proof {
     const PASSWORD: Self = Self { method: SignInMethod::Password, vouched: None };
 }
 
-/// Begins a session for whoever knows the password.
+/// What whoever knows the password gets.
+pub(crate) enum Entry {
+    /// A session.
+    Session(SessionToken),
+    /// To be asked for a code.
+    Code(MemberId),
+}
+
+/// Begins a session for whoever knows the password, and has no second factor.
 pub(crate) async fn sign_in(
     state: &AppState,
     email: &str,
     password: Private<String>,
     origin: Origin,
-) -> Result<SessionToken, SignInError> {
+) -> Result<Entry, SignInError> {
     let now = state.clock.now();
     let attempt = state
         .throttle
@@ -159,7 +174,10 @@ pub(crate) async fn sign_in(
     }
     state.throttle.succeeded(attempt);
     let scope = member.scope.during(origin.request, origin.address);
-    begin(state, scope, member.id, origin.agent, Proof::PASSWORD).await
+    if state.store.second_factor(scope, member.id).await?.is_some() {
+        return Ok(Entry::Code(member.id));
+    }
+    Ok(Entry::Session(begin(state, scope, member.id, origin.agent, Proof::PASSWORD).await?))
 }
 
 /// Ends the session.
@@ -233,7 +251,9 @@ pub(crate) async fn set_password(
     let hash = password::hash(chosen).await.map_err(SignInError::from)?;
     let now = state.clock.now();
     state.store.set_password(scope, member, hash, now).await.map_err(SignInError::from)?;
-    Ok(begin(state, scope, member, origin.agent, Proof::PASSWORD).await?)
+    // The session goes on as it was begun.
+    let proof = Proof { method: session.method, vouched: None };
+    Ok(begin(state, scope, member, origin.agent, proof).await?)
 }
 
 /// Keeps only a path of our own, so that nobody is sent elsewhere after signing in.
@@ -312,22 +332,34 @@ async fn find(parts: &Parts, state: &AppState) -> Result<([u8; 32], SessionRow),
     {
         return Err(ApiError::lacking(*permission).into_response());
     }
+    if row.needs_second_factor && parts.extensions.get::<Needs>().is_some() {
+        return Err(send_to(parts, SECOND_FACTOR, || {
+            let detail = "set up a second factor first";
+            ApiError::new(StatusCode::FORBIDDEN, SECOND_FACTOR_REQUIRED, detail)
+        }));
+    }
     Ok((token_hash, row))
 }
 
 /// Sends a person to the page where they can sign in, and tells a program that it has to.
 fn send_to_sign_in(parts: &Parts) -> Response {
+    send_to(parts, SIGN_IN, || {
+        ApiError::new(StatusCode::UNAUTHORIZED, SIGN_IN_REQUIRED, "sign in first")
+    })
+}
+
+/// Sends a person to a page where they do what is to be done first, and tells a program that it has to be done.
+fn send_to(parts: &Parts, page: &'static str, error: impl FnOnce() -> ApiError) -> Response {
     let headers = &parts.headers;
     let is_fragment = headers.contains_key(HX_REQUEST);
     if accepts_html(headers) && !is_fragment && parts.method == Method::GET {
         let here = parts.uri.path_and_query().map_or("/", |here| here.as_str());
-        return Redirect::to(&format!("{SIGN_IN}?next={}", query_value(here))).into_response();
+        return Redirect::to(&format!("{page}?next={}", query_value(here))).into_response();
     }
-    let error = ApiError::new(StatusCode::UNAUTHORIZED, SIGN_IN_REQUIRED, "sign in first");
-    let mut response = error.into_response();
+    let mut response = error().into_response();
     if is_fragment {
         // What htmx follows instead of putting a page into a fragment's place.
-        response.headers_mut().insert(HX_REDIRECT, HeaderValue::from_static(SIGN_IN));
+        response.headers_mut().insert(HX_REDIRECT, HeaderValue::from_static(page));
     }
     response
 }
@@ -398,6 +430,7 @@ pub(crate) const MIN_PASSWORD: usize = 12;
 pub(crate) const MAX_PASSWORD: usize = 256;
 const MAX_TENANTS: usize = 8;
 const SIGN_IN_REQUIRED: &str = "sign_in_required";
+const SECOND_FACTOR_REQUIRED: &str = "second_factor_required";
 const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
 const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
 

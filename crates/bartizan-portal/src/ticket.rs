@@ -24,19 +24,26 @@ use crate::state::AppState;
 pub(crate) enum Step {
     /// The person is at the provider, from whose page they come back.
     AtProvider,
+    /// The person knows the password, and is asked for a code.
+    AskedForCode,
+    /// The person was shown the seed of a second factor.
+    Enrolling,
 }
 
 impl Step {
     fn name(self) -> &'static str {
         match self {
             Self::AtProvider => "at-provider",
+            Self::AskedForCode => "asked-for-code",
+            Self::Enrolling => "enrolling",
         }
     }
 
     fn lifetime(self) -> Duration {
         match self {
             // Long enough to find a phone and answer it.
-            Self::AtProvider => Duration::from_secs(10 * 60),
+            Self::AtProvider | Self::Enrolling => Duration::from_secs(10 * 60),
+            Self::AskedForCode => Duration::from_secs(5 * 60),
         }
     }
 
@@ -44,6 +51,7 @@ impl Step {
     fn same_site(self) -> &'static str {
         match self {
             Self::AtProvider => "Lax",
+            Self::AskedForCode | Self::Enrolling => "Strict",
         }
     }
 }

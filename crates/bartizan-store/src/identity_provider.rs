@@ -52,7 +52,7 @@ pub struct IdentityProvider {
 pub struct SignInRule {
     /// Whether passwords are for everybody, and not for break-glass accounts alone.
     pub local_passwords: bool,
-    /// Whether whoever may change something needs a second factor beside a password.
+    /// Whether whoever manages settings needs a second factor beside a password.
     pub second_factor: bool,
 }
 

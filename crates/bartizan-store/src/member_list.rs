@@ -8,7 +8,7 @@ use crate::column::{fresh_id, ms, stored, time};
 use crate::db::{Connection, params};
 use crate::member::{folded, name_of};
 use crate::session::end_sessions;
-use crate::{MemberId, NewMember, Store, StoreError, TenantScope, audit_log, role};
+use crate::{MemberId, NewMember, Store, StoreError, TenantScope, audit_log, role, second_factor};
 
 /// A member, as shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -257,6 +257,7 @@ impl Store {
                 )?
                 .execute(params![scope.id(), before.email.as_bytes()])?;
                 forget_identities(db, scope, member)?;
+                second_factor::forget(db, scope, member)?;
                 audit_log::forget_person(db, scope, &id)?;
                 audit::append(db, scope, Event::new("member.erase", "member", member), now)
             })

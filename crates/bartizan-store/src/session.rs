@@ -137,6 +137,8 @@ pub struct SessionRow {
     pub permissions: Permissions,
     /// How they showed who they are.
     pub method: SignInMethod,
+    /// Whether they have to set up a second factor before they go on.
+    pub needs_second_factor: bool,
     /// When it was last used.
     pub last_seen_at: UnixMillis,
     /// When it ends, whatever happens.
@@ -205,11 +207,12 @@ impl Store {
                     .prepare_cached(
                         "SELECT s.tenant_id, t.name, s.member_id, m.email, m.name,
                                 m.one_time_expires_at_ms IS NOT NULL, s.last_seen_at_ms, s.expires_at_ms,
-                                s.method
+                                s.method, coalesce(r.second_factor, 0)
                          FROM locator AS l
                          JOIN session AS s ON s.tenant_id = l.tenant_id AND s.token_hash = l.key
                          JOIN member AS m ON m.tenant_id = s.tenant_id AND m.member_id = s.member_id
                          JOIN tenant AS t ON t.tenant_id = s.tenant_id
+                         LEFT JOIN sign_in_rule AS r ON r.tenant_id = s.tenant_id
                          WHERE l.kind = 'session' AND l.key = ?1
                              AND ?2 < s.expires_at_ms AND ?3 < s.last_seen_at_ms
                              AND m.disabled_at_ms IS NULL",
@@ -226,6 +229,7 @@ impl Store {
                             must_set_password: row.get(5)?,
                             permissions: Permissions::default(),
                             method: SignInMethod::Password,
+                            needs_second_factor: row.get(9)?,
                             last_seen_at: time(row.get(6)?),
                             expires_at: time(row.get(7)?),
                         };
@@ -235,7 +239,11 @@ impl Store {
                 let Some((row, method)) = row else { return Ok(None) };
                 let method = word("session.method", &method, SignInMethod::from_word)?;
                 let permissions = role::permissions_of(db, row.scope, row.member)?;
-                Ok(Some(SessionRow { permissions, method, ..row }))
+                // Whoever has one was asked for it.
+                let needs_second_factor = row.needs_second_factor
+                    && method == SignInMethod::Password
+                    && permissions.manage_settings();
+                Ok(Some(SessionRow { permissions, method, needs_second_factor, ..row }))
             })
             .await
     }

@@ -37,6 +37,7 @@ mod people;
 mod people_samples;
 mod policy;
 mod policy_document;
+mod second_factor;
 mod sign_in;
 mod sign_in_settings;
 
@@ -72,6 +73,7 @@ pub(crate) use password::{PasswordPage, PasswordProblem};
 pub(crate) use people::{PeoplePage, PersonPage, RolePage, RolesPage, SessionsPage};
 pub(crate) use policy::{DocumentLine, PolicyForm, PolicyPage};
 pub(crate) use policy_document::{DocumentPage, VersionPage};
+pub(crate) use second_factor::{CodeProblem, FactorState, SecondFactorPage, SignInCodePage};
 pub(crate) use sign_in::{GoOnPage, Organization, SignInPage, SignInProblem};
 pub(crate) use sign_in_settings::{
     PersonSignInPage, ProviderField, ProviderForm, SignInSettingsPage,

@@ -1,8 +1,10 @@
 //! How an organization's people sign in: `GET` and `POST /sign-in-settings`, and of one person `/people/{id}/sign-in`.
 
 use askama::Template;
-use bartizan_store::{IdentityProvider, MemberRow, RoleRow, SignInRule};
+use bartizan_model::UnixMillis;
+use bartizan_store::{IdentityProvider, MemberRow, RoleRow, SecondFactorRow, SignInRule};
 
+use super::format::{self, Ago};
 use super::{Icon, Section, Shell, filters};
 
 /// The provider, and the rule for passwords.
@@ -137,6 +139,10 @@ pub(crate) struct PersonSignInPage {
     pub(crate) person: MemberRow,
     /// What is decided about passwords.
     pub(crate) rule: SignInRule,
+    /// Their second factor.
+    pub(crate) factor: Option<SecondFactorRow>,
+    /// The portal's clock.
+    pub(crate) now: UnixMillis,
     /// Why the last action was not done.
     pub(crate) problem: Option<&'static str>,
 }
@@ -144,6 +150,10 @@ pub(crate) struct PersonSignInPage {
 impl PersonSignInPage {
     fn section(&self) -> Section {
         Section::People
+    }
+
+    fn left(&self, codes: &u64) -> String {
+        format::count(*codes, "recovery code")
     }
 }
 

@@ -11,12 +11,12 @@ use bartizan_contract::problem::code;
 use bartizan_model::Private;
 use serde::Deserialize;
 
-use super::{accepts_html, html, shell};
+use super::{accepts_html, html, second_factor, shell};
 use crate::console::{PasswordPage, PasswordProblem, SignInPage, SignInProblem};
 use crate::error::ApiError;
 use crate::request::Origin;
 use crate::session::{
-    self, MAX_PASSWORD, MIN_PASSWORD, Session, SetPasswordError, SignInError, local,
+    self, Entry, MAX_PASSWORD, MIN_PASSWORD, Session, SetPasswordError, SignInError, local,
 };
 use crate::state::AppState;
 
@@ -56,7 +56,10 @@ pub(crate) async fn sign_in(
     Form(form): Form<SignInForm>,
 ) -> Result<Response, ApiError> {
     let error = match session::sign_in(&state, &form.email, Private(form.password), origin).await {
-        Ok(token) => return Ok(go_on(token.cookie(&state), local(&form.next))),
+        Ok(Entry::Session(token)) => return Ok(go_on(token.cookie(&state), local(&form.next))),
+        Ok(Entry::Code(member)) => {
+            return second_factor::ask(&state, &form.email, member, local(&form.next));
+        }
         Err(error) => error,
     };
     let problem = match &error {

@@ -16,6 +16,7 @@ pub(crate) mod policy;
 pub(crate) mod policy_document;
 pub(crate) mod provider_sign_in;
 pub(crate) mod roles;
+pub(crate) mod second_factor;
 pub(crate) mod sign_in_settings;
 
 use askama::Template;

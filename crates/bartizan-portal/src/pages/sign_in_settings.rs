@@ -112,6 +112,7 @@ pub(crate) async fn person(
     let notice = match query.done.as_str() {
         "glass" => Some("It is a break-glass account now."),
         "ordinary" => Some("It is an ordinary account now."),
+        "factor" => Some("The second factor is removed, and their sessions have ended."),
         _ => None,
     };
     show_person(&state, session, parse(&id)?, notice, None).await
@@ -142,6 +143,19 @@ pub(crate) async fn set_break_glass(
         };
     let page = show_person(&state, session, member, None, Some(problem)).await?;
     Ok((StatusCode::CONFLICT, page).into_response())
+}
+
+/// `POST /people/{id}/second-factor/remove`: for somebody who has lost theirs.
+pub(crate) async fn remove_second_factor(
+    State(state): State<AppState>,
+    session: Session,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let member = parse(&id)?;
+    let is_own = member == session.member;
+    let now = state.clock.now();
+    state.store.remove_second_factor(session.scope, member, is_own, now).await?;
+    Ok(Redirect::to(&format!("/people/{member}/sign-in?done=factor")).into_response())
 }
 
 type Problem = (ProviderField, String);
@@ -345,6 +359,8 @@ async fn show_person(
     html(&PersonSignInPage {
         person: state.store.member(session.scope, member).await?,
         rule: state.store.sign_in_rule(session.scope).await?,
+        factor: state.store.second_factor(session.scope, member).await?,
+        now: state.clock.now(),
         shell: shell(session, notice.map(str::to_owned)),
         problem,
     })

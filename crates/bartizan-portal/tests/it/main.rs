@@ -21,6 +21,8 @@ mod people;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
+mod sign_in;
+#[cfg(test)]
 mod site;
 #[cfg(test)]
 mod tenancy;

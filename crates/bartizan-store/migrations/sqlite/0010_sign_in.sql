@@ -4,7 +4,7 @@
 CREATE TABLE sign_in_rule (
     tenant_id       INTEGER NOT NULL REFERENCES tenant (tenant_id),
     local_passwords INTEGER NOT NULL CHECK (local_passwords IN (0, 1)), -- 0: for break-glass accounts alone
-    second_factor   INTEGER NOT NULL CHECK (second_factor IN (0, 1)),   -- 1: asked of whoever may change something
+    second_factor   INTEGER NOT NULL CHECK (second_factor IN (0, 1)),   -- 1: asked of whoever manages settings
     PRIMARY KEY (tenant_id)
 ) STRICT;
 
@@ -72,3 +72,25 @@ CREATE INDEX session_subject ON session (tenant_id, subject);
 
 -- Signs in by password whatever the rule: for the day on which the provider does not answer.
 ALTER TABLE member ADD COLUMN break_glass INTEGER NOT NULL DEFAULT 0;
+
+-- Codes by time (RFC 6238), for whoever has set them up.
+CREATE TABLE second_factor (
+    tenant_id      INTEGER NOT NULL,
+    member_id      BLOB    NOT NULL,
+    secret         BLOB    NOT NULL, -- sealed
+    enrolled_at_ms INTEGER NOT NULL,
+    last_step      INTEGER NOT NULL, -- of the last code taken; none is taken twice
+    failures       INTEGER NOT NULL, -- since then
+    failed_at_ms   INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, member_id),
+    FOREIGN KEY (tenant_id, member_id) REFERENCES member (tenant_id, member_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE recovery_code (
+    tenant_id  INTEGER NOT NULL,
+    member_id  BLOB    NOT NULL,
+    code_hash  BLOB    NOT NULL CHECK (length(code_hash) = 32), -- SHA-256
+    used_at_ms INTEGER,
+    PRIMARY KEY (tenant_id, member_id, code_hash),
+    FOREIGN KEY (tenant_id, member_id) REFERENCES member (tenant_id, member_id)
+) STRICT, WITHOUT ROWID;

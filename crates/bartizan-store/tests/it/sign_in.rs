@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bartizan_model::{Private, UnixMillis};
 use bartizan_store::{
-    Arrival, Arrived, BuiltIn, IdentityProvider, MemberId, NewMember, NewSession, SignInKey,
-    SignInMethod, SignInRule, StoreError, TenantScope, Vouched,
+    Arrival, Arrived, BuiltIn, IdentityProvider, MemberId, NewMember, NewSecondFactor, NewSession,
+    SignInKey, SignInMethod, SignInRule, StoreError, TenantScope, Vouched,
 };
 
 use crate::world::{DAY, HOUR, NOW, World};
@@ -153,6 +153,68 @@ async fn a_logout_token_ends_what_it_names_and_is_obeyed_once() {
     store.set_identity_provider(acme.scope, provider(), NOW).await.unwrap();
     store.remove_identity_provider(acme.scope, NOW).await.unwrap();
     assert_eq!(store.session([3; 32], idle, NOW).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_second_factor_is_used_once_a_step_and_slows_guessing() {
+    let world = World::new().await;
+    let (store, acme, globex) = (&world.store, world.acme, world.globex);
+    let (scope, member) = (acme.scope, acme.member);
+    let factor = |step| NewSecondFactor {
+        secret: Private(vec![7]),
+        step,
+        recovery_codes: vec![[1; 32], [2; 32]],
+    };
+    let strict = SignInRule { local_passwords: true, second_factor: true };
+    store.set_sign_in_rule(scope, strict, NOW).await.unwrap();
+    let session = NewSession {
+        member,
+        token_hash: [9; 32],
+        expires_at: UnixMillis(NOW.0 + DAY),
+        agent: String::new(),
+        method: SignInMethod::Password,
+        vouched: None,
+    };
+    store.create_session(scope, session, NOW).await.unwrap();
+    let idle = Duration::from_secs(3_600);
+    let needs = async || {
+        store.session([9; 32], idle, NOW).await.unwrap().map(|row| row.needs_second_factor)
+    };
+    assert_eq!(needs().await, Some(true));
+    store.enroll_second_factor(scope, member, factor(10), [9; 32], NOW).await.unwrap();
+    assert_eq!(needs().await, Some(false), "this session has shown it");
+    let twice = store.enroll_second_factor(scope, member, factor(11), [9; 32], NOW).await;
+    assert!(matches!(twice, Err(StoreError::Conflict { .. })), "{twice:?}");
+    assert!(store.second_factor(globex.scope, member).await.unwrap().is_none());
+
+    assert!(!store.use_step(scope, member, 10).await.unwrap());
+    assert!(store.use_step(scope, member, 12).await.unwrap());
+    assert!(!store.use_step(scope, member, 11).await.unwrap());
+    assert!(!store.use_step(globex.scope, member, 13).await.unwrap());
+    assert!(store.use_recovery_code(scope, member, [1; 32], NOW).await.unwrap());
+    assert!(!store.use_recovery_code(scope, member, [1; 32], NOW).await.unwrap());
+    assert!(!store.use_recovery_code(globex.scope, member, [2; 32], NOW).await.unwrap());
+    let row = store.second_factor(scope, member).await.unwrap().unwrap();
+    assert_eq!((row.last_step, row.codes_left, row.secret.0), (12, 1, vec![7]));
+
+    let attempt = async |now| store.try_second_factor(scope, member, now).await.unwrap();
+    let mut now = NOW;
+    for _ in 0..5 {
+        assert_eq!(attempt(now).await, Ok(()));
+    }
+    for wait in [30, 60, 120, 240, 480, 900, 900] {
+        assert_eq!(attempt(now).await, Err(Duration::from_secs(wait)));
+        now = UnixMillis(now.0 + wait * 1_000);
+        assert_eq!(attempt(now).await, Ok(()));
+    }
+    assert!(store.use_step(scope, member, 14).await.unwrap());
+    assert_eq!(attempt(now).await, Ok(()), "success forgets failures");
+
+    let foreign = store.remove_second_factor(globex.scope, member, false, NOW).await;
+    assert!(matches!(foreign, Err(StoreError::NotFound { .. })), "{foreign:?}");
+    store.remove_second_factor(scope, member, false, NOW).await.unwrap();
+    assert_eq!(needs().await, None, "their sessions have ended");
+    assert!(store.second_factor(scope, member).await.unwrap().is_none());
 }
 
 async fn begin(
