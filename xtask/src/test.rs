@@ -62,6 +62,7 @@ fn real_things() -> Result<Vec<(&'static str, String)>, String> {
         ("sysctl", "procps"),
         ("traceroute", "traceroute"),
         ("psql", "postgresql"),
+        ("oathtool", "oathtool"),
     ])?;
     npm::install("crates/bartizan/tests/oidc-provider")?;
     let mut skipped = Vec::new();

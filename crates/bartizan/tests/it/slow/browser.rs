@@ -171,7 +171,8 @@ impl World {
     }
 }
 
-fn screenshot(name: &str) -> PathBuf {
+/// Where a picture goes.
+pub(crate) fn screenshot(name: &str) -> PathBuf {
     let folder = std::env::var_os("BARTIZAN_SCREENSHOTS").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/screenshots")),
         PathBuf::from,

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::slow::browser::screenshot;
+use crate::slow::webdriver::Browser;
 use crate::support::PortalProcess;
 
 #[test]
@@ -132,6 +134,77 @@ fn the_provider_takes_another_key_and_ends_sessions() {
         assert_eq!(alice.post(&channel, &[("logout_token", token)]).status, 400, "{token}");
     }
     assert_eq!(alice.get(&devices).status, 200);
+}
+
+/// As an administrator sees it in Chromium, with an authenticator that is not ours: `oathtool`.
+#[test]
+fn a_second_factor_is_set_up_and_asked_for_in_the_browser() {
+    let world = World::new();
+    let portal = world.portal.url.clone();
+    let browser = Browser::start(1_280, 900, false);
+    let show = |browser: &Browser, path: &str, text: &str, name: &str| {
+        browser.go(&format!("{portal}{path}"));
+        browser.wait_for_text(text);
+        browser.screenshot(&screenshot(name));
+        let fits = browser.run("return document.documentElement.scrollWidth <= innerWidth");
+        assert_eq!(fits, true, "{name}: {}", browser.text());
+    };
+    show(&browser, "/sign-in", "Sign in with your organization", "sign-in");
+    show(&browser, "/sign-in/at/acme", "Sign in with", "sign-in-organization");
+    show(&browser, "/sign-in/callback", "You were not signed in", "sign-in-refused");
+    let password = || {
+        browser.go(&format!("{portal}/sign-in"));
+        browser.type_into("input[name='email']", "admin@example.test");
+        browser.type_into("input[name='password']", world.portal.password());
+        browser.click("button[type='submit']");
+    };
+    password();
+    browser.wait_for_text("Alerts");
+    show(&browser, "/sign-in-settings", "Roles by group", "sign-in-settings");
+    show(&browser, "/second-factor", "Scan this", "second-factor");
+    let key = browser.run("return document.querySelector('main code').innerText");
+    let key = key.as_str().unwrap().to_owned();
+    browser.type_into("input[name='code']", &oathtool(&key, "now"));
+    browser.click("main form button[type='submit']");
+    browser.wait_for_text("recovery codes let you in");
+    browser.screenshot(&screenshot("second-factor-codes"));
+    show(&browser, "/second-factor", "10 recovery codes left", "second-factor-set-up");
+    browser.go(&format!("{portal}/people"));
+    let person =
+        browser.run("return document.querySelector(\"main a[href^='/people/']\").pathname");
+    let theirs = format!("{}/sign-in", person.as_str().unwrap());
+    show(&browser, &theirs, "Break-glass account", "person-sign-in");
+
+    browser.click("button[title='Sign out']");
+    browser.wait_for_text("Sign in to the console");
+    password();
+    browser.wait_for_text("Enter your code");
+    browser.screenshot(&screenshot("sign-in-code"));
+    // A step ahead, which is still taken: the present one was used.
+    browser.type_into("input[name='code']", &oathtool(&key, "now + 30 seconds"));
+    browser.click("button[type='submit']");
+    browser.wait_for_text("Alerts");
+
+    let phone = Browser::start(390, 844, true);
+    show(&phone, "/sign-in/at/acme", "Sign in with", "phone-sign-in-organization");
+    phone.go(&format!("{portal}/sign-in/at/acme/go?next=/sessions"));
+    phone.type_into("input[name='login']", "admin-of-acme");
+    phone.type_into("input[name='password']", "any");
+    phone.click("button[type='submit']");
+    phone.wait_for_text("Continue");
+    phone.click("button[type='submit']");
+    // None of their groups gives a role.
+    phone.wait_for_text("You were not signed in");
+}
+
+/// The present code of a key, by a program that is not ours.
+fn oathtool(key: &str, when: &str) -> String {
+    let key = key.replace(' ', "");
+    let output =
+        Command::new("oathtool").args(["--totp", "--base32", "--now", when, &key]).output();
+    let output = output.expect("oathtool is installed by `cargo xtask test`");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// Everything that fails looks alike.
