@@ -10,6 +10,7 @@ use bartizan_store::{IdentityProvider, MemberId, SignInRule, StoreError, TenantS
 use super::feeds::DoneQuery;
 use super::people::{all, one};
 use super::provider_sign_in::base;
+use super::second_factor::SECOND_FACTOR;
 use super::{html, shell};
 use crate::console::{PersonSignInPage, ProviderField, ProviderForm, SignInSettingsPage};
 use crate::error::ApiError;
@@ -152,9 +153,12 @@ pub(crate) async fn remove_second_factor(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let member = parse(&id)?;
-    let is_own = member == session.member;
+    if member == session.member {
+        // One's own takes a code, so that a browser that was left open is not enough.
+        return Ok(Redirect::to(SECOND_FACTOR).into_response());
+    }
     let now = state.clock.now();
-    state.store.remove_second_factor(session.scope, member, is_own, now).await?;
+    state.store.remove_second_factor(session.scope, member, false, now).await?;
     Ok(Redirect::to(&format!("/people/{member}/sign-in?done=factor")).into_response())
 }
 
