@@ -34,14 +34,12 @@ pub enum SignInMethod {
     Password,
     /// By a password and a second factor.
     SecondFactor,
-    /// By a passkey.
-    Passkey,
     /// The organization's provider vouched for them.
     Provider,
 }
 
 impl SignInMethod {
-    const ALL: [Self; 4] = [Self::Password, Self::SecondFactor, Self::Passkey, Self::Provider];
+    const ALL: [Self; 3] = [Self::Password, Self::SecondFactor, Self::Provider];
 
     /// Its word, as it is stored.
     #[must_use]
@@ -49,7 +47,6 @@ impl SignInMethod {
         match self {
             Self::Password => "password",
             Self::SecondFactor => "second-factor",
-            Self::Passkey => "passkey",
             Self::Provider => "provider",
         }
     }
@@ -60,7 +57,6 @@ impl SignInMethod {
         match self {
             Self::Password => "by password",
             Self::SecondFactor => "by password and second factor",
-            Self::Passkey => "by passkey",
             Self::Provider => "by the organization's provider",
         }
     }

@@ -45,7 +45,7 @@ pub(crate) enum FactorState {
         /// How many recovery codes are left.
         codes_left: u64,
     },
-    /// The provider vouches for them, or a passkey does: passwords and codes are not asked for.
+    /// The provider vouches for them: passwords and codes are not asked for.
     NotAsked,
 }
 
