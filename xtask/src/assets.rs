@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::{Done, packages, root, run, say};
+use crate::{Done, npm, root, run};
 
 /// Builds the assets, unless they are newer than all they are made from.
 pub(crate) fn build() -> Done {
@@ -12,19 +12,7 @@ pub(crate) fn build() -> Done {
     if is_fresh(&folder) {
         return Ok(());
     }
-    packages::need(&[("node", "nodejs"), ("npm", "npm")])?;
-    say("installing npm packages by crates/bartizan-portal/assets/package-lock.json");
-    let npm = [
-        "--prefix",
-        "crates/bartizan-portal/assets",
-        "ci",
-        "--ignore-scripts",
-        "--no-audit",
-        "--no-fund",
-        "--loglevel",
-        "error",
-    ];
-    run(Command::new("npm").args(npm))?;
+    npm::install("crates/bartizan-portal/assets")?;
     run(Command::new("node").arg("crates/bartizan-portal/assets/build.mjs"))
 }
 

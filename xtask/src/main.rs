@@ -7,6 +7,7 @@ mod assets;
 mod bench;
 mod bench_forward;
 mod ios;
+mod npm;
 mod packages;
 mod postgres;
 mod python;

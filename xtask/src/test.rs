@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::postgres::Cluster;
-use crate::{Done, cargo, ios, packages, python, root, say, shown, target, tidy};
+use crate::{Done, cargo, ios, npm, packages, python, root, say, shown, target, tidy};
 
 pub(crate) fn run(arguments: &[String]) -> Done {
     let (fast, full) = match arguments {
@@ -65,7 +65,9 @@ fn real_things() -> Result<Vec<(&'static str, String)>, String> {
         ("psql", "postgresql"),
         ("rsyslogd", "rsyslog"),
         ("rsyslog/lmnsd_gtls.so", "rsyslog-gnutls"),
+        ("oathtool", "oathtool"),
     ])?;
+    npm::install("crates/bartizan/tests/oidc-provider")?;
     let mut skipped = Vec::new();
     if let Err(reason) = packages::namespaces() {
         skipped.push(("slow::netns", reason.clone()));

@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use crate::error::ApiError;
 use crate::files::hexadecimal;
 use crate::pages::accepts_html;
+use crate::pages::provider_sign_in::BACK_CHANNEL;
 use crate::state::AppState;
 use crate::{random, scim, v1};
 
@@ -115,8 +116,8 @@ fn extra_headers(headers: &HeaderMap) -> HeaderMap {
     extra
 }
 
-/// Whether a browser was made to send this by a page of another site. Devices, directories and applications are not
-/// browsers and are known by their proofs and tokens, not by cookies.
+/// Whether a browser was made to send this by a page of another site. Devices, directories, applications and providers are
+/// not browsers and are known by their proofs, tokens and signatures, not by cookies.
 fn is_cross_site(request: &Request) -> bool {
     if [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method())
         || BY_NO_COOKIE.iter().any(|prefix| request.uri().path().starts_with(prefix))
@@ -245,7 +246,7 @@ pub(crate) async fn no_such_method() -> ApiError {
 const FOR_PROGRAMS: [&str; 6] =
     [BASE_PATH, scim::BASE, "/livez", "/readyz", v1::BASE, v1::token::PATH];
 /// Where no cookie counts.
-const BY_NO_COOKIE: [&str; 4] = [BASE_PATH, scim::BASE, v1::BASE, v1::token::PATH];
+const BY_NO_COOKIE: [&str; 5] = [BASE_PATH, scim::BASE, v1::BASE, v1::token::PATH, BACK_CHANNEL];
 /// The largest batch of alerts is some 50 KiB.
 pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
 /// The longest names of browsers in use fit.

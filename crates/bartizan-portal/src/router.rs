@@ -14,7 +14,11 @@ use bartizan_store::Permission;
 
 use crate::demo::{self, Demo};
 use crate::pages::account::{self, SIGN_IN};
-use crate::pages::{directory, enrollment, licenses, people, roles, user_groups, users};
+use crate::pages::provider_sign_in::{self, CALLBACK};
+use crate::pages::second_factor::{self, CODE, SECOND_FACTOR};
+use crate::pages::{
+    directory, enrollment, licenses, people, roles, sign_in_settings, user_groups, users,
+};
 use crate::session::Needs;
 use crate::state::AppState;
 use crate::{api, console, health, live, pages, request, scim, v1};
@@ -88,6 +92,18 @@ const ROUTES: &[Route] = &[
     row(Method::GET, "/assets/{file}", Access::Anyone, || get(console::asset)),
     row(Method::GET, SIGN_IN, Access::Anyone, || get(account::sign_in_page)),
     row(Method::POST, SIGN_IN, Access::Anyone, || post(account::sign_in)),
+    row(Method::GET, CODE, Access::Anyone, || get(second_factor::code_page)),
+    row(Method::POST, CODE, Access::Anyone, || post(second_factor::code)),
+    row(Method::GET, SECOND_FACTOR, Access::Member, || get(second_factor::page)),
+    row(Method::POST, SECOND_FACTOR, Access::Member, || post(second_factor::enroll)),
+    row(Method::POST, "/second-factor/remove", Access::Member, || post(second_factor::remove)),
+    row(Method::POST, "/sign-in/find", Access::Anyone, || post(provider_sign_in::find)),
+    row(Method::GET, "/sign-in/at/{address}", Access::Anyone, || get(provider_sign_in::page)),
+    row(Method::GET, "/sign-in/at/{address}/go", Access::Anyone, || get(provider_sign_in::go)),
+    row(Method::GET, CALLBACK, Access::Anyone, || get(provider_sign_in::callback)),
+    row(Method::POST, "/sign-in/back-channel/{address}", Access::Anyone, || {
+        post(provider_sign_in::log_out)
+    }),
     row(Method::POST, "/sign-out", Access::Member, || post(account::sign_out)),
     row(Method::GET, "/password", Access::Member, || get(account::password_page)),
     row(Method::POST, "/password", Access::Member, || post(account::set_password)),
@@ -212,6 +228,17 @@ const ROUTES: &[Route] = &[
     row(Method::POST, "/people/{id}/sessions/{session}/end", SET_PORTAL, || {
         post(people::end_session)
     }),
+    row(Method::GET, "/people/{id}/sign-in", SET_PORTAL, || get(sign_in_settings::person)),
+    row(Method::POST, "/people/{id}/break-glass", SET_PORTAL, || {
+        post(sign_in_settings::set_break_glass)
+    }),
+    row(Method::POST, "/people/{id}/second-factor/remove", SET_PORTAL, || {
+        post(sign_in_settings::remove_second_factor)
+    }),
+    row(Method::GET, "/sign-in-settings", SET_PORTAL, || get(sign_in_settings::page)),
+    row(Method::POST, "/sign-in-settings", SET_PORTAL, || post(sign_in_settings::save)),
+    row(Method::POST, "/sign-in-settings/rule", SET_PORTAL, || post(sign_in_settings::set_rule)),
+    row(Method::POST, "/sign-in-settings/remove", SET_PORTAL, || post(sign_in_settings::remove)),
     row(Method::GET, "/roles", SET_PORTAL, || get(roles::list)),
     row(Method::POST, "/roles", SET_PORTAL, || post(roles::create)),
     row(Method::GET, "/roles/new", SET_PORTAL, || get(roles::blank)),

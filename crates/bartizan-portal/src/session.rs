@@ -3,6 +3,8 @@
 //! The token is 256 random bits, of which the store keeps the SHA-256. A session ends 30 minutes after
 //! its last use, 12 hours after its beginning, with a new password, or by signing out.
 //!
+//! Whom the organization's provider vouches for comes in by `oidc`, and is let begin a session here.
+//!
 //! A one-time password opens sessions until its owner has chosen their own or its 24 hours are over; until
 //! then every page asks them to.
 //!
@@ -18,8 +20,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::{IntoResponse, Redirect, Response};
 use bartizan_model::{Private, TenantId, UnixMillis};
 use bartizan_store::{
-    MemberCredential, MemberId, NewSession, Permission, Permissions, SessionRow, StoreError,
-    TenantScope,
+    MemberCredential, MemberId, NewSession, Permission, Permissions, SessionRow, SignInMethod,
+    StoreError, TenantScope, Vouched,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -28,6 +30,7 @@ use sha2::{Digest as _, Sha256};
 use crate::error::ApiError;
 use crate::pages::accepts_html;
 use crate::pages::account::SIGN_IN;
+use crate::pages::second_factor::SECOND_FACTOR;
 use crate::password::HashError;
 use crate::request::{Caller, Origin};
 use crate::state::AppState;
@@ -48,6 +51,10 @@ pub(crate) struct Session {
     pub(crate) permissions: Permissions,
     /// Whether they came in by a one-time password, and are asked to choose their own.
     pub(crate) one_time_password: bool,
+    /// How they showed who they are.
+    pub(crate) method: SignInMethod,
+    /// Whether they have to set up a second factor before they go on.
+    pub(crate) needs_second_factor: bool,
     pub(crate) token_hash: [u8; 32],
 }
 
@@ -72,7 +79,10 @@ impl FromRequestParts<AppState> for Session {
             tenant_name: row.tenant_name,
             member: row.member,
             email: row.email,
-            one_time_password: row.must_set_password,
+            method: row.method,
+            needs_second_factor: row.needs_second_factor,
+            // Who came otherwise has not typed it.
+            one_time_password: row.must_set_password && row.method != SignInMethod::Provider,
             token_hash,
         })
     }
@@ -99,7 +109,7 @@ pub(crate) struct SessionToken(Private<String>);
 impl SessionToken {
     /// The header that gives it to the browser.
     pub(crate) fn cookie(&self, state: &AppState) -> HeaderValue {
-        cookie(state, &self.0.0, ABSOLUTE_LIMIT)
+        cookie(state, COOKIE, &self.0.0, ABSOLUTE_LIMIT, "Strict")
     }
 }
 
@@ -126,13 +136,32 @@ pub(crate) enum SignInError {
     Hash(#[from] HashError),
 }
 
-/// Begins a session for whoever knows the password.
+/// By what somebody is let in.
+pub(crate) struct Proof {
+    pub(crate) method: SignInMethod,
+    /// What the provider calls them, where it vouched for them.
+    pub(crate) vouched: Option<Vouched>,
+}
+
+impl Proof {
+    const PASSWORD: Self = Self { method: SignInMethod::Password, vouched: None };
+}
+
+/// What whoever knows the password gets.
+pub(crate) enum Entry {
+    /// A session.
+    Session(SessionToken),
+    /// To be asked for a code.
+    Code(MemberId),
+}
+
+/// Begins a session for whoever knows the password, and has no second factor.
 pub(crate) async fn sign_in(
     state: &AppState,
     email: &str,
     password: Private<String>,
     origin: Origin,
-) -> Result<SessionToken, SignInError> {
+) -> Result<Entry, SignInError> {
     let now = state.clock.now();
     let attempt = state
         .throttle
@@ -144,7 +173,11 @@ pub(crate) async fn sign_in(
         return Err(SignInError::Expired);
     }
     state.throttle.succeeded(attempt);
-    begin(state, member.scope.during(origin.request, origin.address), member.id, origin.agent).await
+    let scope = member.scope.during(origin.request, origin.address);
+    if state.store.second_factor(scope, member.id).await?.is_some() {
+        return Ok(Entry::Code(member.id));
+    }
+    Ok(Entry::Session(begin(state, scope, member.id, origin.agent, Proof::PASSWORD).await?))
 }
 
 /// Ends the session.
@@ -154,7 +187,7 @@ pub(crate) async fn sign_out(state: &AppState, session: &Session) -> Result<(), 
 
 /// The header that takes the token from the browser.
 pub(crate) fn no_cookie(state: &AppState) -> HeaderValue {
-    cookie(state, "", Duration::ZERO)
+    cookie(state, COOKIE, "", Duration::ZERO, "Strict")
 }
 
 /// Why a password was not set.
@@ -196,6 +229,10 @@ pub(crate) async fn set_password(
     }
     let (scope, member) = (session.scope, session.member);
     let present = state.store.password_hash(scope, member).await.map_err(SignInError::from)?;
+    if present.0.is_empty() {
+        // Whom only the provider lets in does not give themselves another way.
+        return Err(SetPasswordError::WrongCurrent);
+    }
     if !session.one_time_password {
         // Whoever finds a browser open must not be able to guess here either.
         let attempt = state
@@ -214,7 +251,9 @@ pub(crate) async fn set_password(
     let hash = password::hash(chosen).await.map_err(SignInError::from)?;
     let now = state.clock.now();
     state.store.set_password(scope, member, hash, now).await.map_err(SignInError::from)?;
-    Ok(begin(state, scope, member, origin.agent).await?)
+    // The session goes on as it was begun.
+    let proof = Proof { method: session.method, vouched: None };
+    Ok(begin(state, scope, member, origin.agent, proof).await?)
 }
 
 /// Keeps only a path of our own, so that nobody is sent elsewhere after signing in.
@@ -225,18 +264,21 @@ pub(crate) fn local(next: &str) -> &str {
     if is_local { next } else { "/" }
 }
 
-async fn begin(
+/// Begins a session.
+pub(crate) async fn begin(
     state: &AppState,
     scope: TenantScope,
     member: MemberId,
     agent: String,
+    proof: Proof,
 ) -> Result<SessionToken, SignInError> {
     let secret = random::<32>().map_err(|error| StoreError::Unavailable(Box::new(error)))?;
     let now = state.clock.now();
     let token = URL_SAFE_NO_PAD.encode(secret);
     let expires_at: UnixMillis = later(now, ABSOLUTE_LIMIT);
     let token_hash = Sha256::digest(&token).into();
-    let session = NewSession { member, token_hash, expires_at, agent };
+    let Proof { method, vouched } = proof;
+    let session = NewSession { member, token_hash, expires_at, agent, method, vouched };
     state.store.create_session(scope, session, now).await?;
     Ok(SessionToken(Private(token)))
 }
@@ -257,17 +299,27 @@ async fn find_member(
     }
     // Somebody may belong to several organizations; the password says which is meant.
     for member in members.into_iter().take(MAX_TENANTS) {
-        let is_theirs = password::verify(password.clone(), member.password_hash.clone()).await?;
+        // Whom only the provider lets in has none.
+        let hash = Some(&member.password_hash).filter(|hash| !hash.0.is_empty());
+        let hash = hash.unwrap_or(&state.nobodys_password).clone();
+        let is_theirs = password::verify(password.clone(), hash).await?;
         // Somebody disabled is refused as if the password were wrong.
         if is_theirs && !member.is_disabled {
-            return Ok(Some(member));
+            if member.may_use_password {
+                return Ok(Some(member));
+            }
+            tracing::info!(
+                tenant.id = member.scope.tenant_id().0,
+                member.id = %member.id,
+                "password refused: the organization lets break-glass accounts alone sign in by one"
+            );
         }
     }
     Ok(None)
 }
 
 async fn find(parts: &Parts, state: &AppState) -> Result<([u8; 32], SessionRow), Response> {
-    let Some(token) = token_of(&parts.headers, cookie_name(state)) else {
+    let Some(token) = cookie_of(state, &parts.headers, COOKIE) else {
         return Err(send_to_sign_in(parts));
     };
     let token_hash = Sha256::digest(token).into();
@@ -280,28 +332,40 @@ async fn find(parts: &Parts, state: &AppState) -> Result<([u8; 32], SessionRow),
     {
         return Err(ApiError::lacking(*permission).into_response());
     }
+    if row.needs_second_factor && parts.extensions.get::<Needs>().is_some() {
+        return Err(send_to(parts, SECOND_FACTOR, || {
+            let detail = "set up a second factor first";
+            ApiError::new(StatusCode::FORBIDDEN, SECOND_FACTOR_REQUIRED, detail)
+        }));
+    }
     Ok((token_hash, row))
 }
 
 /// Sends a person to the page where they can sign in, and tells a program that it has to.
 fn send_to_sign_in(parts: &Parts) -> Response {
+    send_to(parts, SIGN_IN, || {
+        ApiError::new(StatusCode::UNAUTHORIZED, SIGN_IN_REQUIRED, "sign in first")
+    })
+}
+
+/// Sends a person to a page where they do what is to be done first, and tells a program that it has to be done.
+fn send_to(parts: &Parts, page: &'static str, error: impl FnOnce() -> ApiError) -> Response {
     let headers = &parts.headers;
     let is_fragment = headers.contains_key(HX_REQUEST);
     if accepts_html(headers) && !is_fragment && parts.method == Method::GET {
         let here = parts.uri.path_and_query().map_or("/", |here| here.as_str());
-        return Redirect::to(&format!("{SIGN_IN}?next={}", query_value(here))).into_response();
+        return Redirect::to(&format!("{page}?next={}", query_value(here))).into_response();
     }
-    let error = ApiError::new(StatusCode::UNAUTHORIZED, SIGN_IN_REQUIRED, "sign in first");
-    let mut response = error.into_response();
+    let mut response = error().into_response();
     if is_fragment {
         // What htmx follows instead of putting a page into a fragment's place.
-        response.headers_mut().insert(HX_REDIRECT, HeaderValue::from_static(SIGN_IN));
+        response.headers_mut().insert(HX_REDIRECT, HeaderValue::from_static(page));
     }
     response
 }
 
 /// Percent-encodes a value of a query (RFC 3986 §2.3).
-fn query_value(text: &str) -> String {
+pub(crate) fn query_value(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for octet in text.bytes() {
         if octet.is_ascii_alphanumeric() || b"-._~/".contains(&octet) {
@@ -314,6 +378,15 @@ fn query_value(text: &str) -> String {
     encoded
 }
 
+/// Finds a cookie of the portal's.
+pub(crate) fn cookie_of<'a>(
+    state: &AppState,
+    headers: &'a HeaderMap,
+    name: &str,
+) -> Option<&'a str> {
+    token_of(headers, &cookie_name(state.secure_cookies, name))
+}
+
 fn token_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(header::COOKIE)
@@ -324,20 +397,29 @@ fn token_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .find_map(|(found, token)| (found == name).then_some(token))
 }
 
-fn cookie(state: &AppState, token: &str, lifetime: Duration) -> HeaderValue {
-    let (name, seconds) = (cookie_name(state), lifetime.as_secs());
+/// Writes the header that sets a cookie; no lifetime takes it away.
+pub(crate) fn cookie(
+    state: &AppState,
+    name: &str,
+    token: &str,
+    lifetime: Duration,
+    same_site: &str,
+) -> HeaderValue {
+    let (name, seconds) = (cookie_name(state.secure_cookies, name), lifetime.as_secs());
     let secure = if state.secure_cookies { "; Secure" } else { "" };
-    let text =
-        format!("{name}={token}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Strict{secure}");
+    let text = format!(
+        "{name}={token}; Max-Age={seconds}; Path=/; HttpOnly; SameSite={same_site}{secure}"
+    );
     // Base64url and our own words are always a header's value.
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// The prefix makes browsers insist on `Secure`, `Path=/` and this very host (RFC 6265bis §4.1.3.2).
-fn cookie_name(state: &AppState) -> &'static str {
-    if state.secure_cookies { "__Host-session" } else { "session" }
+fn cookie_name(is_secure: bool, name: &str) -> String {
+    if is_secure { format!("__Host-{name}") } else { name.to_owned() }
 }
 
+const COOKIE: &str = "session";
 pub(crate) const IDLE_LIMIT: Duration = Duration::from_secs(30 * 60);
 const ABSOLUTE_LIMIT: Duration = Duration::from_secs(12 * 60 * 60);
 /// A minute less of idleness spares a write for each click.
@@ -348,6 +430,7 @@ pub(crate) const MIN_PASSWORD: usize = 12;
 pub(crate) const MAX_PASSWORD: usize = 256;
 const MAX_TENANTS: usize = 8;
 const SIGN_IN_REQUIRED: &str = "sign_in_required";
+const SECOND_FACTOR_REQUIRED: &str = "second_factor_required";
 const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
 const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
 

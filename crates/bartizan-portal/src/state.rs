@@ -16,10 +16,11 @@ use crate::files::Files;
 use crate::indicator_import::Uploads;
 use crate::live::News;
 use crate::metrics::Metrics;
-use crate::out::seal::Seal;
+use crate::oidc::provider::Providers;
 use crate::publish::Publisher;
 use crate::replay::Replays;
-use crate::sealed::Sealer;
+use crate::seal::Sealer;
+use crate::stamp::Stamper;
 use crate::tallies::Tallies;
 use crate::throttle::Throttle;
 use crate::v1::rate::Rates;
@@ -42,11 +43,14 @@ pub(crate) struct Shared {
     pub(crate) holder: JobHolder,
     pub(crate) access_tokens: AccessTokens,
     pub(crate) admission: Admission,
+    /// Seals what has to be read again.
+    pub(crate) sealer: Sealer,
+    pub(crate) providers: Providers,
     pub(crate) replays: Replays,
     pub(crate) rates: Rates,
     pub(crate) turns: Turns,
     /// Of what goes out and comes back: tokens of applications, places in lists.
-    pub(crate) sealer: Sealer,
+    pub(crate) stamper: Stamper,
     pub(crate) throttle: Throttle,
     pub(crate) news: News,
     pub(crate) metrics: Metrics,
@@ -54,8 +58,6 @@ pub(crate) struct Shared {
     pub(crate) uploads: Uploads,
     pub(crate) tallies: Tallies,
     pub(crate) publisher: Publisher,
-    /// Opens the secrets of sinks.
-    pub(crate) seal: Seal,
     /// Wakes who puts devices into groups anew.
     pub(crate) regroup: Notify,
     /// Wakes who carries out changes of many alerts.
@@ -74,9 +76,10 @@ impl AppState {
         secure_cookies: bool,
         retention: Option<Duration>,
     ) -> anyhow::Result<Self> {
-        let access_tokens = AccessTokens::new(store.access_token_key().await?);
-        let sealer = Sealer::new(store.access_token_key().await?);
-        let seal = Seal::new(&store.access_token_key().await?)?;
+        let installation = store.access_token_key().await?;
+        let sealer = Sealer::new(&installation)?;
+        let stamper = Stamper::new(installation.clone());
+        let access_tokens = AccessTokens::new(installation);
         let nobody = Private(crate::files::hexadecimal(&random::<32>()?));
         let nobodys_password = password::hash(nobody).await?;
         let metrics = Metrics::started_at(clock.now());
@@ -89,10 +92,12 @@ impl AppState {
             holder: JobHolder(random()?),
             access_tokens,
             admission: Admission::default(),
+            sealer,
+            providers: Providers::default(),
             replays: Replays::default(),
             rates: Rates::default(),
             turns: Turns::default(),
-            sealer,
+            stamper,
             throttle: Throttle::default(),
             news: News::default(),
             metrics,
@@ -100,7 +105,6 @@ impl AppState {
             uploads: Uploads::default(),
             tallies: Tallies::default(),
             publisher: Publisher::default(),
-            seal,
             regroup: Notify::new(),
             bulk: Notify::new(),
             closing: watch::Sender::new(false),

@@ -69,6 +69,8 @@ pub struct MemberCredential {
     pub one_time_expires_at: Option<UnixMillis>,
     /// Whether they may not sign in, whatever they know.
     pub is_disabled: bool,
+    /// Whether the organization lets them come in by a password.
+    pub may_use_password: bool,
 }
 
 impl Store {
@@ -138,9 +140,11 @@ impl Store {
             .read(Reach::All, move |db| {
                 let statement = db.prepare_cached(
                     "SELECT m.tenant_id, m.member_id, m.password_hash, m.one_time_expires_at_ms,
-                            m.disabled_at_ms IS NOT NULL
-                     FROM locator AS l JOIN member AS m
-                         ON m.tenant_id = l.tenant_id AND m.email = ?2
+                            m.disabled_at_ms IS NOT NULL,
+                            (m.break_glass = 1 OR coalesce(s.local_passwords, 1) = 1)
+                     FROM locator AS l
+                     JOIN member AS m ON m.tenant_id = l.tenant_id AND m.email = ?2
+                     LEFT JOIN sign_in_rule AS s ON s.tenant_id = l.tenant_id
                      WHERE l.kind = 'member' AND l.key = ?1",
                 )?;
                 let rows = statement.query_map(params![email.as_bytes(), email], |row| {
@@ -151,6 +155,7 @@ impl Store {
                         password_hash: Private(row.get(2)?),
                         one_time_expires_at: row.get::<Option<i64>>(3)?.map(time),
                         is_disabled: row.get(4)?,
+                        may_use_password: row.get(5)?,
                     })
                 })?;
                 Ok(rows.collect::<crate::db::Result<_>>()?)

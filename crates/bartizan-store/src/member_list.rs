@@ -8,7 +8,7 @@ use crate::column::{fresh_id, ms, stored, time};
 use crate::db::{Connection, params};
 use crate::member::{folded, name_of};
 use crate::session::end_sessions;
-use crate::{MemberId, NewMember, Store, StoreError, TenantScope, audit_log, role};
+use crate::{MemberId, NewMember, Store, StoreError, TenantScope, audit_log, role, second_factor};
 
 /// A member, as shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct MemberRow {
     pub roles: Vec<String>,
     /// When one of their open sessions was last used.
     pub last_seen_at: Option<UnixMillis>,
+    /// Whether they come in by a password whatever the organization decided.
+    pub is_break_glass: bool,
 }
 
 impl Store {
@@ -159,6 +161,44 @@ impl Store {
             .await
     }
 
+    /// Makes a member's account one for the day on which the provider does not answer, or an ordinary one. The provider
+    /// no longer vouches for a break-glass account.
+    ///
+    /// # Errors
+    /// The tenant has no such member; [`StoreError::LastAdministrator`]; [`StoreError::Conflict`] if they have no
+    /// password.
+    pub async fn set_break_glass(
+        &self,
+        scope: TenantScope,
+        member: MemberId,
+        is_break_glass: bool,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        self.db
+            .write(scope, move |db| {
+                if one(db, scope, member)?.is_break_glass == is_break_glass {
+                    return Ok(());
+                }
+                let changed = db
+                    .prepare_cached(
+                        "UPDATE member SET break_glass = ?3
+                         WHERE tenant_id = ?1 AND member_id = ?2 AND password_hash <> ''",
+                    )?
+                    .execute(params![scope.id(), member.column(), is_break_glass])?;
+                if changed == 0 {
+                    return Err(StoreError::Conflict { what: "a member without a password" });
+                }
+                role::keep_an_administrator(db, scope)?;
+                if is_break_glass {
+                    forget_identities(db, scope, member)?;
+                }
+                let event = Event::new("member.break-glass", "member", member)
+                    .detail(json!({ "break_glass": is_break_glass }));
+                audit::append(db, scope, event, now)
+            })
+            .await
+    }
+
     /// Keeps a member from signing in and ends their sessions, or lets them in again.
     ///
     /// # Errors
@@ -221,6 +261,8 @@ impl Store {
                      WHERE tenant_id = ?1 AND scope = 'person' AND scope_key = ?2",
                 )?
                 .execute(params![scope.id(), before.email])?;
+                forget_identities(db, scope, member)?;
+                second_factor::forget(db, scope, member)?;
                 audit_log::forget_person(db, scope, &id)?;
                 db.prepare_cached("DELETE FROM feedback WHERE tenant_id = ?1 AND member_id = ?2")?
                     .execute(params![scope.id(), member.column()])?;
@@ -248,6 +290,16 @@ pub(crate) fn disable(
     Ok(())
 }
 
+fn forget_identities(
+    db: &Connection,
+    scope: TenantScope,
+    member: MemberId,
+) -> Result<(), StoreError> {
+    db.prepare_cached("DELETE FROM member_identity WHERE tenant_id = ?1 AND member_id = ?2")?
+        .execute(params![scope.id(), member.column()])?;
+    Ok(())
+}
+
 fn one(db: &Connection, scope: TenantScope, member: MemberId) -> Result<MemberRow, StoreError> {
     members(db, scope, Some(member))?.pop().ok_or(StoreError::NotFound { what: "person" })
 }
@@ -271,7 +323,8 @@ fn members(
         "SELECT m.member_id, m.email, m.name, m.one_time_expires_at_ms, m.created_at_ms,
                 m.disabled_at_ms,
                 (SELECT max(s.last_seen_at_ms) FROM session AS s
-                 WHERE s.tenant_id = m.tenant_id AND s.member_id = m.member_id)
+                 WHERE s.tenant_id = m.tenant_id AND s.member_id = m.member_id),
+                m.break_glass
          FROM member AS m WHERE m.tenant_id = ?1 AND m.member_id = coalesce(?2, m.member_id)
          ORDER BY m.email",
     )?;
@@ -287,6 +340,7 @@ fn members(
             disabled_at: row.get::<Option<i64>>(5)?.map(time),
             roles: roles.map(|(_, role)| role.clone()).collect(),
             last_seen_at: row.get::<Option<i64>>(6)?.map(time),
+            is_break_glass: row.get(7)?,
         })
     })?;
     Ok(rows.collect::<crate::db::Result<_>>()?)

@@ -93,6 +93,12 @@ impl Permissions {
         self.0 & (1 << (permission as u8)) != 0
     }
 
+    /// Whether one of them is to manage settings.
+    #[must_use]
+    pub fn manage_settings(self) -> bool {
+        self.has(Permission::ManageSecuritySettings) || self.has(Permission::ManagePortalSettings)
+    }
+
     /// Returns what is in either.
     #[must_use]
     pub fn union(self, other: Self) -> Self {

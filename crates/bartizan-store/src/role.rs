@@ -4,7 +4,8 @@
 //! them, with every device: device groups of a role are kept, and limit nothing.
 //!
 //! # Invariants
-//! - Somebody who is not disabled is an administrator, once somebody was.
+//! - Somebody who is not disabled is an administrator, once somebody was; and can come in by a password where only
+//!   break-glass accounts do.
 
 use bartizan_model::UnixMillis;
 use serde_json::json;
@@ -153,8 +154,12 @@ impl Store {
                     .query_row(params![scope.id(), id], |row| row.get(0))
                     .optional()?;
                 let name = name.ok_or(StoreError::NotFound { what: "role" })?;
-                db.prepare_cached("DELETE FROM member_role WHERE tenant_id = ?1 AND role_id = ?2")?
-                    .execute(params![scope.id(), id])?;
+                for statement in [
+                    "DELETE FROM member_role WHERE tenant_id = ?1 AND role_id = ?2",
+                    "DELETE FROM provider_role WHERE tenant_id = ?1 AND role_id = ?2",
+                ] {
+                    db.prepare_cached(statement)?.execute(params![scope.id(), id])?;
+                }
                 let event = Event::new("role.remove", "role", &id).detail(json!({ "name": name }));
                 audit::append(db, scope, event, now)
             })
@@ -262,13 +267,90 @@ pub(crate) fn give(
     Ok(())
 }
 
-/// Refuses a change after which nobody would be an administrator.
+/// Refuses the id of a role that there is not.
+pub(crate) fn check(db: &Connection, scope: TenantScope, id: &str) -> Result<(), StoreError> {
+    let is_known = BuiltIn::of_id(id).is_some()
+        || db
+            .prepare_cached("SELECT 1 FROM role WHERE tenant_id = ?1 AND role_id = ?2")?
+            .exists(params![scope.id(), id])?;
+    if is_known { Ok(()) } else { Err(StoreError::NotFound { what: "role" }) }
+}
+
+/// Returns the ids of a member's roles, in their order.
+pub(crate) fn ids_of(
+    db: &Connection,
+    scope: TenantScope,
+    member: MemberId,
+) -> Result<Vec<String>, StoreError> {
+    let mut ids = db
+        .prepare_cached("SELECT role_id FROM member_role WHERE tenant_id = ?1 AND member_id = ?2")?
+        .query_map(params![scope.id(), member.column()], |row| row.get(0))?
+        .collect::<crate::db::Result<Vec<String>>>()?;
+    ids.sort();
+    Ok(ids)
+}
+
+/// Gives a member these roles and no others.
+pub(crate) fn replace(
+    db: &Connection,
+    scope: TenantScope,
+    member: MemberId,
+    role_ids: &[String],
+) -> Result<(), StoreError> {
+    db.prepare_cached("DELETE FROM member_role WHERE tenant_id = ?1 AND member_id = ?2")?
+        .execute(params![scope.id(), member.column()])?;
+    give(db, scope, member, role_ids)
+}
+
+/// Tells whether somebody is an administrator once a member has these roles.
+pub(crate) fn leaves_an_administrator(
+    db: &Connection,
+    scope: TenantScope,
+    member: MemberId,
+    role_ids: &[String],
+) -> Result<bool, StoreError> {
+    if role_ids.iter().any(|id| id == BuiltIn::Administrator.id()) {
+        return Ok(true);
+    }
+    let others = db
+        .prepare_cached(
+            "SELECT 1 FROM member_role AS r
+             JOIN member AS m ON m.tenant_id = r.tenant_id AND m.member_id = r.member_id
+             WHERE r.tenant_id = ?1 AND r.role_id = ?2 AND m.disabled_at_ms IS NULL
+                 AND m.member_id <> ?3 LIMIT 1",
+        )?
+        .exists(params![scope.id(), BuiltIn::Administrator.id(), member.column()])?;
+    // Whoever is none now takes nothing away.
+    Ok(others || !ids_of(db, scope, member)?.iter().any(|id| id == BuiltIn::Administrator.id()))
+}
+
+/// Refuses a change after which nobody would be an administrator who can come in: where passwords are for break-glass
+/// accounts alone, one of these.
 pub(crate) fn keep_an_administrator(db: &Connection, scope: TenantScope) -> Result<(), StoreError> {
     let is_left = db
         .prepare_cached(
             "SELECT 1 FROM member_role AS r
              JOIN member AS m ON m.tenant_id = r.tenant_id AND m.member_id = r.member_id
-             WHERE r.tenant_id = ?1 AND r.role_id = ?2 AND m.disabled_at_ms IS NULL LIMIT 1",
+             WHERE r.tenant_id = ?1 AND r.role_id = ?2 AND m.disabled_at_ms IS NULL
+                 AND (m.break_glass = 1 OR NOT EXISTS (SELECT 1 FROM sign_in_rule AS s
+                      WHERE s.tenant_id = r.tenant_id AND s.local_passwords = 0))
+             LIMIT 1",
+        )?
+        .exists(params![scope.id(), BuiltIn::Administrator.id()])?;
+    if is_left { Ok(()) } else { Err(StoreError::LastAdministrator) }
+}
+
+/// Refuses a change after which no administrator could come in by a password.
+pub(crate) fn keep_a_local_administrator(
+    db: &Connection,
+    scope: TenantScope,
+) -> Result<(), StoreError> {
+    let is_left = db
+        .prepare_cached(
+            "SELECT 1 FROM member_role AS r
+             JOIN member AS m ON m.tenant_id = r.tenant_id AND m.member_id = r.member_id
+             WHERE r.tenant_id = ?1 AND r.role_id = ?2 AND m.disabled_at_ms IS NULL
+                 AND m.password_hash <> '' LIMIT 1",
         )?
         .exists(params![scope.id(), BuiltIn::Administrator.id()])?;
     if is_left { Ok(()) } else { Err(StoreError::LastAdministrator) }

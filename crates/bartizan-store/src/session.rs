@@ -6,7 +6,7 @@ use std::time::Duration;
 use bartizan_model::UnixMillis;
 
 use crate::audit::{self, Event, hex};
-use crate::column::{ms, time};
+use crate::column::{ms, time, word};
 use crate::db::{Connection, Optional, Reach, params};
 use crate::{Actor, MemberId, Permissions, Store, StoreError, TenantScope, role};
 
@@ -21,6 +21,58 @@ pub struct NewSession {
     pub expires_at: UnixMillis,
     /// As the browser calls itself.
     pub agent: String,
+    /// How they showed who they are.
+    pub method: SignInMethod,
+    /// What the provider calls them, where it vouched for them.
+    pub vouched: Option<Vouched>,
+}
+
+/// How somebody showed who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignInMethod {
+    /// By a password alone.
+    Password,
+    /// By a password and a second factor.
+    SecondFactor,
+    /// The organization's provider vouched for them.
+    Provider,
+}
+
+impl SignInMethod {
+    const ALL: [Self; 3] = [Self::Password, Self::SecondFactor, Self::Provider];
+
+    /// Its word, as it is stored.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::SecondFactor => "second-factor",
+            Self::Provider => "provider",
+        }
+    }
+
+    /// As people read it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Password => "by password",
+            Self::SecondFactor => "by password and second factor",
+            Self::Provider => "by the organization's provider",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.word() == word)
+    }
+}
+
+/// A session's names at the provider (OpenID Connect Back-Channel Logout 1.0).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vouched {
+    /// `sub`.
+    pub subject: String,
+    /// `sid`, where the provider gives one.
+    pub session: Option<String>,
 }
 
 /// Names a session to whoever may see it; nobody gets in by it.
@@ -58,6 +110,8 @@ pub struct OpenSessionRow {
     pub address: String,
     /// As the browser called itself.
     pub agent: String,
+    /// How they showed who they are.
+    pub method: SignInMethod,
 }
 
 /// A session that stands, with whom it is for.
@@ -77,6 +131,10 @@ pub struct SessionRow {
     pub must_set_password: bool,
     /// What they may do, by all of their roles.
     pub permissions: Permissions,
+    /// How they showed who they are.
+    pub method: SignInMethod,
+    /// Whether they have to set up a second factor before they go on.
+    pub needs_second_factor: bool,
     /// When it was last used.
     pub last_seen_at: UnixMillis,
     /// When it ends, whatever happens.
@@ -99,8 +157,9 @@ impl Store {
                 sweep(db, scope, now)?;
                 db.prepare_cached(
                     "INSERT INTO session (tenant_id, token_hash, member_id, created_at_ms,
-                                          last_seen_at_ms, expires_at_ms, address, agent)
-                     VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7)",
+                                          last_seen_at_ms, expires_at_ms, address, agent, method,
+                                          subject, provider_session)
+                     VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                 )?
                 .execute(params![
                     scope.id(),
@@ -110,13 +169,18 @@ impl Store {
                     ms(session.expires_at),
                     scope.address().map_or_else(String::new, |address| address.to_string()),
                     session.agent,
+                    session.method.word(),
+                    session.vouched.as_ref().map(|vouched| vouched.subject.clone()),
+                    session.vouched.as_ref().and_then(|vouched| vouched.session.clone()),
                 ])?;
                 db.prepare_cached(
                     "INSERT INTO locator (kind, key, tenant_id) VALUES ('session', ?1, ?2)",
                 )?
                 .execute(params![session.token_hash, scope.id()])?;
                 let id = SessionId::of(&session.token_hash);
-                audit::append(db, scope, Event::new("session.begin", "session", id), now)
+                let event = Event::new("session.begin", "session", id)
+                    .detail(serde_json::json!({ "method": session.method.word() }));
+                audit::append(db, scope, event, now)
             })
             .await
     }
@@ -138,18 +202,21 @@ impl Store {
                 let row = db
                     .prepare_cached(
                         "SELECT s.tenant_id, t.name, s.member_id, m.email, m.name,
-                                m.one_time_expires_at_ms IS NOT NULL, s.last_seen_at_ms, s.expires_at_ms
+                                m.one_time_expires_at_ms IS NOT NULL, s.last_seen_at_ms, s.expires_at_ms,
+                                s.method, coalesce(r.second_factor, 0)
                          FROM locator AS l
                          JOIN session AS s ON s.tenant_id = l.tenant_id AND s.token_hash = l.key
                          JOIN member AS m ON m.tenant_id = s.tenant_id AND m.member_id = s.member_id
                          JOIN tenant AS t ON t.tenant_id = s.tenant_id
+                         LEFT JOIN sign_in_rule AS r ON r.tenant_id = s.tenant_id
                          WHERE l.kind = 'session' AND l.key = ?1
                              AND ?2 < s.expires_at_ms AND ?3 < s.last_seen_at_ms
                              AND m.disabled_at_ms IS NULL",
                     )?
                     .query_row(params![token_hash, ms(now), idle_since], |row| {
                         let member = MemberId::of_column(row.get(2)?);
-                        Ok(SessionRow {
+                        let method: String = row.get(8)?;
+                        let row = SessionRow {
                             scope: TenantScope::new(row.get(0)?).by(Actor::Member(member)),
                             tenant_name: row.get(1)?,
                             member,
@@ -157,14 +224,22 @@ impl Store {
                             member_name: row.get(4)?,
                             must_set_password: row.get(5)?,
                             permissions: Permissions::default(),
+                            method: SignInMethod::Password,
+                            needs_second_factor: row.get(9)?,
                             last_seen_at: time(row.get(6)?),
                             expires_at: time(row.get(7)?),
-                        })
+                        };
+                        Ok((row, method))
                     })
                     .optional()?;
-                let Some(row) = row else { return Ok(None) };
+                let Some((row, method)) = row else { return Ok(None) };
+                let method = word("session.method", &method, SignInMethod::from_word)?;
                 let permissions = role::permissions_of(db, row.scope, row.member)?;
-                Ok(Some(SessionRow { permissions, ..row }))
+                // Whoever has one was asked for it.
+                let needs_second_factor = row.needs_second_factor
+                    && method == SignInMethod::Password
+                    && permissions.manage_settings();
+                Ok(Some(SessionRow { permissions, method, needs_second_factor, ..row }))
             })
             .await
     }
@@ -228,13 +303,15 @@ impl Store {
         self.db
             .read(scope, move |db| {
                 let statement = db.prepare_cached(
-                    "SELECT token_hash, created_at_ms, last_seen_at_ms, expires_at_ms, address, agent
+                    "SELECT token_hash, created_at_ms, last_seen_at_ms, expires_at_ms, address, agent,
+                            method
                      FROM session WHERE tenant_id = ?1 AND member_id = ?2
                          AND ?3 < expires_at_ms AND ?4 < last_seen_at_ms
                      ORDER BY last_seen_at_ms DESC, token_hash",
                 )?;
                 let key = params![scope.id(), member.column(), ms(now), idle_since];
                 let rows = statement.query_map(key, |row| {
+                    let method: String = row.get(6)?;
                     Ok(OpenSessionRow {
                         id: SessionId::of(&row.get(0)?),
                         created_at: time(row.get(1)?),
@@ -242,6 +319,8 @@ impl Store {
                         expires_at: time(row.get(3)?),
                         address: row.get(4)?,
                         agent: row.get(5)?,
+                        // A word of a later version is shown as what says least.
+                        method: SignInMethod::from_word(&method).unwrap_or(SignInMethod::Password),
                     })
                 })?;
                 Ok(rows.collect::<crate::db::Result<_>>()?)
@@ -278,6 +357,45 @@ impl Store {
             })
             .await
     }
+}
+
+/// Sessions that end because of the provider.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ended<'a> {
+    /// All that it vouched for.
+    Vouched,
+    /// Those that it names.
+    Named { subject: Option<&'a str>, provider_session: Option<&'a str> },
+}
+
+/// Ends such sessions, and returns how many there were.
+pub(crate) fn end_where(
+    db: &Connection,
+    scope: TenantScope,
+    which: Ended<'_>,
+    now: UnixMillis,
+) -> Result<usize, StoreError> {
+    let (subject, session) = match which {
+        Ended::Vouched => (None, None),
+        Ended::Named { subject, provider_session } => (subject, provider_session),
+    };
+    let hashes = db
+        .prepare_cached(
+            "SELECT token_hash FROM session WHERE tenant_id = ?1 AND subject IS NOT NULL
+                 AND subject = coalesce(?2, subject)
+                 AND (CAST(?3 AS TEXT) IS NULL OR provider_session = ?3)",
+        )?
+        .query_map(
+            params![scope.id(), subject.map(str::to_owned), session.map(str::to_owned)],
+            |row| row.get(0),
+        )?
+        .collect::<crate::db::Result<Vec<[u8; 32]>>>()?;
+    for hash in &hashes {
+        end(db, scope, *hash)?;
+        let event = Event::new("session.end-by-provider", "session", SessionId::of(hash));
+        audit::append(db, scope, event, now)?;
+    }
+    Ok(hashes.len())
 }
 
 /// Whether there was such a session.

@@ -50,7 +50,9 @@ mod people;
 mod people_samples;
 mod policy;
 mod policy_document;
+mod second_factor;
 mod sign_in;
+mod sign_in_settings;
 mod sink_form;
 #[cfg(test)]
 mod sink_samples;
@@ -101,7 +103,11 @@ pub(crate) use password::{PasswordPage, PasswordProblem};
 pub(crate) use people::{PeoplePage, PersonPage, RolePage, RolesPage, SessionsPage};
 pub(crate) use policy::{DocumentLine, PolicyForm, PolicyPage};
 pub(crate) use policy_document::{DocumentPage, VersionPage};
-pub(crate) use sign_in::{SignInPage, SignInProblem};
+pub(crate) use second_factor::{CodeProblem, FactorState, SecondFactorPage, SignInCodePage};
+pub(crate) use sign_in::{GoOnPage, Organization, SignInPage, SignInProblem};
+pub(crate) use sign_in_settings::{
+    PersonSignInPage, ProviderField, ProviderForm, SignInSettingsPage,
+};
 pub(crate) use sink_form::SinkForm;
 pub(crate) use sinks::{NewSinkPage, SinkPage, SinksPage};
 pub(crate) use suppressions::{SuppressionForm, SuppressionPage, SuppressionsPage};

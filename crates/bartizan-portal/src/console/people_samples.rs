@@ -1,14 +1,16 @@
 //! Sample pages of people, roles, sessions and the audit log, for the tests over all pages.
 
 use askama::Template;
-use bartizan_model::UnixMillis;
+use bartizan_model::{Private, UnixMillis};
 use bartizan_store::{
-    BuiltIn, MemberId, MemberRow, OpenSessionRow, Permissions, RoleRow, SessionId,
+    BuiltIn, MemberId, MemberRow, OpenSessionRow, Permissions, RoleRow, SecondFactorRow, SessionId,
+    SignInMethod, SignInRule,
 };
 
 use super::{
-    AuditEntryRow, AuditForm, AuditPage, PeoplePage, PersonPage, RolePage, RolesPage, SessionsPage,
-    Shell,
+    AuditEntryRow, AuditForm, AuditPage, CodeProblem, FactorState, GoOnPage, PeoplePage,
+    PersonPage, PersonSignInPage, ProviderField, ProviderForm, RolePage, RolesPage,
+    SecondFactorPage, SessionsPage, Shell, SignInCodePage, SignInSettingsPage,
 };
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -25,6 +27,7 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
         disabled_at: None,
         roles: vec!["analyst".into()],
         last_seen_at: Some(NOW),
+        is_break_glass: false,
     };
     let built_in = BuiltIn::Analyst;
     let role = RoleRow {
@@ -43,6 +46,7 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
         expires_at: NOW,
         address: "192.0.2.1".into(),
         agent: HOSTILE.into(),
+        method: SignInMethod::Provider,
     };
     let people = |problem, given| PeoplePage {
         shell: shell.clone(),
@@ -94,20 +98,77 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
         head: "bartizan/audit/1\n4\n".into(),
         now: NOW,
     };
-    let asked = AuditForm { object: HOSTILE.into(), ..AuditForm::default() };
+    let searched = AuditForm { object: HOSTILE.into(), ..AuditForm::default() };
     let secret = || Some("ABCDE".to_owned());
+    let settings = |form: ProviderForm, problem| SignInSettingsPage {
+        shell: shell.clone(),
+        is_set: Option::is_none(&problem),
+        has_secret: true,
+        form,
+        roles: vec![role.clone()],
+        rule: SignInRule::default(),
+        base: HOSTILE.into(),
+        problem,
+    };
+    let typed = ProviderForm {
+        name: HOSTILE.into(),
+        address: HOSTILE.into(),
+        roles: vec![(HOSTILE.into(), "analyst".into())],
+        ..ProviderForm::usual()
+    };
+    let said = Some((ProviderField::Issuer, HOSTILE.to_owned()));
+    let their_sign_in = |is_break_glass, problem| PersonSignInPage {
+        shell: shell.clone(),
+        person: MemberRow { is_break_glass, ..person.clone() },
+        rule: SignInRule::default(),
+        factor: is_break_glass.then(|| SecondFactorRow {
+            secret: Private(Vec::new()),
+            enrolled_at: NOW,
+            last_step: 1,
+            codes_left: 10,
+        }),
+        now: NOW,
+        problem,
+    };
+    let factor = |state, problem| SecondFactorPage {
+        shell: shell.clone(),
+        state,
+        is_required: true,
+        problem,
+        now: NOW,
+    };
+    let offered = FactorState::Offered {
+        drawn: Some(("M4 4h1v1h-1z".into(), 41)),
+        spelled: "GEZD".into(),
+        uri: HOSTILE.into(),
+    };
+    let fresh = FactorState::Fresh { codes: vec!["ABCDE-FGHJK".into()] };
+    let enrolled = FactorState::Enrolled { at: NOW, codes_left: 10 };
+    let asked = |problem| SignInCodePage { problem };
+    let waiting = Some(CodeProblem::TooManyTries { wait_s: 30 });
     vec![
         ("people", people(None, None).render().unwrap()),
         ("people, refused", people(Some("No."), None).render().unwrap()),
         ("people, invited", people(None, Some((HOSTILE.into(), "A".into()))).render().unwrap()),
         ("person", one(None, None, vec![session]).render().unwrap()),
         ("person, refused", one(Some("No."), secret(), Vec::new()).render().unwrap()),
+        ("sign-in settings, none", settings(ProviderForm::usual(), None).render().unwrap()),
+        ("sign-in settings", settings(typed, said).render().unwrap()),
+        ("how they sign in", their_sign_in(false, None).render().unwrap()),
+        ("how they sign in, refused", their_sign_in(true, Some("No.")).render().unwrap()),
+        ("second factor, offered", factor(offered, Some(CodeProblem::Late)).render().unwrap()),
+        ("second factor, fresh", factor(fresh, None).render().unwrap()),
+        ("second factor", factor(enrolled, Some(CodeProblem::Wrong)).render().unwrap()),
+        ("second factor, not asked", factor(FactorState::NotAsked, None).render().unwrap()),
+        ("code", asked(None).render().unwrap()),
+        ("code, refused", asked(waiting).render().unwrap()),
+        ("signed in", GoOnPage { next: "/alerts?a=\"b".into() }.render().unwrap()),
         ("roles", roles.render().unwrap()),
         ("role", of_role(role.clone(), Some("No.")).render().unwrap()),
         ("role, new", of_role(blank, None).render().unwrap()),
         ("role, built in", of_role(fixed, None).render().unwrap()),
         ("sessions", sessions.render().unwrap()),
         ("audit", audit(AuditForm::default(), vec![entry]).render().unwrap()),
-        ("audit, nothing", audit(asked, Vec::new()).render().unwrap()),
+        ("audit, nothing", audit(searched, Vec::new()).render().unwrap()),
     ]
 }

@@ -282,6 +282,11 @@ fn pages() -> Vec<(&'static str, String)> {
         ("sign-in", rendered(&sign_in(None))),
         ("sign-in-wrong", rendered(&sign_in(Some(SignInProblem::WrongCredentials)))),
         ("sign-in-wait", rendered(&sign_in(Some(SignInProblem::TooManyTries { wait_s: 30 })))),
+        ("sign-in-organization", rendered(&organization(None))),
+        (
+            "sign-in-refused",
+            rendered(&organization(Some(SignInProblem::ProviderRefused { request: "00".into() }))),
+        ),
         ("sign-in-ended", rendered(&sign_in(Some(SignInProblem::SessionEnded)))),
         ("password", rendered(&password(true, None))),
         ("password-short", rendered(&password(false, Some(PasswordProblem::TooShort)))),
@@ -488,7 +493,17 @@ fn removal() -> DeviceRemovePage {
 
 fn sign_in(problem: Option<SignInProblem>) -> SignInPage {
     let email = if problem.is_some() { "admin@example.test" } else { "" };
-    SignInPage { problem, email: email.into(), next: "/alerts?severity=High".into() }
+    let next = "/alerts?severity=High".into();
+    SignInPage { problem, email: email.into(), next, organization: None }
+}
+
+fn organization(problem: Option<SignInProblem>) -> SignInPage {
+    let organization = Organization {
+        name: "<script>\u{202e}".into(),
+        provider: "<img src=x>\u{202e}".into(),
+        go: "/sign-in/at/acme/go?next=/".into(),
+    };
+    SignInPage { organization: Some(organization), ..sign_in(problem) }
 }
 
 fn shell() -> Shell {

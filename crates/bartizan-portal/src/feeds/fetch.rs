@@ -131,27 +131,7 @@ impl Fetcher {
     /// Begins; the time limit runs from here.
     #[must_use]
     pub fn new(url: &str, access: Access, limits: Limits, clock: &Clock) -> Self {
-        let proxy = if is_this_machine(url) { None } else { ureq::Proxy::try_from_env() };
-        let proxy_uri = proxy.as_ref().map(|proxy| proxy.uri().clone());
-        let tls = TlsConfig::builder()
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .root_certs(RootCerts::Specific(Arc::new(system_roots())))
-            .build();
-        let config = ureq::Agent::config_builder()
-            .tls_config(tls)
-            .proxy(proxy)
-            .https_only(!access.allow_http)
-            .http_status_as_error(false)
-            .max_redirects(MAX_REDIRECTS)
-            .timeout_connect(Some(Duration::from_secs(10)))
-            .user_agent(concat!("bartizan/", env!("CARGO_PKG_VERSION")))
-            .build();
-        let agent = if access.allow_private {
-            ureq::Agent::with_parts(config, DefaultConnector::new(), DefaultResolver::default())
-        } else {
-            let connector = PublicOnly::new(proxy_uri);
-            ureq::Agent::with_parts(config, connector, DefaultResolver::default())
-        };
+        let agent = agent(url, &access, MAX_REDIRECTS);
         let ends_at = crate::later(clock.now(), limits.time);
         Self { agent, access, limits, clock: clock.clone(), ends_at }
     }
@@ -262,6 +242,31 @@ impl Fetcher {
             ureq::Error::BadUri(_) => FetchError::NotAnAddress,
             other => FetchError::Network { host, cause: other.to_string() },
         }
+    }
+}
+
+/// Makes what sends requests: from public addresses only and over TLS, unless access says otherwise.
+pub(crate) fn agent(url: &str, access: &Access, max_redirects: u32) -> ureq::Agent {
+    let proxy = if is_this_machine(url) { None } else { ureq::Proxy::try_from_env() };
+    let proxy_uri = proxy.as_ref().map(|proxy| proxy.uri().clone());
+    let tls = TlsConfig::builder()
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .root_certs(RootCerts::Specific(Arc::new(system_roots())))
+        .build();
+    let config = ureq::Agent::config_builder()
+        .tls_config(tls)
+        .proxy(proxy)
+        .https_only(!access.allow_http)
+        .http_status_as_error(false)
+        .max_redirects(max_redirects)
+        .timeout_connect(Some(Duration::from_secs(10)))
+        .user_agent(concat!("bartizan/", env!("CARGO_PKG_VERSION")))
+        .build();
+    if access.allow_private {
+        ureq::Agent::with_parts(config, DefaultConnector::new(), DefaultResolver::default())
+    } else {
+        let connector = PublicOnly::new(proxy_uri);
+        ureq::Agent::with_parts(config, connector, DefaultResolver::default())
     }
 }
 

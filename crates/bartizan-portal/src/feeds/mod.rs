@@ -37,6 +37,7 @@ pub use take::FeedUpdate;
 
 pub(crate) use address::not_public;
 pub(crate) use compile::compile;
+pub(crate) use fetch::agent;
 pub(crate) use jobs::run;
 pub(crate) use take::{look, upload};
 

@@ -14,10 +14,11 @@ use super::exchange::Exchange;
 use super::http::{Headers, Http};
 use super::net::{Trouble, Trust};
 use super::plan::{Hours, Message, plan};
-use super::seal::Seal;
+use super::seal;
 use super::settings::{Channel, Secrets, Settings, Way};
 use super::told::Told;
 use super::{chat, json, line, mail, signature, smtp, stream};
+use crate::seal::Sealer;
 use crate::state::AppState;
 use crate::{later, random};
 
@@ -33,13 +34,13 @@ impl Sink {
     ///
     /// # Errors
     /// What cannot be read, in words.
-    pub(crate) fn open(seal: &Seal, tenant: TenantId, row: &SinkRow) -> Result<Self, String> {
+    pub(crate) fn open(sealer: &Sealer, tenant: TenantId, row: &SinkRow) -> Result<Self, String> {
         Ok(Self {
             channel: Channel::from_word(&row.kind)
                 .ok_or_else(|| format!("this version knows no sink of the kind {}", row.kind))?,
             settings: serde_json::from_str(&row.settings)
                 .map_err(|error| format!("the settings cannot be read: {error}"))?,
-            secrets: seal.open(tenant, &row.secrets).map_err(|error| error.to_string())?,
+            secrets: seal::open(sealer, tenant, &row.secrets).map_err(|error| error.to_string())?,
         })
     }
 }
@@ -136,7 +137,7 @@ pub(super) async fn turn(
     }
     let tenant = scope.tenant_id();
     let tenant_name = state.store.tenant_row(scope).await?.name;
-    let opened = Sink::open(&state.seal, tenant, &row);
+    let opened = Sink::open(&state.sealer, tenant, &row);
     let ready = opened.and_then(|sink| Ok((Trust::of(&sink.settings, &sink.secrets)?, sink)));
     let (trust, sink) = match ready {
         Ok(ready) => ready,

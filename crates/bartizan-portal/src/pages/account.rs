@@ -11,12 +11,12 @@ use bartizan_contract::problem::code;
 use bartizan_model::Private;
 use serde::Deserialize;
 
-use super::{accepts_html, html, shell};
+use super::{accepts_html, html, second_factor, shell};
 use crate::console::{PasswordPage, PasswordProblem, SignInPage, SignInProblem};
 use crate::error::ApiError;
 use crate::request::Origin;
 use crate::session::{
-    self, MAX_PASSWORD, MIN_PASSWORD, Session, SetPasswordError, SignInError, local,
+    self, Entry, MAX_PASSWORD, MIN_PASSWORD, Session, SetPasswordError, SignInError, local,
 };
 use crate::state::AppState;
 
@@ -24,7 +24,7 @@ use crate::state::AppState;
 #[derive(Deserialize)]
 pub(crate) struct NextQuery {
     #[serde(default)]
-    next: String,
+    pub(super) next: String,
 }
 
 /// `GET /sign-in`.
@@ -35,7 +35,8 @@ pub(crate) async fn sign_in_page(
     // A cookie that came along and still led here belongs to a session that has ended.
     let had_session = headers.contains_key(header::COOKIE) && !query.next.is_empty();
     let problem = had_session.then_some(SignInProblem::SessionEnded);
-    html(&SignInPage { problem, email: String::new(), next: local(&query.next).to_owned() })
+    let next = local(&query.next).to_owned();
+    html(&SignInPage { problem, email: String::new(), next, organization: None })
 }
 
 /// What the form says.
@@ -55,7 +56,10 @@ pub(crate) async fn sign_in(
     Form(form): Form<SignInForm>,
 ) -> Result<Response, ApiError> {
     let error = match session::sign_in(&state, &form.email, Private(form.password), origin).await {
-        Ok(token) => return Ok(go_on(token.cookie(&state), local(&form.next))),
+        Ok(Entry::Session(token)) => return Ok(go_on(token.cookie(&state), local(&form.next))),
+        Ok(Entry::Code(member)) => {
+            return second_factor::ask(&state, &form.email, member, local(&form.next));
+        }
         Err(error) => error,
     };
     let problem = match &error {
@@ -70,7 +74,8 @@ pub(crate) async fn sign_in(
     if problem.is_none() || !accepts_html(&headers) {
         return Err(error);
     }
-    let page = SignInPage { problem, email: form.email, next: local(&form.next).to_owned() };
+    let next = local(&form.next).to_owned();
+    let page = SignInPage { problem, email: form.email, next, organization: None };
     Ok(again(&error, html(&page)?))
 }
 

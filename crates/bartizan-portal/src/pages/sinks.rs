@@ -15,6 +15,7 @@ use crate::error::ApiError;
 use crate::out::deliver::{Sender, Sink};
 use crate::out::exchange::Exchange;
 use crate::out::net::Trust;
+use crate::out::seal;
 use crate::out::settings::Channel;
 use crate::out::{signature, told};
 use crate::session::Session;
@@ -108,7 +109,7 @@ fn stored(
     channel: Channel,
     read: &Read,
 ) -> Result<SinkSettings, ApiError> {
-    let sealed = state.seal.seal(session.scope.tenant_id(), &read.secrets);
+    let sealed = seal::seal(&state.sealer, session.scope.tenant_id(), &read.secrets);
     Ok(SinkSettings {
         name: read.name.clone(),
         kind: channel.word().into(),
@@ -181,7 +182,7 @@ impl Shown {
         let (scope, now) = (session.scope, state.clock.now());
         let row = state.store.sink(scope, id).await?;
         // What does not open shows its state all the same, and can be set anew.
-        let opened = Sink::open(&state.seal, scope.tenant_id(), &row);
+        let opened = Sink::open(&state.sealer, scope.tenant_id(), &row);
         let channel = Channel::from_word(&row.kind).ok_or_else(|| ApiError::not_found("sink"))?;
         let (settings, secrets) =
             opened.map(|sink| (sink.settings, sink.secrets)).unwrap_or_default();
@@ -231,7 +232,7 @@ pub(crate) async fn save(
     let (scope, id) = (session.scope, parse(&id)?);
     let row = state.store.sink(scope, id).await?;
     let channel = Channel::from_word(&row.kind).ok_or_else(|| ApiError::not_found("sink"))?;
-    let opened = Sink::open(&state.seal, scope.tenant_id(), &row).ok();
+    let opened = Sink::open(&state.sealer, scope.tenant_id(), &row).ok();
     let old = opened.as_ref().map(|sink| (&sink.settings, &sink.secrets));
     let groups = state.store.device_groups(scope).await?;
     let kept = old.map(|(settings, secrets)| SinkForm::of("", settings, secrets).kept);
@@ -274,7 +275,7 @@ pub(crate) async fn test(
     state.store.note_sink(scope, id, SinkAction::Test, now).await?;
     let row = state.store.sink(scope, id).await?;
     let mut exchange = Exchange::kept();
-    let opened = Sink::open(&state.seal, scope.tenant_id(), &row);
+    let opened = Sink::open(&state.sealer, scope.tenant_id(), &row);
     let ready = opened.and_then(|sink| Ok((Trust::of(&sink.settings, &sink.secrets)?, sink)));
     let outcome = match ready {
         Ok((trust, sink)) => {
@@ -299,7 +300,7 @@ pub(crate) async fn rotate(
     let row = state.store.sink(scope, id).await?;
     let channel = Channel::from_word(&row.kind).filter(|channel| channel.is_signed());
     let channel = channel.ok_or_else(|| ApiError::not_found("signing secret"))?;
-    let opened = Sink::open(&state.seal, scope.tenant_id(), &row);
+    let opened = Sink::open(&state.sealer, scope.tenant_id(), &row);
     let Sink { settings, mut secrets, .. } =
         opened.map_err(|why| ApiError::new(StatusCode::CONFLICT, "conflict", why))?;
     let secret = random::<32>().map_err(|error| ApiError::internal(&error))?;

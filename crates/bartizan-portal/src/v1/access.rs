@@ -65,7 +65,7 @@ pub(crate) fn issue(
 ) -> String {
     let until = now.0.saturating_add(LIFETIME_MS);
     let words: Vec<_> = permissions.iter().map(Permission::word).collect();
-    state.sealer.seal(PURPOSE, format!("{client} {until} {}", words.join(" ")).as_bytes())
+    state.stamper.stamp(PURPOSE, format!("{client} {until} {}", words.join(" ")).as_bytes())
 }
 
 /// Finds out who is calling.
@@ -127,7 +127,7 @@ pub(crate) async fn touch(
 }
 
 fn read(state: &AppState, token: &str) -> Option<(ClientId, UnixMillis, Permissions)> {
-    let octets = state.sealer.open(PURPOSE, token)?;
+    let octets = state.stamper.open(PURPOSE, token)?;
     let text = String::from_utf8(octets).ok()?;
     let mut words = text.split(' ');
     let client = words.next()?.parse().ok()?;

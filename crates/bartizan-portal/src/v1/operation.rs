@@ -161,7 +161,7 @@ impl Call {
     pub(crate) fn after<T: FromStr>(&self) -> Result<Option<(UnixMillis, T)>, ApiError> {
         let Some(text) = self.text("after") else { return Ok(None) };
         let bad = || unfit("after is not where a page of this list ended");
-        let octets = self.state.sealer.open(&self.list(), text).ok_or_else(bad)?;
+        let octets = self.state.stamper.open(&self.list(), text).ok_or_else(bad)?;
         let text = String::from_utf8(octets).map_err(|_| bad())?;
         let (time, id) = text.split_once(' ').ok_or_else(bad)?;
         let time = time.parse().map_err(|_| bad())?;
@@ -180,7 +180,7 @@ impl Call {
         rows.truncate(limit);
         let next = rows.last().filter(|_| is_more).map(|last| {
             let (time, id) = place(last);
-            self.state.sealer.seal(&self.list(), format!("{} {id}", time.0).as_bytes())
+            self.state.stamper.stamp(&self.list(), format!("{} {id}", time.0).as_bytes())
         });
         let items: Vec<_> = rows.into_iter().map(item).collect();
         Reply::of(json!({ "items": items, "next": next }))

@@ -115,6 +115,7 @@ steps! {
     "V7__people_audit", "0007_people_audit.sql";
     "V8__incidents", "0008_incidents.sql";
     "V9__upkeep", "0009_upkeep.sql";
+    "V10__sign_in", "0010_sign_in.sql";
     "V11__alert_work", "0011_alert_work.sql";
     "V13__sinks", "0013_sinks.sql";
     "V14__feedback", "0014_feedback.sql";

@@ -6,7 +6,7 @@ use bartizan_model::{Private, UnixMillis};
 use bartizan_store::merkle::{self, Growing};
 use bartizan_store::{
     AuditFilter, AuditHeadRow, AuditPlace, AuditRow, BuiltIn, Named, NewMember, NewPolicyVersion,
-    NewRole, NewSession, Permission, Permissions, StoreError,
+    NewRole, NewSession, Permission, Permissions, SignInMethod, StoreError,
 };
 
 use crate::world::{DAY, NOW, World};
@@ -149,6 +149,8 @@ async fn roles_decide_at_once_and_disabling_ends_sessions() {
         token_hash: [7; 32],
         expires_at: UnixMillis(NOW.0 + DAY),
         agent: "Browser".into(),
+        method: SignInMethod::Password,
+        vouched: None,
     };
     store.create_session(scope, session, NOW).await.unwrap();
     let idle = Duration::from_secs(60);

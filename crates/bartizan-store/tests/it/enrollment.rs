@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bartizan_model::{DeviceId, Private, UnixMillis};
-use bartizan_store::{DeviceFilter, EnrollError, NewMember, NewSession};
+use bartizan_store::{DeviceFilter, EnrollError, NewMember, NewSession, SignInMethod};
 
 use crate::world::{DAY, HOUR, NOW, World, new_device};
 
@@ -72,6 +72,8 @@ async fn a_session_ends_by_time_by_idleness_by_hand_and_with_a_new_password() {
             token_hash: hash,
             expires_at: at(12 * HOUR),
             agent: String::new(),
+            method: SignInMethod::Password,
+            vouched: None,
         };
         store.create_session(world.acme.scope, session, NOW).await.unwrap();
     };

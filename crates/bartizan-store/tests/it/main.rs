@@ -35,6 +35,7 @@ mod policy;
 mod schema;
 #[cfg(test)]
 mod screening;
+mod sign_in;
 mod sinks;
 #[cfg(test)]
 mod sqlite;

@@ -8,7 +8,7 @@ use bartizan_model::{
 use bartizan_store::{
     AlertFilter, Counters, DeviceFilter, DeviceReport, DeviceState, HeldBackRow, IndicatorFileRow,
     IndicatorFilter, IndicatorId, NewPolicyVersion, NewSession, NewSiteReport, NoticeKind,
-    SiteReportKind, SiteReportStatus, StoreError, TenantFileRow,
+    SignInMethod, SiteReportKind, SiteReportStatus, StoreError, TenantFileRow,
 };
 
 use super::feeds::{octets, settings};
@@ -112,6 +112,8 @@ async fn writing_changes_nothing_of_another_tenant() {
         token_hash: [9; 32],
         expires_at: UnixMillis(NOW.0 + DAY),
         agent: String::new(),
+        method: SignInMethod::Password,
+        vouched: None,
     };
     // A row that would join two tenants is refused by the database itself.
     assert!(store.create_session(globex.scope, session, NOW).await.is_err());

@@ -30,6 +30,7 @@ mod slow {
         mod licenses;
         mod policy;
         mod screening;
+        mod sign_in;
         mod sinks;
         mod tenancy;
         mod triage;

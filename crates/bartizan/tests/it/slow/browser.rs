@@ -219,7 +219,7 @@ impl World {
     }
 }
 
-fn screenshot(name: &str) -> PathBuf {
+pub(crate) fn screenshot(name: &str) -> PathBuf {
     let folder = std::env::var_os("BARTIZAN_SCREENSHOTS").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/screenshots")),
         PathBuf::from,

@@ -18,6 +18,8 @@ mod forward;
 #[cfg(test)]
 mod netns;
 #[cfg(test)]
+mod oidc;
+#[cfg(test)]
 mod postgres_portal;
 #[cfg(test)]
 mod schemathesis;

@@ -10,17 +10,17 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 /// Makes and reads it.
-pub(crate) struct Sealer {
+pub(crate) struct Stamper {
     key: Private<[u8; 32]>,
 }
 
-impl Sealer {
+impl Stamper {
     pub(crate) fn new(key: Private<[u8; 32]>) -> Self {
         Self { key }
     }
 
     /// Makes text of octets.
-    pub(crate) fn seal(&self, purpose: &str, octets: &[u8]) -> String {
+    pub(crate) fn stamp(&self, purpose: &str, octets: &[u8]) -> String {
         let code = self.mac(purpose, octets).finalize().into_bytes();
         URL_SAFE_NO_PAD.encode([octets, &code].concat())
     }
@@ -58,20 +58,20 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_sealed_is_read_back_for_its_purpose_alone(octets: Vec<u8>, at: usize) {
-            let sealer = Sealer::new(Private([1; 32]));
-            let text = sealer.seal("a", &octets);
-            prop_assert_eq!(sealer.open("a", &text), Some(octets));
-            prop_assert_eq!(sealer.open("b", &text), None);
-            prop_assert_eq!(Sealer::new(Private([2; 32])).open("a", &text), None);
+            let stamper = Stamper::new(Private([1; 32]));
+            let text = stamper.stamp("a", &octets);
+            prop_assert_eq!(stamper.open("a", &text), Some(octets));
+            prop_assert_eq!(stamper.open("b", &text), None);
+            prop_assert_eq!(Stamper::new(Private([2; 32])).open("a", &text), None);
             let mut changed = URL_SAFE_NO_PAD.decode(&text).unwrap();
             let at = at % changed.len();
             changed[at] ^= 1;
-            prop_assert_eq!(sealer.open("a", &URL_SAFE_NO_PAD.encode(changed)), None);
+            prop_assert_eq!(stamper.open("a", &URL_SAFE_NO_PAD.encode(changed)), None);
         }
 
         #[test]
         fn no_text_is_too_strange(text: String) {
-            prop_assert_eq!(Sealer::new(Private([1; 32])).open("a", &text), None);
+            prop_assert_eq!(Stamper::new(Private([1; 32])).open("a", &text), None);
         }
     }
 }

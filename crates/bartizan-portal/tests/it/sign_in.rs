@@ -1,0 +1,179 @@
+//! Second factors and settings of signing in, as a browser sees them.
+
+use bartizan_portal::BuiltIn;
+use ring::hmac::{HMAC_SHA1_FOR_LEGACY_USE_ONLY, Key, sign};
+
+use crate::world::{Answer, Browser, OWN_PASSWORD, World};
+
+#[tokio::test]
+async fn whoever_has_a_second_factor_is_asked_for_it() {
+    let world = World::new().await;
+    let mut admin = world.member(world.acme, "a@acme.test").await;
+    let (key, codes) = enroll(&world, &mut admin).await;
+    assert_eq!(codes.len(), 10);
+    let again = admin.get("/second-factor").await.text();
+    assert!(again.contains("10 recovery codes left") && !again.contains(&codes[0]));
+
+    let mut browser = world.browser();
+    let asked = browser.sign_in("a@acme.test", OWN_PASSWORD).await;
+    assert_eq!(asked.header("location"), "/sign-in/code");
+    assert!(!asked.header("set-cookie").starts_with("session="), "nobody is in yet");
+    assert_eq!(browser.get("/alerts").await.status, 303);
+    assert_eq!(browser.get("/sign-in/code").await.status, 200);
+    // The code that set it up was used.
+    let used = enter(&mut browser, &code(&key, &world, 0)).await;
+    assert_eq!(used.status, 422);
+    assert!(used.text().contains("was used already"));
+    world.advance(30_000);
+    let fresh = code(&key, &world, 0);
+    let entered = enter(&mut browser, &fresh).await;
+    assert_eq!((entered.status.as_u16(), entered.header("location")), (303, "/"));
+    assert_eq!(browser.get("/alerts").await.status, 200);
+    let sessions = browser.get("/sessions").await.text();
+    assert!(sessions.contains("by password and second factor"), "{sessions}");
+
+    // A recovery code, once, and as people type it.
+    let typed = codes[3].to_lowercase().replace('-', " ");
+    for expected in [303, 422] {
+        let mut browser = world.browser();
+        browser.sign_in("a@acme.test", OWN_PASSWORD).await;
+        assert_eq!(enter(&mut browser, &typed).await.status, expected);
+    }
+    // Guessing is slow, whoever guesses.
+    let mut browser = world.browser();
+    browser.sign_in("a@acme.test", OWN_PASSWORD).await;
+    for _ in 0..4 {
+        assert_eq!(enter(&mut browser, "000000").await.status, 422);
+    }
+    world.advance(30_000 - 1);
+    let held_up = enter(&mut browser, &code(&key, &world, 0)).await;
+    assert_eq!(held_up.status, 429, "{}", held_up.text());
+    // The ticket of one who knows the password is good for some minutes.
+    world.advance(5 * 60_000);
+    let late = enter(&mut browser, &code(&key, &world, 0)).await;
+    assert_eq!(late.header("location"), "/sign-in");
+
+    // Its owner removes it with a code of it.
+    let mut browser = world.browser();
+    browser.sign_in("a@acme.test", OWN_PASSWORD).await;
+    assert_eq!(enter(&mut browser, &code(&key, &world, 0)).await.status, 303);
+    let refused = browser.submit("/second-factor/remove", &[("code", "1")]).await;
+    assert_eq!(refused.status, 422);
+    let removed = browser.submit("/second-factor/remove", &[("code", &codes[5])]).await;
+    assert_eq!(removed.status, 303);
+    assert_eq!(world.browser().sign_in("a@acme.test", OWN_PASSWORD).await.header("location"), "/");
+}
+
+#[tokio::test]
+async fn whoever_manages_settings_sets_one_up_first_where_the_organization_says_so() {
+    let world = World::new().await;
+    let mut admin = world.member(world.acme, "a@acme.test").await;
+    let password = world.portal.create_member(world.acme, "r@acme.test", BuiltIn::ReadOnly).await;
+    let rule = admin.submit("/sign-in-settings/rule", &[("second_factor", "on")]).await;
+    assert_eq!(rule.header("location"), "/sign-in-settings?done=rule");
+    let held = admin.get("/alerts").await;
+    assert_eq!(held.header("location"), "/second-factor?next=/alerts");
+    let refused = admin.post("/policy", &[]).await;
+    assert_eq!(refused.problem(), (403, "second_factor_required".into()));
+    let page = admin.get("/second-factor").await.text();
+    assert!(page.contains("Your organization asks for a second factor"), "{page}");
+    enroll(&world, &mut admin).await;
+    assert_eq!(admin.get("/alerts").await.status, 200);
+
+    // Who only reads goes on as before.
+    let mut reader = world.browser();
+    let password = password.unwrap().to_string();
+    assert_eq!(reader.sign_in("r@acme.test", &password).await.status, 303);
+    assert_eq!(reader.get("/alerts").await.status, 200);
+
+    // An administrator takes it from somebody who has lost it.
+    let page = admin.get("/people").await.text();
+    let row = page.split("<tr").find(|row| row.contains("r@acme.test")).unwrap();
+    let person = row.split("href=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    reader.choose("", OWN_PASSWORD).await;
+    enroll(&world, &mut reader).await;
+    let page = admin.get(&format!("{person}/sign-in")).await.text();
+    assert!(page.contains("10 recovery codes left"), "{page}");
+    let removed = admin.submit(&format!("{person}/second-factor/remove"), &[]).await;
+    assert_eq!(removed.header("location"), format!("{person}/sign-in?done=factor"));
+    assert_eq!(reader.get("/alerts").await.status, 303, "their sessions have ended");
+    let audit = admin.get("/audit?action=second-factor.remove").await.text();
+    assert!(audit.contains("administrator"), "{audit}");
+}
+
+#[tokio::test]
+async fn passwords_are_for_break_glass_accounts_alone_where_the_organization_says_so() {
+    let world = World::new().await;
+    let mut admin = world.member(world.acme, "a@acme.test").await;
+    let only = [("only_break_glass", "on")];
+    let refused = admin.submit("/sign-in-settings/rule", &only).await;
+    assert_eq!(refused.status, 409);
+    assert!(refused.text().contains("No administrator has a break-glass account."));
+    let page = admin.get("/people").await.text();
+    let person = page.split("href=\"/people/").nth(1).unwrap().split('"').next().unwrap();
+    let glass = format!("/people/{person}/break-glass");
+    assert_eq!(admin.submit(&glass, &[("break_glass", "yes")]).await.status, 303);
+    assert_eq!(admin.submit("/sign-in-settings/rule", &only).await.status, 303);
+    let kept = admin.submit(&glass, &[("break_glass", "no")]).await;
+    assert_eq!(kept.status, 409);
+
+    let other = admin
+        .submit("/people", &[("email", "b@acme.test"), ("role", "administrator")])
+        .await
+        .text();
+    let password = other.split("password <code>").nth(1).unwrap().split('<').next().unwrap();
+    let mut browser = world.browser();
+    assert_eq!(browser.sign_in("b@acme.test", password).await.status, 401);
+    assert_eq!(browser.sign_in("a@acme.test", OWN_PASSWORD).await.status, 303);
+    // Whoever can open the database gets in.
+    let password = world.portal.create_administrator(world.acme, "c@acme.test").await.unwrap();
+    assert_eq!(browser.sign_in("c@acme.test", &password.to_string()).await.status, 303);
+}
+
+/// Sets a second factor up by its page; returns the key and the recovery codes.
+async fn enroll(world: &World, browser: &mut Browser) -> (Vec<u8>, Vec<String>) {
+    let page = browser.get("/second-factor").await;
+    let session = browser.cookie.clone();
+    let ticket = page.header("set-cookie").split(';').next().unwrap().to_owned();
+    let page = page.text();
+    let key = page.split("Key: <code>").nth(1).unwrap().split('<').next().unwrap();
+    let key = base32(key);
+    browser.cookie = format!("{session}; {ticket}");
+    let wrong = browser.submit("/second-factor", &[("code", "000000")]).await;
+    assert_eq!(wrong.status, 422, "{}", wrong.text());
+    browser.cookie = format!("{session}; {ticket}");
+    let done = browser.submit("/second-factor", &[("code", &code(&key, world, 0))]).await;
+    let done = done.text();
+    browser.cookie = session;
+    assert!(done.contains("is set up"), "{done}");
+    let codes = done.split("<li><code>").skip(1).map(|code| code.split('<').next().unwrap().into());
+    (key, codes.collect())
+}
+
+async fn enter(browser: &mut Browser, code: &str) -> Answer {
+    browser.submit("/sign-in/code", &[("code", code)]).await
+}
+
+/// The code of a step after the present one.
+fn code(key: &[u8], world: &World, after: u64) -> String {
+    let step = world.clock.now().0 / 30_000 + after;
+    let key = Key::new(HMAC_SHA1_FOR_LEGACY_USE_ONLY, key);
+    let tag = sign(&key, &step.to_be_bytes());
+    let at = usize::from(tag.as_ref()[19] & 0xf);
+    let four: [u8; 4] = tag.as_ref()[at..at + 4].try_into().unwrap();
+    format!("{:06}", (u32::from_be_bytes(four) & 0x7fff_ffff) % 1_000_000)
+}
+
+fn base32(text: &str) -> Vec<u8> {
+    let (mut octets, mut held, mut bits) = (Vec::new(), 0_u32, 0);
+    for letter in text.bytes().filter(|letter| *letter != b' ') {
+        let value = if letter.is_ascii_uppercase() { letter - b'A' } else { letter - b'2' + 26 };
+        held = held << 5 | u32::from(value);
+        bits += 5;
+        if 8 <= bits {
+            bits -= 8;
+            octets.push(u8::try_from(held >> bits & 0xff).unwrap());
+        }
+    }
+    octets
+}
