@@ -78,7 +78,7 @@ impl AppState {
     ) -> anyhow::Result<Self> {
         let installation = store.access_token_key().await?;
         let sealer = Sealer::new(&installation)?;
-        let stamper = Stamper::new(installation.clone());
+        let stamper = Stamper::new(installation);
         let access_tokens = AccessTokens::new(installation);
         let nobody = Private(crate::files::hexadecimal(&random::<32>()?));
         let nobodys_password = password::hash(nobody).await?;

@@ -12,6 +12,7 @@ mod console;
 mod devices;
 #[cfg(test)]
 mod enrolling;
+#[cfg(test)]
 mod feedback;
 #[cfg(test)]
 mod feeds;
@@ -35,7 +36,9 @@ mod policy;
 mod scim;
 #[cfg(test)]
 mod screening;
+#[cfg(test)]
 mod sign_in;
+#[cfg(test)]
 mod sinks;
 #[cfg(test)]
 mod site;

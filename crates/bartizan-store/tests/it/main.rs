@@ -35,7 +35,9 @@ mod policy;
 mod schema;
 #[cfg(test)]
 mod screening;
+#[cfg(test)]
 mod sign_in;
+#[cfg(test)]
 mod sinks;
 #[cfg(test)]
 mod sqlite;
