@@ -2,7 +2,7 @@
 //!
 //! The store numbers what happens and keeps how far each sink has come; here the sinks are moved on. [`settings`] says how
 //! one is set and [`seal`] keeps its secrets; [`plan`] divides events into messages; [`told`] and the forms in [`json`],
-//! [`line`], [`chat`] and [`mail`] write them; [`http`], [`smtp`] and [`stream`] bring them through [`net`]; [`deliver`]
+//! [`mod@line`], [`chat`] and [`mail`] write them; [`http`], [`smtp`] and [`stream`] bring them through [`net`]; [`deliver`]
 //! is one sink's turn.
 //!
 //! # Invariants
