@@ -7,7 +7,8 @@ use crate::console::Console;
 use crate::slow::cluster::Cluster;
 use crate::support::{PortalProcess, World, bartizan, wait_for};
 
-/// `BARTIZAN_TEST_CRASHES` asks for another number; a release is tried with 200.
+/// `BARTIZAN_TEST_CRASHES` asks for another number; a release is tried with 200, by
+/// `cargo test -p bartizan --test it -- slow::fleet`, which knows no limit of time.
 const CRASHES: u64 = 20;
 
 #[test]
@@ -68,6 +69,7 @@ fn crash_again_and_again(
     let console = Console::sign_in(&portal);
     let ledger = world.path("ledger");
     let length = || std::fs::metadata(&ledger).map_or(0, |file| file.len());
+    let mut in_the_middle = 0;
     for number in 0..crashes {
         let before = length();
         let mut fleet = Command::new(env!("CARGO_BIN_EXE_bartizan"))
@@ -80,12 +82,18 @@ fn crash_again_and_again(
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        // Each time at another moment: after another number of octets was acknowledged.
+        // Each time at another moment: after another number of octets was acknowledged. A machine which is too busy to
+        // acknowledge as many has the crash when the load ends.
         let enough = before + 64 + number * 7_919 % 50_000;
-        wait_for("acknowledged alerts", || (enough < length()).then_some(()));
+        let ended = wait_for("acknowledged alerts", || {
+            let ended = fleet.try_wait().unwrap().is_some();
+            (ended || enough < length()).then_some(ended)
+        });
+        in_the_middle += u64::from(!ended);
         portal = crash(number, portal);
         assert!(fleet.wait().unwrap().success(), "after crash {number}");
     }
+    assert!(crashes / 2 < in_the_middle, "{in_the_middle} of {crashes} crashes came in the middle");
     let ledger = ledger.to_str().unwrap();
     let checked = bartizan(&["fleet", "--portal", &portal.url, "--check", ledger, "--json"]);
     let figures: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
