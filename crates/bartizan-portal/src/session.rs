@@ -261,7 +261,9 @@ pub(crate) async fn confirm(
 ) -> Result<(), SetPasswordError> {
     let present = state.store.password_hash(session.scope, session.member).await;
     let present = present.map_err(SignInError::from)?;
-    if present.0.is_empty() || MAX_PASSWORD < current.0.chars().count() {
+    // What nobody has as a password is not worth its slow hash.
+    let is_possible = (1..=MAX_PASSWORD).contains(&current.0.chars().count());
+    if present.0.is_empty() || !is_possible {
         return Err(SetPasswordError::WrongCurrent);
     }
     confirm_by(state, session, current, present, origin).await

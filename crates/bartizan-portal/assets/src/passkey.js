@@ -1,5 +1,5 @@
 // Passkeys: a form with data-passkey first has the browser answer the portal's question, which it gets from that path,
-// and is then sent as any other. Octets travel as Base64url.
+// and is then sent as any other; data-back is the page to begin again at. Octets travel as Base64url.
 (() => {
   "use strict";
   const octets = (text) =>
@@ -58,7 +58,7 @@
     const reply = await fetch(form.dataset.passkey, { method: "POST", headers: { accept: "application/json" } });
     if (!reply.ok) {
       // Signed out, or too late: the page that comes then says so.
-      if (reply.status !== 409 && reply.status < 500) return location.reload();
+      if (reply.status !== 409 && reply.status < 500) return location.assign(form.dataset.back);
       throw new Error(reply.status === 409 ? "SecurityError" : "");
     }
     const asked = await reply.json();
