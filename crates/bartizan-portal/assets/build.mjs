@@ -56,6 +56,7 @@ const files = {
   "favicon.svg": await source("favicon.svg"),
   "htmx.js": await vendored("htmx.org/dist/htmx.min.js"),
   "icons.svg": await sprite(),
+  "passkey.js": await source("passkey.js"),
   "tabler.css": smallerCss(await vendored("@tabler/core/dist/css/tabler.min.css")),
   "theme.js": await source("theme.js"),
 };

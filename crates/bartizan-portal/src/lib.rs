@@ -36,6 +36,7 @@ mod metrics;
 mod oidc;
 mod out;
 mod pages;
+mod passkey;
 mod password;
 mod policies;
 pub mod policy;
@@ -508,6 +509,12 @@ pub fn fuzz_intake(octets: &[u8]) {
 #[doc(hidden)]
 pub fn fuzz_provider_token(octets: &[u8]) {
     oidc::jose::fuzz(octets);
+}
+
+/// Reads what an authenticator answers, for the fuzzer.
+#[doc(hidden)]
+pub fn fuzz_passkey(octets: &[u8]) {
+    passkey::fuzz(octets);
 }
 
 /// Reads a policy document, for the fuzzer.

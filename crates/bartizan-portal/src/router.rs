@@ -17,7 +17,8 @@ use crate::pages::account::{self, SIGN_IN};
 use crate::pages::provider_sign_in::{self, CALLBACK};
 use crate::pages::second_factor::{self, CODE, SECOND_FACTOR};
 use crate::pages::{
-    directory, enrollment, licenses, people, roles, sign_in_settings, user_groups, users,
+    directory, enrollment, licenses, passkey_sign_in, passkeys, people, roles, sign_in_settings,
+    user_groups, users,
 };
 use crate::session::Needs;
 use crate::state::AppState;
@@ -94,6 +95,23 @@ const ROUTES: &[Route] = &[
     row(Method::POST, SIGN_IN, Access::Anyone, || post(account::sign_in)),
     row(Method::GET, CODE, Access::Anyone, || get(second_factor::code_page)),
     row(Method::POST, CODE, Access::Anyone, || post(second_factor::code)),
+    row(Method::POST, "/sign-in/code/question", Access::Anyone, || {
+        post(passkey_sign_in::second_question)
+    }),
+    row(Method::POST, "/sign-in/code/passkey", Access::Anyone, || post(passkey_sign_in::second)),
+    row(Method::POST, "/sign-in/passkey/question", Access::Anyone, || {
+        post(passkey_sign_in::question)
+    }),
+    row(Method::POST, "/sign-in/passkey", Access::Anyone, || post(passkey_sign_in::sign_in)),
+    row(Method::GET, "/passkeys", Access::Member, || get(passkeys::page)),
+    row(Method::POST, "/passkeys", Access::Member, || post(passkeys::add)),
+    row(Method::POST, "/passkeys/question", Access::Member, || post(passkeys::question)),
+    row(Method::POST, "/passkeys/confirm", Access::Member, || post(passkeys::confirm)),
+    row(Method::POST, "/passkeys/confirm/question", Access::Member, || {
+        post(passkeys::confirm_question)
+    }),
+    row(Method::POST, "/passkeys/{id}/name", Access::Member, || post(passkeys::rename)),
+    row(Method::POST, "/passkeys/{id}/remove", Access::Member, || post(passkeys::remove)),
     row(Method::GET, SECOND_FACTOR, Access::Member, || get(second_factor::page)),
     row(Method::POST, SECOND_FACTOR, Access::Member, || post(second_factor::enroll)),
     row(Method::POST, "/second-factor/remove", Access::Member, || post(second_factor::remove)),
@@ -235,6 +253,7 @@ const ROUTES: &[Route] = &[
     row(Method::POST, "/people/{id}/second-factor/remove", SET_PORTAL, || {
         post(sign_in_settings::remove_second_factor)
     }),
+    row(Method::POST, "/people/{id}/passkeys/remove", SET_PORTAL, || post(passkeys::remove_all)),
     row(Method::GET, "/sign-in-settings", SET_PORTAL, || get(sign_in_settings::page)),
     row(Method::POST, "/sign-in-settings", SET_PORTAL, || post(sign_in_settings::save)),
     row(Method::POST, "/sign-in-settings/rule", SET_PORTAL, || post(sign_in_settings::set_rule)),

@@ -82,7 +82,9 @@ impl FromRequestParts<AppState> for Session {
             method: row.method,
             needs_second_factor: row.needs_second_factor,
             // Who came otherwise has not typed it.
-            one_time_password: row.must_set_password && row.method != SignInMethod::Provider,
+            one_time_password: row.must_set_password
+                && row.method != SignInMethod::Provider
+                && row.method != SignInMethod::Passkey,
             token_hash,
         })
     }
@@ -151,7 +153,7 @@ impl Proof {
 pub(crate) enum Entry {
     /// A session.
     Session(SessionToken),
-    /// To be asked for a code.
+    /// To be asked for a code or a passkey.
     Code(MemberId),
 }
 
@@ -174,7 +176,10 @@ pub(crate) async fn sign_in(
     }
     state.throttle.succeeded(attempt);
     let scope = member.scope.during(origin.request, origin.address);
-    if state.store.second_factor(scope, member.id).await?.is_some() {
+    // A passkey is one as well, also where this address has another name than it was made for.
+    if state.store.second_factor(scope, member.id).await?.is_some()
+        || !state.store.passkeys(scope, member.id).await?.is_empty()
+    {
         return Ok(Entry::Code(member.id));
     }
     Ok(Entry::Session(begin(state, scope, member.id, origin.agent, Proof::PASSWORD).await?))
@@ -234,16 +239,7 @@ pub(crate) async fn set_password(
         return Err(SetPasswordError::WrongCurrent);
     }
     if !session.one_time_password {
-        // Whoever finds a browser open must not be able to guess here either.
-        let attempt = state
-            .throttle
-            .begin(&session.email, origin.address, state.clock.now())
-            .map_err(|retry_after| SignInError::RateLimited { retry_after })?;
-        let is_theirs = password::verify(current, present.clone()).await;
-        if !is_theirs.map_err(SignInError::from)? {
-            return Err(SetPasswordError::WrongCurrent);
-        }
-        state.throttle.succeeded(attempt);
+        confirm_by(state, session, current, present.clone(), &origin).await?;
     }
     if password::verify(chosen.clone(), present).await.map_err(SignInError::from)? {
         return Err(SetPasswordError::Unchanged);
@@ -254,6 +250,43 @@ pub(crate) async fn set_password(
     // The session goes on as it was begun.
     let proof = Proof { method: session.method, vouched: None };
     Ok(begin(state, scope, member, origin.agent, proof).await?)
+}
+
+/// Checks a member's own password once more.
+pub(crate) async fn confirm(
+    state: &AppState,
+    session: &Session,
+    current: Private<String>,
+    origin: &Origin,
+) -> Result<(), SetPasswordError> {
+    let present = state.store.password_hash(session.scope, session.member).await;
+    let present = present.map_err(SignInError::from)?;
+    // What nobody has as a password is not worth its slow hash.
+    let is_possible = (1..=MAX_PASSWORD).contains(&current.0.chars().count());
+    if present.0.is_empty() || !is_possible {
+        return Err(SetPasswordError::WrongCurrent);
+    }
+    confirm_by(state, session, current, present, origin).await
+}
+
+async fn confirm_by(
+    state: &AppState,
+    session: &Session,
+    current: Private<String>,
+    present: Private<String>,
+    origin: &Origin,
+) -> Result<(), SetPasswordError> {
+    // Whoever finds a browser open must not be able to guess here either.
+    let attempt = state
+        .throttle
+        .begin(&session.email, origin.address, state.clock.now())
+        .map_err(|retry_after| SignInError::RateLimited { retry_after })?;
+    let is_theirs = password::verify(current, present).await;
+    if !is_theirs.map_err(SignInError::from)? {
+        return Err(SetPasswordError::WrongCurrent);
+    }
+    state.throttle.succeeded(attempt);
+    Ok(())
 }
 
 /// Keeps only a path of our own, so that nobody is sent elsewhere after signing in.

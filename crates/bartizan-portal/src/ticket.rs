@@ -28,6 +28,10 @@ pub(crate) enum Step {
     AskedForCode,
     /// The person was shown the seed of a second factor.
     Enrolling,
+    /// An authenticator of the person's was asked a question.
+    AskedForPasskey,
+    /// The person has shown anew that it is they.
+    Confirmed,
 }
 
 impl Step {
@@ -36,14 +40,18 @@ impl Step {
             Self::AtProvider => "at-provider",
             Self::AskedForCode => "asked-for-code",
             Self::Enrolling => "enrolling",
+            Self::AskedForPasskey => "asked-for-passkey",
+            Self::Confirmed => "confirmed",
         }
     }
 
-    fn lifetime(self) -> Duration {
+    pub(crate) fn lifetime(self) -> Duration {
         match self {
             // Long enough to find a phone and answer it.
             Self::AtProvider | Self::Enrolling => Duration::from_secs(10 * 60),
-            Self::AskedForCode => Duration::from_secs(5 * 60),
+            Self::AskedForCode | Self::AskedForPasskey | Self::Confirmed => {
+                Duration::from_secs(5 * 60)
+            }
         }
     }
 
@@ -51,7 +59,9 @@ impl Step {
     fn same_site(self) -> &'static str {
         match self {
             Self::AtProvider => "Lax",
-            Self::AskedForCode | Self::Enrolling => "Strict",
+            Self::AskedForCode | Self::Enrolling | Self::AskedForPasskey | Self::Confirmed => {
+                "Strict"
+            }
         }
     }
 }

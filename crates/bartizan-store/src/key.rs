@@ -65,6 +65,10 @@ row_id! {
     SuppressionId
 }
 row_id! {
+    /// A passkey of a member.
+    PasskeyId
+}
+row_id! {
     /// Somebody whom the product protects.
     PersonId
 }

@@ -65,6 +65,7 @@ mod member;
 mod member_list;
 pub mod merkle;
 mod notice;
+mod passkey;
 mod permission;
 mod person;
 mod person_group;
@@ -143,13 +144,16 @@ pub use indicator::{DeviceFile, IndicatorFileRow, WantedCompile};
 pub use intake::{ExternalAlert, ExternalRow, Taken};
 pub use job_lease::JobHolder;
 pub use key::{
-    AlertJobId, ApplicationId, CredentialId, FeedId, FeedbackId, GroupId, NoticeId, PersonGroupId,
-    PersonId, RowIdError, ScimTokenId, SinkId, SuppressionId,
+    AlertJobId, ApplicationId, CredentialId, FeedId, FeedbackId, GroupId, NoticeId, PasskeyId,
+    PersonGroupId, PersonId, RowIdError, ScimTokenId, SinkId, SuppressionId,
 };
 pub use license::{FEATURES, Feature, Licensee, Plan, PlanUse};
 pub use member::{MemberCredential, MemberId, NewMember};
 pub use member_list::MemberRow;
 pub use notice::{NoticeKind, NoticeRow};
+pub use passkey::{
+    MAX_PASSKEYS, NewPasskey, PasskeyCredential, PasskeyRow, PasskeyUse, SpentChallenge,
+};
 pub use permission::{BuiltIn, Permission, Permissions};
 pub use person::{
     DirectoryError, DirectoryOrigin, MAX_EMAILS, PersonEmail, PersonFacts, PersonRow,

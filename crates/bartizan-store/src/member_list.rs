@@ -8,7 +8,9 @@ use crate::column::{fresh_id, ms, stored, time};
 use crate::db::{Connection, params};
 use crate::member::{folded, name_of};
 use crate::session::end_sessions;
-use crate::{MemberId, NewMember, Store, StoreError, TenantScope, audit_log, role, second_factor};
+use crate::{
+    MemberId, NewMember, Store, StoreError, TenantScope, audit_log, passkey, role, second_factor,
+};
 
 /// A member, as shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -263,6 +265,7 @@ impl Store {
                 .execute(params![scope.id(), before.email])?;
                 forget_identities(db, scope, member)?;
                 second_factor::forget(db, scope, member)?;
+                passkey::forget(db, scope, member)?;
                 audit_log::forget_person(db, scope, &id)?;
                 db.prepare_cached("DELETE FROM feedback WHERE tenant_id = ?1 AND member_id = ?2")?
                     .execute(params![scope.id(), member.column()])?;

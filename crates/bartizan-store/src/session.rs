@@ -34,12 +34,22 @@ pub enum SignInMethod {
     Password,
     /// By a password and a second factor.
     SecondFactor,
+    /// By a passkey alone, which saw to it that it was they.
+    Passkey,
+    /// By a password and a passkey.
+    PasswordAndPasskey,
     /// The organization's provider vouched for them.
     Provider,
 }
 
 impl SignInMethod {
-    const ALL: [Self; 3] = [Self::Password, Self::SecondFactor, Self::Provider];
+    const ALL: [Self; 5] = [
+        Self::Password,
+        Self::SecondFactor,
+        Self::Passkey,
+        Self::PasswordAndPasskey,
+        Self::Provider,
+    ];
 
     /// Its word, as it is stored.
     #[must_use]
@@ -47,6 +57,8 @@ impl SignInMethod {
         match self {
             Self::Password => "password",
             Self::SecondFactor => "second-factor",
+            Self::Passkey => "passkey",
+            Self::PasswordAndPasskey => "password-passkey",
             Self::Provider => "provider",
         }
     }
@@ -57,6 +69,8 @@ impl SignInMethod {
         match self {
             Self::Password => "by password",
             Self::SecondFactor => "by password and second factor",
+            Self::Passkey => "by passkey",
+            Self::PasswordAndPasskey => "by password and passkey",
             Self::Provider => "by the organization's provider",
         }
     }

@@ -44,6 +44,7 @@ mod indicator;
 mod indicator_import;
 mod indicators;
 mod overview;
+mod passkeys;
 mod password;
 mod people;
 #[cfg(test)]
@@ -90,7 +91,7 @@ pub(crate) use feed::{FeedPage, NewFeedPage};
 pub(crate) use feed_form::FeedForm;
 pub(crate) use feedback::{FeedbackFormPage, FeedbackInboxPage, FeedbackPage};
 pub(crate) use feeds::{FeedsPage, Publishing};
-pub(crate) use format::{address, count, day, visible};
+pub(crate) use format::{address, count, day, visible, wait};
 pub(crate) use groups::{GroupDeletePage, GroupForm, GroupPage, GroupsPage};
 pub(crate) use incidents::{IncidentPage, IncidentsPage};
 pub(crate) use indicator::{IndicatorForm, IndicatorPage, StoredIndicator};
@@ -99,6 +100,7 @@ pub(crate) use indicators::{
     IndicatorFilter, IndicatorRow, IndicatorState, IndicatorsDeletePage, IndicatorsPage,
 };
 pub(crate) use overview::OverviewPage;
+pub(crate) use passkeys::{PasskeyAction, PasskeysPage};
 pub(crate) use password::{PasswordPage, PasswordProblem};
 pub(crate) use people::{PeoplePage, PersonPage, RolePage, RolesPage, SessionsPage};
 pub(crate) use policy::{DocumentLine, PolicyForm, PolicyPage};

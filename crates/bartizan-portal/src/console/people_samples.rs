@@ -3,14 +3,14 @@
 use askama::Template;
 use bartizan_model::{Private, UnixMillis};
 use bartizan_store::{
-    BuiltIn, MemberId, MemberRow, OpenSessionRow, Permissions, RoleRow, SecondFactorRow, SessionId,
-    SignInMethod, SignInRule,
+    BuiltIn, MemberId, MemberRow, OpenSessionRow, PasskeyId, PasskeyRow, Permissions, RoleRow,
+    SecondFactorRow, SessionId, SignInMethod, SignInRule,
 };
 
 use super::{
-    AuditEntryRow, AuditForm, AuditPage, CodeProblem, FactorState, GoOnPage, PeoplePage,
-    PersonPage, PersonSignInPage, ProviderField, ProviderForm, RolePage, RolesPage,
-    SecondFactorPage, SessionsPage, Shell, SignInCodePage, SignInSettingsPage,
+    AuditEntryRow, AuditForm, AuditPage, CodeProblem, FactorState, GoOnPage, PasskeyAction,
+    PasskeysPage, PeoplePage, PersonPage, PersonSignInPage, ProviderField, ProviderForm, RolePage,
+    RolesPage, SecondFactorPage, SessionsPage, Shell, SignInCodePage, SignInSettingsPage,
 };
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -117,6 +117,29 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
         ..ProviderForm::usual()
     };
     let said = Some((ProviderField::Issuer, HOSTILE.to_owned()));
+    let passkey = |site: &str| PasskeyRow {
+        id: PasskeyId(if site == "portal.test" { 7 } else { 8 }),
+        credential: vec![1],
+        site: site.into(),
+        name: HOSTILE.into(),
+        transports: Vec::new(),
+        is_backed_up: true,
+        created_at: NOW,
+        used_at: (site == "portal.test").then_some(NOW),
+    };
+    let passkeys = |is_confirmed, site, action: Option<PasskeyAction>| PasskeysPage {
+        shell: shell.clone(),
+        passkeys: vec![passkey("portal.test"), passkey(HOSTILE)],
+        site,
+        is_confirmed,
+        has_password: true,
+        is_required: is_confirmed,
+        name: HOSTILE.into(),
+        problem: action.map(|action| (action, HOSTILE.to_owned())),
+        now: NOW,
+    };
+    let here = || Ok("portal.test".to_owned());
+    let no_passkeys = PasskeysPage { passkeys: Vec::new(), ..passkeys(false, Err("No."), None) };
     let their_sign_in = |is_break_glass, problem| PersonSignInPage {
         shell: shell.clone(),
         person: MemberRow { is_break_glass, ..person.clone() },
@@ -127,6 +150,7 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
             last_step: 1,
             codes_left: 10,
         }),
+        passkeys: is_break_glass.then(|| passkey("portal.test")).into_iter().collect(),
         now: NOW,
         problem,
     };
@@ -144,7 +168,8 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
     };
     let fresh = FactorState::Fresh { codes: vec!["ABCDE-FGHJK".into()] };
     let enrolled = FactorState::Enrolled { at: NOW, codes_left: 10 };
-    let asked = |problem| SignInCodePage { problem };
+    let asked =
+        |has_codes, has_passkeys, problem| SignInCodePage { has_codes, has_passkeys, problem };
     let waiting = Some(CodeProblem::TooManyTries { wait_s: 30 });
     vec![
         ("people", people(None, None).render().unwrap()),
@@ -160,8 +185,13 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
         ("second factor, fresh", factor(fresh, None).render().unwrap()),
         ("second factor", factor(enrolled, Some(CodeProblem::Wrong)).render().unwrap()),
         ("second factor, not asked", factor(FactorState::NotAsked, None).render().unwrap()),
-        ("code", asked(None).render().unwrap()),
-        ("code, refused", asked(waiting).render().unwrap()),
+        ("passkeys, none", no_passkeys.render().unwrap()),
+        ("passkeys", passkeys(false, here(), Some(PasskeyAction::Confirm)).render().unwrap()),
+        ("passkeys, adding", passkeys(true, here(), Some(PasskeyAction::Add)).render().unwrap()),
+        ("passkeys, change", passkeys(true, here(), Some(PasskeyAction::Change)).render().unwrap()),
+        ("code", asked(true, false, None).render().unwrap()),
+        ("code, refused", asked(true, true, waiting).render().unwrap()),
+        ("passkey after password", asked(false, true, None).render().unwrap()),
         ("signed in", GoOnPage { next: "/alerts?a=\"b".into() }.render().unwrap()),
         ("roles", roles.render().unwrap()),
         ("role", of_role(role.clone(), Some("No.")).render().unwrap()),

@@ -61,6 +61,10 @@ pub(crate) enum CodeProblem {
     },
     /// Too much time went by.
     Late,
+    /// Not a passkey of theirs, or it did not answer as it should.
+    Passkey,
+    /// Too much time went by until a passkey was shown.
+    PasskeyLate,
 }
 
 impl CodeProblem {
@@ -73,6 +77,8 @@ impl CodeProblem {
                 format!("Too many tries. Wait {}, then try again.", format::wait(*wait_s))
             }
             Self::Late => "That took too long. Begin again.".into(),
+            Self::Passkey => "This passkey was not accepted.".into(),
+            Self::PasskeyLate => "That took too long. Try again.".into(),
         }
     }
 }
@@ -87,10 +93,14 @@ impl SecondFactorPage {
     }
 }
 
-/// Asks for a code after the password.
+/// Asks for a code or a passkey after the password.
 #[derive(Template)]
 #[template(path = "console/sign_in_code.html")]
 pub(crate) struct SignInCodePage {
+    /// They have an app that shows codes.
+    pub(crate) has_codes: bool,
+    /// They have passkeys.
+    pub(crate) has_passkeys: bool,
     /// Why the last try did not succeed.
     pub(crate) problem: Option<CodeProblem>,
 }

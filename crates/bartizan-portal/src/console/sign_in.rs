@@ -48,6 +48,10 @@ pub(crate) enum SignInProblem {
         /// At least 1.
         wait_s: u64,
     },
+    /// A passkey was not taken; not said why.
+    PasskeyRefused,
+    /// Too much time went by until a passkey was shown.
+    PasskeyLate,
     /// They were signed in until now: too long without a sign of them.
     SessionEnded,
     /// No organization signs in by addresses of this domain.
@@ -69,6 +73,10 @@ impl SignInProblem {
             Self::TooManyTries { wait_s } => {
                 format!("Too many tries. Wait {}, then try again.", format::wait(*wait_s))
             }
+            Self::PasskeyRefused => {
+                "This passkey was not accepted. Use your password, or ask an administrator.".into()
+            }
+            Self::PasskeyLate => "That took too long. Try again.".into(),
             Self::SessionEnded => "Your session has ended. Sign in again to go on.".into(),
             Self::NoProvider => {
                 "No organization here signs in by addresses of this domain. Use your password."
@@ -85,6 +93,8 @@ impl SignInProblem {
             Self::WrongCredentials
             | Self::OneTimePasswordExpired
             | Self::TooManyTries { .. }
+            | Self::PasskeyRefused
+            | Self::PasskeyLate
             | Self::NoProvider
             | Self::ProviderRefused { .. } => true,
             Self::SessionEnded => false,

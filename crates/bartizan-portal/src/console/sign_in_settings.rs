@@ -2,7 +2,9 @@
 
 use askama::Template;
 use bartizan_model::UnixMillis;
-use bartizan_store::{IdentityProvider, MemberRow, RoleRow, SecondFactorRow, SignInRule};
+use bartizan_store::{
+    IdentityProvider, MemberRow, PasskeyRow, RoleRow, SecondFactorRow, SignInRule,
+};
 
 use super::format::{self, Ago};
 use super::{Icon, Section, Shell, filters};
@@ -141,6 +143,8 @@ pub(crate) struct PersonSignInPage {
     pub(crate) rule: SignInRule,
     /// Their second factor.
     pub(crate) factor: Option<SecondFactorRow>,
+    /// Their passkeys.
+    pub(crate) passkeys: Vec<PasskeyRow>,
     /// The portal's clock.
     pub(crate) now: UnixMillis,
     /// Why the last action was not done.

@@ -214,6 +214,6 @@ impl From<SetPasswordError> for ApiError {
 
 /// Where people sign in.
 pub(crate) const SIGN_IN: &str = "/sign-in";
-const SIGN_IN_REFUSED: &str = "sign_in_refused";
+pub(super) const SIGN_IN_REFUSED: &str = "sign_in_refused";
 const ONE_TIME_PASSWORD_EXPIRED: &str = "one_time_password_expired";
 const PASSWORD_UNFIT: &str = "password_unfit";

@@ -20,6 +20,8 @@ pub(crate) mod indicator_file;
 pub(crate) mod indicators;
 pub(crate) mod licenses;
 pub(crate) mod overview;
+pub(crate) mod passkey_sign_in;
+pub(crate) mod passkeys;
 pub(crate) mod people;
 pub(crate) mod policy;
 pub(crate) mod policy_document;

@@ -4,7 +4,7 @@ use axum::Form;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use bartizan_store::{MemberId, SignInMethod};
+use bartizan_store::{MemberCredential, MemberId, SignInMethod};
 use serde::{Deserialize, Serialize};
 
 use super::account::SIGN_IN;
@@ -20,10 +20,10 @@ use crate::{random, totp};
 
 /// Who has shown the password, and where they want to go.
 #[derive(Serialize, Deserialize)]
-struct Asked {
+pub(super) struct Asked {
     email: String,
     member: String,
-    next: String,
+    pub(super) next: String,
 }
 
 /// Leads from the password to the code.
@@ -45,10 +45,39 @@ pub(crate) async fn code_page(
     State(state): State<AppState>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    match ticket::read::<Asked>(&state, Step::AskedForCode, &headers) {
-        Some(_) => html(&SignInCodePage { problem: None }),
+    match asked_member(&state, &headers).await? {
+        Some((_, member)) => show_code(&state, &member, None).await,
         None => Ok(Redirect::to(SIGN_IN).into_response()),
     }
+}
+
+/// Who has shown the password in this browser, if they may still come in by it.
+pub(super) async fn asked_member(
+    state: &AppState,
+    headers: &HeaderMap,
+) -> Result<Option<(Asked, MemberCredential)>, ApiError> {
+    let Some(asked) = ticket::read::<Asked>(state, Step::AskedForCode, headers) else {
+        return Ok(None);
+    };
+    // Found anew: they may have been disabled a moment ago.
+    let found = state.store.members_by_email(&asked.email).await?;
+    let member = found.into_iter().find(|member| {
+        member.id.to_string() == asked.member && !member.is_disabled && member.may_use_password
+    });
+    Ok(member.map(|member| (asked, member)))
+}
+
+/// Asks for what the member has.
+pub(super) async fn show_code(
+    state: &AppState,
+    member: &MemberCredential,
+    problem: Option<CodeProblem>,
+) -> Result<Response, ApiError> {
+    html(&SignInCodePage {
+        has_codes: state.store.second_factor(member.scope, member.id).await?.is_some(),
+        has_passkeys: !state.store.passkeys(member.scope, member.id).await?.is_empty(),
+        problem,
+    })
 }
 
 /// What the forms say.
@@ -64,21 +93,15 @@ pub(crate) async fn code(
     headers: HeaderMap,
     Form(form): Form<CodeForm>,
 ) -> Result<Response, ApiError> {
-    let Some(asked) = ticket::read::<Asked>(&state, Step::AskedForCode, &headers) else {
+    let Some((asked, member)) = asked_member(&state, &headers).await? else {
         return Ok(Redirect::to(SIGN_IN).into_response());
     };
-    // Found anew: they may have been disabled a moment ago.
-    let found = state.store.members_by_email(&asked.email).await?;
-    let member = found.into_iter().find(|member| {
-        member.id.to_string() == asked.member && !member.is_disabled && member.may_use_password
-    });
-    let Some(member) = member else { return Ok(Redirect::to(SIGN_IN).into_response()) };
     let scope = member.scope.during(origin.request, origin.address);
     match second_factor::take(&state, scope, member.id, &form.code).await {
         Ok(()) => {}
         Err(CodeError::Store(error)) => return Err(error.into()),
         Err(error) => {
-            let page = html(&SignInCodePage { problem: problem(&error) })?;
+            let page = show_code(&state, &member, problem(&error)).await?;
             return Ok((status(&error), page).into_response());
         }
     }

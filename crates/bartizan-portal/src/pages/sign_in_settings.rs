@@ -113,6 +113,7 @@ pub(crate) async fn person(
     let notice = match query.done.as_str() {
         "glass" => Some("It is a break-glass account now."),
         "ordinary" => Some("It is an ordinary account now."),
+        "passkeys" => Some("The passkeys are removed, and their sessions have ended."),
         "factor" => Some("The second factor is removed, and their sessions have ended."),
         _ => None,
     };
@@ -364,6 +365,7 @@ async fn show_person(
         person: state.store.member(session.scope, member).await?,
         rule: state.store.sign_in_rule(session.scope).await?,
         factor: state.store.second_factor(session.scope, member).await?,
+        passkeys: state.store.passkeys(session.scope, member).await?,
         now: state.clock.now(),
         shell: shell(session, notice.map(str::to_owned)),
         problem,

@@ -30,6 +30,8 @@ mod indicators;
 #[cfg(test)]
 mod licenses;
 #[cfg(test)]
+mod passkeys;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod schema;

@@ -28,6 +28,7 @@ mod slow {
         mod incidents;
         mod indicators;
         mod licenses;
+        mod passkeys;
         mod policy;
         mod screening;
         mod sign_in;

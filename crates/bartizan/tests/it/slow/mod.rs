@@ -20,6 +20,8 @@ mod netns;
 #[cfg(test)]
 mod oidc;
 #[cfg(test)]
+mod passkeys;
+#[cfg(test)]
 mod postgres_portal;
 #[cfg(test)]
 mod schemathesis;

@@ -106,6 +106,31 @@ impl Browser {
         self.call("POST", "/execute/sync", json!({ "script": script, "args": [] }))
     }
 
+    /// Gives the browser an authenticator that its owner has just unlocked (WebAuthn §11); returns its path.
+    pub(crate) fn add_authenticator(&self) -> String {
+        let id = self.call(
+            "POST",
+            "/webauthn/authenticator",
+            json!({
+                "protocol": "ctap2",
+                "transport": "internal",
+                "hasResidentKey": true,
+                "hasUserVerification": true,
+                "isUserVerified": true,
+                "isUserConsenting": true,
+            }),
+        );
+        format!("/webauthn/authenticator/{}", id.as_str().unwrap())
+    }
+
+    /// Gives all passkeys of one browser's authenticator to another's, as makers do by an account.
+    pub(crate) fn copy_passkeys(&self, from: &str, other: &Self, to: &str) {
+        let there = self.call("GET", &format!("{from}/credentials"), Value::Null);
+        for passkey in there.as_array().unwrap() {
+            other.call("POST", &format!("{to}/credential"), passkey.clone());
+        }
+    }
+
     /// The text of the page as a person sees it.
     pub(crate) fn text(&self) -> String {
         self.run("return document.body.innerText").as_str().unwrap_or_default().to_owned()

@@ -1,0 +1,158 @@
+//! Coming in by a passkey: alone, or after the password.
+//!
+//! # What it does not do
+//! - Say whether a passkey is known: every refusal but a wait looks alike.
+
+use axum::Form;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use bartizan_store::SignInMethod;
+use serde::Deserialize;
+
+use super::account::{SIGN_IN, SIGN_IN_REFUSED};
+use super::passkeys::{Place, asked};
+use super::second_factor::{asked_member, show_code};
+use super::{accepts_html, html};
+use crate::console::{CodeProblem, SignInPage, SignInProblem};
+use crate::error::ApiError;
+use crate::passkey::{self, Purpose, Refusal};
+use crate::request::Origin;
+use crate::session::{self, Proof, SessionToken, local};
+use crate::state::AppState;
+use crate::ticket::{self, Step};
+
+/// `POST /sign-in/passkey/question`.
+pub(crate) async fn question(
+    State(state): State<AppState>,
+    place: Place,
+) -> Result<Response, ApiError> {
+    // Of nobody's: the person chooses, so that no name has to be asked for or is found out.
+    Ok(asked(passkey::ask(&state, &place.site()?, Purpose::SignIn, &[])?))
+}
+
+/// What the form says.
+#[derive(Deserialize)]
+pub(crate) struct AnswerForm {
+    answer: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// `POST /sign-in/passkey`.
+pub(crate) async fn sign_in(
+    State(state): State<AppState>,
+    place: Place,
+    origin: Origin,
+    headers: HeaderMap,
+    Form(form): Form<AnswerForm>,
+) -> Result<Response, ApiError> {
+    let (site, next) = (place.site()?, local(&form.next));
+    let taken =
+        passkey::take(&state, &site, &headers, Purpose::SignIn, None, &form.answer, &origin).await;
+    let refusal = match taken {
+        Ok(found) => {
+            let proof = Proof { method: SignInMethod::Passkey, vouched: None };
+            let token =
+                session::begin(&state, found.scope, found.member, origin.agent, proof).await?;
+            return Ok(come_in(&state, &token, next, []));
+        }
+        Err(refusal) => refusal,
+    };
+    let (status, problem) = match refusal {
+        Refusal::RateLimited(time) => {
+            let wait_s = time.as_secs().max(1);
+            (StatusCode::TOO_MANY_REQUESTS, SignInProblem::TooManyTries { wait_s })
+        }
+        Refusal::Late => (StatusCode::UNPROCESSABLE_ENTITY, SignInProblem::PasskeyLate),
+        Refusal::Store(error) => return Err(error.into()),
+        Refusal::Answer(_)
+        | Refusal::Unknown
+        | Refusal::Disabled
+        | Refusal::ProviderOnly
+        | Refusal::Spent
+        | Refusal::Cloned => (StatusCode::UNAUTHORIZED, SignInProblem::PasskeyRefused),
+    };
+    if !accepts_html(&headers) {
+        return Err(ApiError::new(status, SIGN_IN_REFUSED, "the passkey is not accepted"));
+    }
+    let page = SignInPage {
+        problem: Some(problem),
+        email: String::new(),
+        next: next.to_owned(),
+        organization: None,
+    };
+    Ok((status, html(&page)?).into_response())
+}
+
+/// `POST /sign-in/code/question`.
+pub(crate) async fn second_question(
+    State(state): State<AppState>,
+    place: Place,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let Some((_, member)) = asked_member(&state, &headers).await? else {
+        return Err(ApiError::unauthorized(SIGN_IN_REFUSED, "sign in by your password first"));
+    };
+    let known = state.store.passkeys(member.scope, member.id).await?;
+    let purpose = Purpose::SecondFactor(member.id.to_string());
+    Ok(asked(passkey::ask(&state, &place.site()?, purpose, &known)?))
+}
+
+/// `POST /sign-in/code/passkey`.
+pub(crate) async fn second(
+    State(state): State<AppState>,
+    place: Place,
+    origin: Origin,
+    headers: HeaderMap,
+    Form(form): Form<AnswerForm>,
+) -> Result<Response, ApiError> {
+    let Some((asked, member)) = asked_member(&state, &headers).await? else {
+        return Ok(Redirect::to(SIGN_IN).into_response());
+    };
+    let site = place.site()?;
+    let purpose = Purpose::SecondFactor(member.id.to_string());
+    let whose = Some((member.scope.tenant_id(), member.id));
+    let taken = passkey::take(&state, &site, &headers, purpose, whose, &form.answer, &origin).await;
+    let (status, problem) = match taken {
+        Ok(found) => {
+            let proof = Proof { method: SignInMethod::PasswordAndPasskey, vouched: None };
+            let token =
+                session::begin(&state, found.scope, found.member, origin.agent, proof).await?;
+            let cookie = ticket::take(&state, Step::AskedForCode);
+            return Ok(come_in(&state, &token, &asked.next, [cookie]));
+        }
+        Err(Refusal::RateLimited(time)) => {
+            let wait_s = time.as_secs().max(1);
+            (StatusCode::TOO_MANY_REQUESTS, CodeProblem::TooManyTries { wait_s })
+        }
+        Err(Refusal::Store(error)) => return Err(error.into()),
+        Err(Refusal::Late) => (StatusCode::UNPROCESSABLE_ENTITY, CodeProblem::PasskeyLate),
+        Err(
+            Refusal::Answer(_)
+            | Refusal::Unknown
+            | Refusal::Disabled
+            | Refusal::ProviderOnly
+            | Refusal::Spent
+            | Refusal::Cloned,
+        ) => (StatusCode::UNPROCESSABLE_ENTITY, CodeProblem::Passkey),
+    };
+    let page = show_code(&state, &member, Some(problem)).await?;
+    Ok((status, page).into_response())
+}
+
+fn come_in<const N: usize>(
+    state: &AppState,
+    token: &SessionToken,
+    next: &str,
+    cookies: [HeaderValue; N],
+) -> Response {
+    let mut response = Redirect::to(next).into_response();
+    let set = response.headers_mut();
+    set.append(header::SET_COOKIE, token.cookie(state));
+    set.append(header::SET_COOKIE, passkey::forget(state));
+    for cookie in cookies {
+        set.append(header::SET_COOKIE, cookie);
+    }
+    response
+}
