@@ -48,7 +48,12 @@ impl Cluster {
 
     /// Starts a server, again where one was killed; returns when it answers.
     pub(crate) fn start(&self) -> Result<Server, String> {
-        let mut server = Server { child: self.spawn()? };
+        self.start_with(&[])
+    }
+
+    /// The same, with more settings, as `name=value`.
+    pub(crate) fn start_with(&self, settings: &[String]) -> Result<Server, String> {
+        let mut server = Server { child: self.spawn(settings)? };
         let mut last = String::new();
         for _ in 0..STARTS {
             match self.make_role() {
@@ -58,19 +63,20 @@ impl Cluster {
             std::thread::park_timeout(START);
             // It refuses while processes of one that was killed still end.
             if server.child.try_wait().is_ok_and(|ended| ended.is_some()) {
-                server.child = self.spawn()?;
+                server.child = self.spawn(settings)?;
             }
         }
         Err(format!("postgres does not answer: {last}"))
     }
 
-    fn spawn(&self) -> Result<Child, String> {
+    fn spawn(&self, settings: &[String]) -> Result<Child, String> {
         self.program("postgres")
             .arg("-D")
             .arg(self.folder.join("data"))
             .arg("-k")
             .arg(&self.folder)
             .args(["-c", "listen_addresses=", "-c", "max_connections=400"])
+            .args(settings.iter().flat_map(|setting| ["-c", setting]))
             .spawn()
             .map_err(|error| format!("cannot start postgres: {error}"))
     }

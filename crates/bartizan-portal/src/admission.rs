@@ -36,7 +36,7 @@ impl Admission {
             return Ok(place);
         }
         self.refused.fetch_add(1, Ordering::Relaxed);
-        Err(come_back_later())
+        Err(come_back_later(BUSY))
     }
 
     /// Returns how many are under way, and how many were refused since the start.
@@ -51,9 +51,10 @@ impl Drop for Place {
     }
 }
 
-/// Says that there is too much to do, and when to come back.
-pub(crate) fn come_back_later() -> ApiError {
+/// Says why nothing can be done now, and when to come back.
+pub(crate) fn come_back_later(why: &str) -> ApiError {
     let mut error = ApiError::unavailable();
+    why.clone_into(&mut error.detail);
     // Without randomness all come back at once, as late as possible.
     let spread = random::<2>().map_or(u16::MAX, u16::from_be_bytes);
     let more = u64::from(spread) * (LATEST_S - EARLIEST_S) / u64::from(u16::MAX);
@@ -71,6 +72,8 @@ fn room(path: &str) -> usize {
     }
 }
 
+/// What who is refused is told.
+pub(crate) const BUSY: &str = "the portal has too much to do now; try again later";
 /// About a second of work; below the number of connections that are served.
 const MOST: usize = 4_096;
 const EARLIEST_S: u64 = 30;
@@ -103,7 +106,7 @@ mod tests {
 
     #[test]
     fn who_is_refused_comes_back_within_five_minutes_and_not_together() {
-        let waits: Vec<_> = (0..200).map(|_| come_back_later().retry_after.unwrap()).collect();
+        let waits: Vec<_> = (0..200).map(|_| come_back_later(BUSY).retry_after.unwrap()).collect();
         assert!(waits.iter().all(|wait| (EARLIEST_S..=LATEST_S).contains(wait)));
         // Two hundred draws of 271 seconds: fewer than a hundred different ones do not come by chance.
         let different: std::collections::BTreeSet<_> = waits.iter().collect();

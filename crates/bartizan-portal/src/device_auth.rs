@@ -9,7 +9,7 @@ use bartizan_model::DeviceId;
 use bartizan_store::{DeviceCredential, StoreError, TenantScope};
 
 use crate::access_token::TokenError;
-use crate::admission::{Place, come_back_later};
+use crate::admission::{BUSY, Place, come_back_later};
 use crate::error::ApiError;
 use crate::es256;
 use crate::request::{Caller, host};
@@ -91,7 +91,7 @@ pub(crate) fn unknown(error: StoreError) -> ApiError {
         StoreError::NotFound { .. } => {
             ApiError::unauthorized(code::DEVICE_UNKNOWN, "this device is not enrolled here")
         }
-        StoreError::Busy => come_back_later(),
+        StoreError::Busy => come_back_later(BUSY),
         StoreError::Conflict { .. }
         | StoreError::Full { .. }
         | StoreError::LastAdministrator

@@ -12,6 +12,7 @@ use bartizan_contract::problem::{self, Problem, code};
 use bartizan_model::UnixMillis;
 use bartizan_store::{Permission, StoreError};
 
+use crate::admission::come_back_later;
 use crate::console::ErrorPage;
 
 /// What went wrong, for whoever called.
@@ -137,6 +138,10 @@ impl From<StoreError> for ApiError {
                 Self::new(StatusCode::CONFLICT, CONFLICT, error.to_string())
             }
             StoreError::Busy | StoreError::Closed => Self::unavailable(),
+            StoreError::Unavailable(_) if error.is_disk_full() => {
+                tracing::error!(error = &error as &dyn Error, "request failed");
+                come_back_later(NO_ROOM)
+            }
             StoreError::Damaged { .. } | StoreError::Unavailable(_) => Self::internal(&error),
         }
     }
@@ -151,5 +156,6 @@ pub(crate) mod bearer {
 
 const PERMISSION_MISSING: &str = "permission_missing";
 const CONFLICT: &str = "conflict";
+const NO_ROOM: &str = "the portal's disk is full; nothing was stored, try again later";
 /// Long enough for a queue to drain, short enough that nobody gives up.
 const RETRY_AFTER_S: u64 = 5;

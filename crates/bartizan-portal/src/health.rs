@@ -23,6 +23,9 @@ pub(crate) async fn ready(State(state): State<AppState>) -> Result<&'static str,
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "not ready");
             Err(not_ready(match error {
+                StoreError::Unavailable(_) if error.is_disk_full() => {
+                    "the disk under the database is full"
+                }
                 StoreError::Busy => "database is overloaded",
                 StoreError::Closed => "database is closed",
                 StoreError::Damaged { .. } => "database does not keep what is written",

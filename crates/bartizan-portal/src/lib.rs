@@ -18,6 +18,7 @@ pub mod audit;
 mod auto_resolve;
 mod bulk;
 mod clock;
+mod connections;
 mod console;
 mod deltas;
 mod demo;
@@ -38,6 +39,7 @@ mod out;
 mod pages;
 mod passkey;
 mod password;
+mod patience;
 mod policies;
 pub mod policy;
 mod publish;
@@ -51,9 +53,11 @@ mod seal;
 mod second_factor;
 mod serve;
 mod session;
+mod signing;
 mod stamp;
 mod state;
 mod tallies;
+mod telemetry;
 mod throttle;
 mod ticket;
 mod totp;
@@ -79,6 +83,7 @@ pub use bartizan_store::{DatabaseError, DatabaseFacts, DatabaseUrl, StoreError};
 pub use clock::Clock;
 pub use router::{Access, routes};
 pub use serve::{Listener, serve};
+pub use signing::{BadSigner, ProfileSigner};
 
 use files::{Files, hexadecimal};
 use state::AppState;
@@ -94,13 +99,24 @@ pub struct PortalConfig {
     pub database: Option<DatabaseUrl>,
     /// How long resolved alerts, decided reports and dismissed notices are kept; for ever if it is not said.
     pub retention: Option<Duration>,
+    /// What profiles are signed by; they are not if it is not given.
+    pub profile_signer: Option<ProfileSigner>,
+    /// Address of a collector of OpenTelemetry, which gets a span for each request; none do if it is not named.
+    pub otlp_endpoint: Option<String>,
 }
 
 impl PortalConfig {
     /// A data folder with its own database, reached without TLS.
     #[must_use]
     pub fn new(data_dir: PathBuf) -> Self {
-        Self { data_dir, secure_cookies: false, database: None, retention: Some(RETENTION) }
+        Self {
+            data_dir,
+            secure_cookies: false,
+            database: None,
+            retention: Some(RETENTION),
+            profile_signer: None,
+            otlp_endpoint: None,
+        }
     }
 
     /// Returns where the database is.
@@ -134,14 +150,14 @@ impl Portal {
     /// The folder or the database cannot be used.
     pub async fn open_at(config: PortalConfig, clock: Clock) -> anyhow::Result<Self> {
         let now = clock.now();
-        let retention = config.retention;
+        let place = config.clone();
         let opened = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
-            let files = Files::open(&config.data_dir)?;
-            let store = Store::open(config.database(), now).context("cannot open the database")?;
-            Ok((files, store, config.secure_cookies))
+            let files = Files::open(&place.data_dir)?;
+            let store = Store::open(place.database(), now).context("cannot open the database")?;
+            Ok((files, store))
         });
-        let (files, store, secure_cookies) = opened.await??;
-        let state = AppState::new(store, files, clock, secure_cookies, retention).await?;
+        let (files, store) = opened.await??;
+        let state = AppState::new(store, files, clock, &config).await?;
         Ok(Self { state, demo: None })
     }
 
@@ -394,7 +410,9 @@ impl Portal {
         };
         let upkeep = retention::run(self.state.clone());
         let out = out::run(self.state.clone());
-        tokio::join!(ended, work, regroup, signing, bulk, quiet, upkeep, out, stop);
+        let others = live::run(self.state.clone());
+        let traces = telemetry::run(self.state.clone());
+        tokio::join!(ended, work, regroup, signing, bulk, quiet, upkeep, out, others, traces, stop);
         self.state.store.close().await;
         Ok(())
     }

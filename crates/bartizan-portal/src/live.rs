@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use bartizan_model::TenantId;
+use bartizan_store::Store;
 use futures_util::stream::{Stream, unfold};
 use tokio::sync::{broadcast, watch};
 
@@ -13,22 +14,41 @@ use crate::serve::closed;
 use crate::session::Watching;
 use crate::state::AppState;
 
-/// Who has news.
+/// Who has news: a tenant, or anybody where that may have been missed.
 pub(crate) struct News {
-    sender: broadcast::Sender<TenantId>,
-}
-
-impl Default for News {
-    fn default() -> Self {
-        Self { sender: broadcast::Sender::new(BACKLOG) }
-    }
+    sender: broadcast::Sender<Option<TenantId>>,
+    store: Store,
 }
 
 impl News {
-    /// Tells the tenant's open consoles that alerts or devices changed.
+    pub(crate) fn new(store: Store) -> Self {
+        Self { sender: broadcast::Sender::new(BACKLOG), store }
+    }
+
+    /// Tells the tenant's open consoles, at other portals too, that alerts or devices changed.
     pub(crate) fn publish(&self, tenant: TenantId) {
         // Nobody may be watching.
-        let _ = self.sender.send(tenant);
+        let _ = self.sender.send(Some(tenant));
+        self.store.tell_others(tenant);
+    }
+}
+
+/// Passes on what other portals on the same database tell, until this one closes.
+pub(crate) async fn run(state: AppState) {
+    let Some(mut others) = state.store.hear_others() else { return };
+    let mut closing = state.closing.subscribe();
+    loop {
+        let heard = tokio::select! {
+            () = closed(&mut closing) => return,
+            heard = others.recv() => heard,
+        };
+        let news = match heard {
+            Ok(news) => news,
+            Err(broadcast::error::RecvError::Lagged(_)) => None,
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
+        // Nobody may be watching.
+        let _ = state.news.sender.send(news);
     }
 }
 
@@ -53,7 +73,7 @@ pub(crate) async fn events(
 
 struct Reader {
     tenant: TenantId,
-    news: broadcast::Receiver<TenantId>,
+    news: broadcast::Receiver<Option<TenantId>>,
     closing: watch::Receiver<bool>,
     ends_at: tokio::time::Instant,
     sent: u64,
@@ -75,11 +95,15 @@ impl Reader {
     }
 }
 
-async fn news_of(news: &mut broadcast::Receiver<TenantId>, tenant: TenantId, pause: Duration) {
+async fn news_of(
+    news: &mut broadcast::Receiver<Option<TenantId>>,
+    tenant: TenantId,
+    pause: Duration,
+) {
     tokio::time::sleep(pause).await;
     loop {
         match news.recv().await {
-            Ok(other) if other != tenant => {}
+            Ok(Some(other)) if other != tenant => {}
             // Too slow to know whose news it was: then say so once too often.
             Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
             // The portal is going; `closing` ends the stream.

@@ -222,6 +222,18 @@ fn write_feeds(out: &mut Text, feeds: FeedHealth, now: UnixMillis) {
     }
 }
 
+/// Writes how many spans were dropped.
+fn spans_text(dropped: u64) -> String {
+    let mut out = Text::default();
+    out.single(
+        "bartizan_spans_dropped_total",
+        "counter",
+        "Spans of requests that no collector of traces took.",
+        &dropped.to_string(),
+    );
+    out.0
+}
+
 fn sinks_text(sinks: SinkHealth) -> String {
     let mut out = Text::default();
     for (name, about, value) in [
@@ -251,6 +263,7 @@ async fn show(State(state): State<AppState>) -> impl IntoResponse {
     };
     let mut text =
         state.metrics.text(state.store.load(), state.admission.load(), feeds, state.clock.now());
+    text.push_str(&spans_text(state.telemetry.dropped()));
     match state.store.sink_health().await {
         Ok(sinks) => text.push_str(&sinks_text(sinks)),
         Err(error) => {

@@ -289,7 +289,8 @@ mod tests {
                 roles: vec![BuiltIn::Administrator.id().into()],
             };
             let member = store.invite_member(scope, member, NOW).await.unwrap();
-            let state = AppState::new(store, files, Clock::fixed(NOW), false, None).await.unwrap();
+            let config = crate::PortalConfig::new(dir.path().to_owned());
+            let state = AppState::new(store, files, Clock::fixed(NOW), &config).await.unwrap();
             Self { dir, state, scope, member }
         }
 

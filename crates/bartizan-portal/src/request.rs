@@ -21,6 +21,7 @@ use crate::files::hexadecimal;
 use crate::pages::accepts_html;
 use crate::pages::provider_sign_in::BACK_CHANNEL;
 use crate::state::AppState;
+use crate::telemetry::Span;
 use crate::{random, scim, v1};
 
 /// Handles one request: `next` does the work, this is what surrounds it.
@@ -30,6 +31,7 @@ pub(crate) async fn handle(
     next: Next,
 ) -> Response {
     let started_at = state.clock.now();
+    let trace = state.telemetry.begin(request.headers());
     let id = random::<8>().unwrap_or_default();
     let request_id = hexadecimal(&id);
     let caller = Caller { request: id, tenant: Arc::default() };
@@ -58,7 +60,8 @@ pub(crate) async fn handle(
     if let Ok(id) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(X_REQUEST_ID, id);
     }
-    let duration_ms = state.clock.now().0.saturating_sub(started_at.0);
+    let ended_at = state.clock.now();
+    let duration_ms = ended_at.0.saturating_sub(started_at.0);
     state.metrics.request(&route, &method, response.status().as_u16(), duration_ms);
     tracing::info!(
         http.method = %method,
@@ -69,6 +72,18 @@ pub(crate) async fn handle(
         request.id = request_id,
         "request"
     );
+    if let Some(trace) = trace {
+        let status = response.status().as_u16();
+        state.telemetry.end(Span {
+            trace,
+            method,
+            route,
+            status,
+            request_id,
+            started_at,
+            ended_at,
+        });
+    }
     response
 }
 
@@ -249,6 +264,8 @@ const FOR_PROGRAMS: [&str; 6] =
 const BY_NO_COOKIE: [&str; 5] = [BASE_PATH, scim::BASE, v1::BASE, v1::token::PATH, BACK_CHANNEL];
 /// The largest batch of alerts is some 50 KiB.
 pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
+/// Forms, tokens and keys are a few KiB; a body for each connection that there may be fits into memory.
+pub(crate) const STRANGERS_BODY_LIMIT: usize = 64 * 1024;
 /// The longest names of browsers in use fit.
 const MAX_AGENT: usize = 300;
 const TIME_LIMIT: Duration = Duration::from_secs(30);

@@ -87,7 +87,8 @@ mod tests {
         let open = async || {
             let store = Store::open(dir.path().join("portal.db").as_path(), now).unwrap();
             let files = Files::open(dir.path()).unwrap();
-            AppState::new(store, files, Clock::fixed(now), false, None).await.unwrap()
+            let config = crate::PortalConfig::new(dir.path().to_owned());
+            AppState::new(store, files, Clock::fixed(now), &config).await.unwrap()
         };
         let (one, other) = (open().await, open().await);
         let tenant = one.store.create_tenant("ACME", [1; 32], now).await.unwrap();

@@ -325,11 +325,11 @@ pub(crate) fn build(state: &AppState, demo: Option<TenantId>) -> Router {
         let handler = (route.handler)();
         let handler = match route.access {
             Access::May(permission) => handler.route_layer(Extension(Needs(permission))),
-            Access::Anyone
-            | Access::Device
-            | Access::Directory
-            | Access::Member
-            | Access::Api(_) => handler,
+            // Whoever calls has not shown who they are yet.
+            Access::Anyone => {
+                handler.route_layer(DefaultBodyLimit::max(request::STRANGERS_BODY_LIMIT))
+            }
+            Access::Device | Access::Directory | Access::Member | Access::Api(_) => handler,
         };
         router = router.route(route.pattern, handler);
     }

@@ -1,7 +1,8 @@
 //! Listening: connections with or without TLS, each with time limits, and an end in good order.
 //!
 //! A loop of our own over hyper's HTTP/1.1 instead of `axum::serve`, which has no limit on how long a
-//! client takes over its headers. Handshakes run in the connection's task, so a slow one holds up nobody.
+//! client takes over its headers. Handshakes run in the connection's task, so a slow one holds up nobody, and a client that
+//! sends or takes nothing loses its place (`connections`, `patience`).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,11 +14,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::Service as _;
 
+use crate::connections::{Arriving, Place, Places};
+use crate::patience::Patient;
 use crate::request::ClientAddress;
 
 /// Where to listen, and how.
@@ -30,28 +33,24 @@ pub enum Listener {
 
 /// Serves until `closing` says so, then until the last connection ends or ten seconds are over.
 pub async fn serve(router: Router, listeners: Vec<Listener>, closing: watch::Receiver<bool>) {
-    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Places::new(MAX_CONNECTIONS);
     let mut loops = JoinSet::new();
     for listener in listeners {
-        let server = Server {
-            router: router.clone(),
-            connections: Arc::clone(&connections),
-            closing: closing.clone(),
-        };
+        let server =
+            Server { router: router.clone(), places: places.clone(), closing: closing.clone() };
         loops.spawn(server.accept(listener));
     }
     let mut closing = closing;
     closed(&mut closing).await;
     while loops.join_next().await.is_some() {}
-    let all = u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX);
-    if tokio::time::timeout(GRACE, connections.acquire_many(all)).await.is_err() {
+    if tokio::time::timeout(GRACE, places.empty()).await.is_err() {
         tracing::warn!("connections were cut at shutdown");
     }
 }
 
 struct Server {
     router: Router,
-    connections: Arc<Semaphore>,
+    places: Places,
     closing: watch::Receiver<bool>,
 }
 
@@ -64,9 +63,13 @@ impl Server {
         let mut closing = self.closing.clone();
         loop {
             let next = async {
-                // A permit first: beyond the bound, connections wait in the kernel.
-                let permit = Arc::clone(&self.connections).acquire_owned().await.ok()?;
-                Some((permit, listener.accept().await))
+                let (stream, peer) = match listener.accept().await {
+                    Ok(accepted) => accepted,
+                    Err(error) => return Some(Err(error)),
+                };
+                // Meanwhile others wait in the kernel.
+                let place = self.places.enter(peer.ip()).await?;
+                Some(Ok((stream, peer, place)))
             };
             let next = tokio::select! {
                 () = closed(&mut closing) => return,
@@ -74,23 +77,24 @@ impl Server {
             };
             match next {
                 None => return,
-                Some((permit, Ok((stream, peer)))) => {
+                Some(Ok((stream, peer, place))) => {
                     // A connection that cannot be told not to wait still works.
                     let _ = stream.set_nodelay(true);
                     let connection = Connection {
                         router: self.router.clone(),
                         peer,
                         closing: self.closing.clone(),
-                        _permit: permit,
+                        place,
                     };
                     match tls.clone() {
                         None => tokio::spawn(connection.http(stream)),
                         Some(tls) => tokio::spawn(connection.https(stream, tls)),
                     };
                 }
-                Some((_, Err(error))) => {
+                Some(Err(error)) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "cannot accept");
                     // Mostly out of file descriptors: wait until some are given back.
+                    self.places.make_room();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -102,7 +106,7 @@ struct Connection {
     router: Router,
     peer: SocketAddr,
     closing: watch::Receiver<bool>,
-    _permit: OwnedSemaphorePermit,
+    place: Place,
 }
 
 impl Connection {
@@ -110,6 +114,7 @@ impl Connection {
         let handshake = tokio::select! {
             handshake = tokio::time::timeout(HANDSHAKE_LIMIT, tls.accept(stream)) => handshake,
             () = closed(&mut self.closing) => return,
+            () = self.place.turn.ended() => return,
         };
         match handshake {
             Ok(Ok(stream)) => self.http(stream).await,
@@ -123,17 +128,31 @@ impl Connection {
     async fn http(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let address = ClientAddress(self.peer.ip());
         let router = self.router;
+        let turn = Arc::clone(&self.place.turn);
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(address);
-            router.clone().call(request)
+            let turn = Arc::clone(&turn);
+            let request = request.map(|body| Arriving::new(body, Arc::clone(&turn)));
+            let answer = router.clone().call(request);
+            async move {
+                let answer = answer.await;
+                turn.wait();
+                answer
+            }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_LIMIT)
-            .serve_connection(TokioIo::new(stream), service);
+            .max_header_size(MAX_HEADER)
+            .max_buf_size(MAX_BUFFER)
+            .serve_connection(TokioIo::new(Patient::new(stream, TAKING_LIMIT)), service);
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
+            () = self.place.turn.ended() => {
+                tracing::debug!("connection gave way to another");
+                return;
+            }
             () = closed(&mut self.closing) => {
                 connection.as_mut().graceful_shutdown();
                 tokio::time::timeout(GRACE, connection).await.unwrap_or(Ok(()))
@@ -152,7 +171,13 @@ pub(crate) async fn closed(closing: &mut watch::Receiver<bool>) {
 }
 
 /// A file descriptor and some 20 KiB each.
-const MAX_CONNECTIONS: usize = 8_192;
+const MAX_CONNECTIONS: u32 = 8_192;
+/// More than browsers with their cookies and devices with their tokens send.
+const MAX_HEADER: usize = 32 * 1024;
+/// Of what comes in and of what goes out, for each connection.
+const MAX_BUFFER: usize = 64 * 1024;
+/// How long a client may take nothing of its answer.
+const TAKING_LIMIT: Duration = Duration::from_secs(30);
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// Also how long a connection may be idle.
 const HEADER_LIMIT: Duration = Duration::from_secs(60);

@@ -69,8 +69,11 @@ impl FromRequestParts<AppState> for Session {
         let (token_hash, row) = find(parts, state).await?;
         let now = state.clock.now();
         if TOUCH_AFTER_MS <= now.0.saturating_sub(row.last_seen_at.0) {
-            let touched = state.store.touch_session(row.scope, token_hash, now).await;
-            touched.map_err(|error| ApiError::from(error).into_response())?;
+            match state.store.touch_session(row.scope, token_hash, now).await {
+                // Pages can be read all the same; the session ends a little earlier.
+                Err(error) if error.is_disk_full() => {}
+                touched => touched.map_err(|error| ApiError::from(error).into_response())?,
+            }
         }
         let origin = Origin::of(parts);
         Ok(Self {

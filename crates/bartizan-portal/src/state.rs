@@ -20,12 +20,14 @@ use crate::oidc::provider::Providers;
 use crate::publish::Publisher;
 use crate::replay::Replays;
 use crate::seal::Sealer;
+use crate::signing::ProfileSigner;
 use crate::stamp::Stamper;
 use crate::tallies::Tallies;
+use crate::telemetry::Telemetry;
 use crate::throttle::Throttle;
 use crate::v1::rate::Rates;
 use crate::v1::turns::Turns;
-use crate::{password, random};
+use crate::{PortalConfig, password, random};
 
 /// The state of a portal, given to every handler. Cloning shares it.
 #[derive(Clone)]
@@ -39,6 +41,9 @@ pub(crate) struct Shared {
     pub(crate) secure_cookies: bool,
     /// How long what is settled is kept; for ever if it is not said.
     pub(crate) retention: Option<Duration>,
+    /// Signs profiles, where whoever runs the portal wants that.
+    pub(crate) profile_signer: Option<ProfileSigner>,
+    pub(crate) telemetry: Telemetry,
     /// Tells this process from others that share its work.
     pub(crate) holder: JobHolder,
     pub(crate) access_tokens: AccessTokens,
@@ -73,8 +78,7 @@ impl AppState {
         store: Store,
         files: Files,
         clock: Clock,
-        secure_cookies: bool,
-        retention: Option<Duration>,
+        config: &PortalConfig,
     ) -> anyhow::Result<Self> {
         let installation = store.access_token_key().await?;
         let sealer = Sealer::new(&installation)?;
@@ -83,12 +87,15 @@ impl AppState {
         let nobody = Private(crate::files::hexadecimal(&random::<32>()?));
         let nobodys_password = password::hash(nobody).await?;
         let metrics = Metrics::started_at(clock.now());
+        let news = News::new(store.clone());
         Ok(Self(Arc::new(Shared {
             store,
             files,
             clock,
-            secure_cookies,
-            retention,
+            secure_cookies: config.secure_cookies,
+            retention: config.retention,
+            profile_signer: config.profile_signer.clone(),
+            telemetry: Telemetry::new(config.otlp_endpoint.as_deref()),
             holder: JobHolder(random()?),
             access_tokens,
             admission: Admission::default(),
@@ -99,7 +106,7 @@ impl AppState {
             turns: Turns::default(),
             stamper,
             throttle: Throttle::default(),
-            news: News::default(),
+            news,
             metrics,
             feeds: Work::default(),
             uploads: Uploads::default(),

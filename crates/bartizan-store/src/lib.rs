@@ -110,6 +110,7 @@ pub use application_credential::{CredentialKind, CredentialRow, MAX_CREDENTIALS,
 pub use arrival::{Arrival, Arrived};
 pub use audit::{ACTIONS, AuditEntry, Named, Personal};
 pub use audit_log::{AuditFilter, AuditHeadRow, AuditPlace, AuditRow, AuditTree};
+pub use db::Server as DatabaseServer;
 pub use db::{
     DatabaseError, DatabaseFacts, DatabaseSetting, DatabaseUrl, GROUP_SIZES, StoreLoad, TableCount,
 };
@@ -189,8 +190,9 @@ pub use triage::{
     AlertChange, AlertUpdate, CLASSIFICATIONS, MAX_ALERT_TAGS, MAX_TAG_LENGTH, Verdict,
 };
 
-use db::{Database, Reach, params};
+use db::{Database, News, Reach, params};
 use gather::Gather;
+use tokio::sync::broadcast;
 
 /// The portal's database. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -228,6 +230,20 @@ impl Store {
     #[must_use]
     pub fn load(&self) -> StoreLoad {
         self.db.load()
+    }
+
+    /// Tells other portals on the same database, soon, that this tenant's rows have changed.
+    pub fn tell_others(&self, tenant: TenantId) {
+        if let Some(news) = self.db.news() {
+            news.tell(tenant);
+        }
+    }
+
+    /// Hears which tenant's rows another portal has changed; of nobody in particular where that may have been missed. A file
+    /// has no other portals.
+    #[must_use]
+    pub fn hear_others(&self) -> Option<broadcast::Receiver<Option<TenantId>>> {
+        self.db.news().map(News::hear)
     }
 
     /// Writes to the disk and reads back; what a readiness check asks.
@@ -317,7 +333,18 @@ pub enum StoreError {
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// There is no room left on the disk under the database; the cause of [`StoreError::Unavailable`] then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the disk under the database is full")]
+pub struct DiskFull;
+
 impl StoreError {
+    /// Whether there would be an answer if the disk under the database had room.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Unavailable(cause) if cause.is::<DiskFull>())
+    }
+
     /// Says the same to another who waited for it.
     fn again(&self) -> Self {
         match self {
@@ -328,6 +355,9 @@ impl StoreError {
             Self::Busy => Self::Busy,
             Self::Closed => Self::Closed,
             Self::Damaged { column } => Self::Damaged { column },
+            Self::Unavailable(cause) if cause.is::<DiskFull>() => {
+                Self::Unavailable(Box::new(DiskFull))
+            }
             Self::Unavailable(error) => Self::Unavailable(error.to_string().into()),
         }
     }
@@ -335,6 +365,9 @@ impl StoreError {
 
 impl From<db::Error> for StoreError {
     fn from(error: db::Error) -> Self {
+        if error.is_disk_full() {
+            return Self::Unavailable(Box::new(DiskFull));
+        }
         Self::Unavailable(Box::new(error))
     }
 }

@@ -32,6 +32,10 @@ pub(crate) struct Config {
     pub(crate) metrics_listen: Option<SocketAddr>,
     /// 0 keeps everything.
     pub(crate) retention_days: u64,
+    pub(crate) profile_cert: Option<PathBuf>,
+    pub(crate) profile_key: Option<PathBuf>,
+    /// Where traces go; nowhere if it is not named.
+    pub(crate) otlp_endpoint: Option<String>,
     /// Where the log goes; standard error if it is not named.
     pub(crate) log_file: Option<PathBuf>,
     pub(crate) feed: Vec<String>,
@@ -100,6 +104,9 @@ impl Config {
             tls_key: settings.path("tls-key"),
             metrics_listen: settings.parsed("metrics-listen", address)?,
             retention_days: settings.parsed("retention-days", days)?.unwrap_or(0),
+            profile_cert: settings.path("profile-cert"),
+            profile_key: settings.path("profile-key"),
+            otlp_endpoint: settings.parsed("otlp-endpoint", http_address)?,
             log_file: settings.path("log-file"),
             feed: settings.list("feed"),
             allow: settings.list("allow"),
@@ -112,6 +119,10 @@ impl Config {
             config.tls_cert.is_some() == config.tls_key.is_some(),
             "tls-cert and tls-key belong together: give both, or none"
         );
+        anyhow::ensure!(
+            config.profile_cert.is_some() == config.profile_key.is_some(),
+            "profile-cert and profile-key belong together: give both, or none"
+        );
         Ok(config)
     }
 
@@ -122,6 +133,7 @@ impl Config {
             database: self.database.clone(),
             retention: (self.retention_days != 0)
                 .then(|| Duration::from_secs(self.retention_days * 86_400)),
+            otlp_endpoint: self.otlp_endpoint.clone(),
             ..PortalConfig::new(self.data.clone())
         }
     }
@@ -261,6 +273,14 @@ fn address(text: &str) -> anyhow::Result<SocketAddr> {
         return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
     }
     text.parse().with_context(|| format!("{text} is not an address with a port, as 127.0.0.1:8443"))
+}
+
+/// Reads the address of a service over HTTP, without a path of its own.
+fn http_address(text: &str) -> anyhow::Result<String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_one = rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['?', '#', '@', ' ']));
+    anyhow::ensure!(is_one, "{text} is not an address that begins with https:// or http://");
+    Ok(text.to_owned())
 }
 
 /// Reads a number of days, up to a century.

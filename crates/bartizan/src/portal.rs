@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use bartizan_model::{DomainName, TenantId};
-use bartizan_portal::{Listener, Portal};
+use bartizan_portal::{Listener, Portal, PortalConfig, ProfileSigner};
 use tokio::signal::unix::SignalKind;
 
 use crate::config::{Config, Flags};
@@ -33,7 +33,7 @@ pub(crate) struct PortalArgs {
 
 pub(crate) fn run(args: PortalArgs) -> anyhow::Result<ExitCode> {
     let config = Config::read(args.config.as_deref(), args.flags.0)?;
-    let tls = check(&config)?;
+    let (tls, profile_signer) = check(&config)?;
     if args.check_config {
         show(&config);
         return Ok(ExitCode::SUCCESS);
@@ -48,12 +48,30 @@ pub(crate) fn run(args: PortalArgs) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("cannot write the log to {}", path.display()))?,
         None => out::log_to_stderr(),
     }
-    tokio::runtime::Runtime::new()?.block_on(serve(config, tls, args.demo_admin))?;
+    raise_limits();
+    tokio::runtime::Runtime::new()?.block_on(serve(
+        config,
+        tls,
+        profile_signer,
+        args.demo_admin,
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// A connection takes a descriptor, and many systems allow no more than 1,024 unless they are asked.
+fn raise_limits() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(error = %error, "cannot raise the number of open files");
+    }
+}
+
 /// Refuses what could only fail later.
-fn check(config: &Config) -> anyhow::Result<Option<Arc<rustls::ServerConfig>>> {
+fn check(
+    config: &Config,
+) -> anyhow::Result<(Option<Arc<rustls::ServerConfig>>, Option<ProfileSigner>)> {
     let tls = match (&config.tls_cert, &config.tls_key) {
         (Some(cert), Some(key)) => Some(tls_config(cert, key)?),
         _ => None,
@@ -64,7 +82,11 @@ fn check(config: &Config) -> anyhow::Result<Option<Arc<rustls::ServerConfig>>> {
         config.listen
     );
     config.portal().database().check_place()?;
-    Ok(tls)
+    let profile_signer = match (&config.profile_cert, &config.profile_key) {
+        (Some(cert), Some(key)) => Some(ProfileSigner::open(cert, key)?),
+        _ => None,
+    };
+    Ok((tls, profile_signer))
 }
 
 fn show(config: &Config) {
@@ -79,6 +101,7 @@ fn show(config: &Config) {
 async fn serve(
     config: Config,
     tls: Option<Arc<rustls::ServerConfig>>,
+    profile_signer: Option<ProfileSigner>,
     demo_admin: bool,
 ) -> anyhow::Result<()> {
     let socket = tokio::net::TcpListener::bind(config.listen)
@@ -93,7 +116,7 @@ async fn serve(
         ),
         None => None,
     };
-    let portal = Portal::open(config.portal()).await?;
+    let portal = Portal::open(PortalConfig { profile_signer, ..config.portal() }).await?;
     let tenant = first_tenant(&portal, &config.tenant, &config.admin).await?;
     let portal = if demo_admin { portal.with_demo_routes(tenant) } else { portal };
     for name in &config.own {

@@ -34,6 +34,8 @@ pub(crate) struct DocumentPage {
     pub(crate) next: Option<String>,
     /// What an MDM is given, a key a row.
     pub(crate) rows: Vec<Row>,
+    /// Whether profiles can be signed here.
+    pub(crate) can_sign: bool,
     /// The portal's clock.
     pub(crate) now: UnixMillis,
 }

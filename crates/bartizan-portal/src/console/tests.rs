@@ -464,6 +464,7 @@ fn document(problems: Vec<String>) -> DocumentPage {
             value_type: "String",
             value: "<img src=x>".into(),
         }],
+        can_sign: true,
         now: NOW,
     }
 }

@@ -174,6 +174,9 @@ pub(crate) struct FileQuery {
     file: String,
     #[serde(default)]
     app: String,
+    /// Whether a profile is to be signed: `yes`, or absent.
+    #[serde(default)]
+    signed: String,
 }
 
 /// `GET /policy/{who}/file`.
@@ -222,7 +225,13 @@ pub(crate) async fn file(
         "filter" => (PROFILE, "filter.mobileconfig"),
         _ => (PROFILE, "dns.mobileconfig"),
     };
-    let mut response = text.into_response();
+    let mut response = match &state.profile_signer {
+        Some(signer) if kind == PROFILE && query.signed == "yes" => signer
+            .sign(&text, state.clock.now())
+            .map_err(|error| ApiError::internal(&error))?
+            .into_response(),
+        Some(_) | None => text.into_response(),
+    };
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     if let Ok(value) = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")) {
         response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
@@ -257,6 +266,7 @@ async fn page(
         versions,
         is_first_page: before.is_none(),
         rows: config(&settings, portal).rows(),
+        can_sign: state.profile_signer.is_some(),
         now: state.clock.now(),
     })
 }

@@ -219,6 +219,10 @@ async fn what_is_no_message_is_refused() {
     }
     let huge = vec![b' '; 1024 * 1024 + 1];
     check(&device.send("POST", path::ALERTS, token, huge).await, 413, "too_large");
+    // Whoever has not shown yet who they are has less room.
+    let large = vec![b' '; 64 * 1024 + 1];
+    let stranger = world.stranger(2);
+    check(&stranger.send("POST", path::ENROLL, None, large).await, 413, "too_large");
     check(&device.get("/device/v1/none").await, 404, "not_found");
     check(&device.get(path::ALERTS).await, 405, "method_not_allowed");
 }

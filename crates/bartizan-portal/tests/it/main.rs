@@ -47,6 +47,8 @@ mod site;
 #[cfg(test)]
 mod slow;
 #[cfg(test)]
+mod telemetry;
+#[cfg(test)]
 mod tenancy;
 #[cfg(test)]
 mod world;

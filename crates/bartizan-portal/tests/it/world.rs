@@ -40,9 +40,15 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::chosen(|_| {}).await
+    }
+
+    /// A portal that is set up in another way than the usual one.
+    pub(crate) async fn chosen(choose: impl FnOnce(&mut PortalConfig)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::fixed(NOW);
-        let config = PortalConfig::new(dir.path().join("data"));
+        let mut config = PortalConfig::new(dir.path().join("data"));
+        choose(&mut config);
         let portal = Portal::open_at(config, clock.clone()).await.unwrap();
         let acme = portal.create_tenant("ACME").await.unwrap();
         let globex = portal.create_tenant("GLOBEX").await.unwrap();

@@ -19,9 +19,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::connection::Connection;
 use super::load::{StoreLoad, Tally};
+use super::news::News;
 use super::open::{DatabaseUrl, Role};
 use super::{Error, Reach, migrate};
-use crate::StoreError;
+use crate::{DiskFull, StoreError};
 
 /// The database's threads, by their queues.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(crate) struct Database {
     writers: mpsc::Sender<Message>,
     readers: std_mpsc::SyncSender<ReadJob>,
     tally: Arc<Tally>,
+    /// To and from other portals, where there can be any.
+    news: Option<News>,
 }
 
 impl Database {
@@ -43,6 +46,10 @@ impl Database {
         let failed = |error: std::io::Error| StoreError::Unavailable(Box::new(error));
         migrate::run(url, now)?;
         let is_postgres = matches!(url, DatabaseUrl::Server(_));
+        let news = match url {
+            DatabaseUrl::Server(server) => Some(News::start((**server).clone())?),
+            DatabaseUrl::File(_) => None,
+        };
         let url = Arc::new(url.clone());
 
         let (writers, jobs) = mpsc::channel(WRITER_QUEUE);
@@ -70,7 +77,12 @@ impl Database {
                 .spawn(move || read_until_closed(db, &jobs))
                 .map_err(failed)?;
         }
-        Ok(Self { writers, readers, tally })
+        Ok(Self { writers, readers, tally, news })
+    }
+
+    /// Returns how other portals on this database are told and heard, if there can be any.
+    pub(crate) fn news(&self) -> Option<&News> {
+        self.news.as_ref()
     }
 
     /// Runs a job that changes something; returns when it is on disk.
@@ -274,7 +286,10 @@ fn commit(db: &Connection, group: Vec<WriteJob>, tally: &Tally) {
                     return;
                 }
             }
-            Err(error) => outcome = Err(error),
+            Err((error, answer)) => {
+                answers.extend(answer);
+                outcome = Err(error);
+            }
         }
     }
     let outcome = outcome.and_then(|()| db.run("COMMIT"));
@@ -299,16 +314,15 @@ fn commit(db: &Connection, group: Vec<WriteJob>, tally: &Tally) {
 /// the channel close. Says whether its change is to be kept.
 ///
 /// An error means that the transaction is not to be trusted: a full disk, for one, makes SQLite roll back all of it
-/// (`sqlite3_get_autocommit` tells).
-fn run_one(db: &Connection, job: WriteJob, alone: bool) -> Result<(Option<Answer>, bool), Error> {
-    if !alone {
-        db.run_soon("SAVEPOINT job")?;
-    }
-    if db.is_postgres() {
-        db.run_soon(&job.reach.statement())?;
-        if let Some(tenant) = job.reach.tenant() {
-            db.run_soon(&format!("SELECT pg_advisory_xact_lock({LOCK_SPACE}, {tenant})"))?;
-        }
+/// (`sqlite3_get_autocommit` tells). The job's own answer comes with it, since it knows more.
+fn run_one(
+    db: &Connection,
+    job: WriteJob,
+    alone: bool,
+) -> Result<(Option<Answer>, bool), (Error, Option<Answer>)> {
+    if let Err(error) = prepare(db, job.reach, alone) {
+        let (_, answer) = (job.run)(Err(failed(&error)));
+        return Err((error, Some(answer)));
     }
     // The connection is sound after a panic: what was done is rolled back.
     let outcome = catch_unwind(AssertUnwindSafe(|| (job.run)(Ok(db))));
@@ -317,23 +331,42 @@ fn run_one(db: &Connection, job: WriteJob, alone: bool) -> Result<(Option<Answer
         Err(_) => (false, None),
     };
     if db.has_lost_transaction() {
-        return Err(Error::Sqlite(rusqlite::Error::SqliteFailure(
+        let error = Error::Sqlite(rusqlite::Error::SqliteFailure(
             rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK),
             None,
-        )));
+        ));
+        return Err((error, answer));
     }
+    let ended = match (alone, keep) {
+        (true, _) => Ok(()),
+        (false, true) => db.run_soon("RELEASE job"),
+        (false, false) => db.run("ROLLBACK TO job; RELEASE job"),
+    };
+    match ended {
+        Ok(()) => Ok((answer, keep)),
+        Err(error) => Err((error, answer)),
+    }
+}
+
+/// Makes the place for a job in the transaction.
+fn prepare(db: &Connection, reach: Reach, alone: bool) -> Result<(), Error> {
     if !alone {
-        if keep {
-            db.run_soon("RELEASE job")?;
-        } else {
-            db.run("ROLLBACK TO job; RELEASE job")?;
+        db.run_soon("SAVEPOINT job")?;
+    }
+    if db.is_postgres() {
+        db.run_soon(&reach.statement())?;
+        if let Some(tenant) = reach.tenant() {
+            db.run_soon(&format!("SELECT pg_advisory_xact_lock({LOCK_SPACE}, {tenant})"))?;
         }
     }
-    Ok((answer, keep))
+    Ok(())
 }
 
 /// An error that many are told of.
 fn failed(error: &Error) -> StoreError {
+    if error.is_disk_full() {
+        return StoreError::Unavailable(Box::new(DiskFull));
+    }
     StoreError::Unavailable(error.to_string().into())
 }
 

@@ -22,6 +22,8 @@ pub struct DatabaseFacts {
     pub damage: Option<String>,
     /// When the readiness check wrote last, by the portal's clock.
     pub checked_at: UnixMillis,
+    /// What time the server has, where there is one.
+    pub server_time: Option<UnixMillis>,
 }
 
 /// A setting of the database.
@@ -109,7 +111,7 @@ impl DatabaseUrl {
             |sql: &str| db.prepare_cached(sql)?.query_row(params![], |row| row.get::<String>(0));
         let number =
             |sql: &str| db.prepare_cached(sql)?.query_row(params![], |row| row.get::<i64>(0));
-        let (version, mut settings, damage);
+        let (version, mut settings, damage, server_time);
         if db.is_postgres() {
             version = format!("PostgreSQL {}", text("SELECT current_setting('server_version')")?);
             settings = Vec::new();
@@ -124,6 +126,10 @@ impl DatabaseUrl {
                  FROM pg_roles WHERE rolname = current_user",
             )?;
             settings.push(setting("row-level security of the role", unbound, "bound"));
+            settings.push(self.encryption(text(ENCRYPTION)?));
+            let at_ms =
+                number("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint");
+            server_time = Some(column::time(at_ms?));
             damage = None;
         } else {
             version = format!("SQLite {}", text("SELECT sqlite_version()")?);
@@ -132,6 +138,7 @@ impl DatabaseUrl {
                 setting("synchronous", number("PRAGMA synchronous")?.to_string(), "2"),
                 setting("foreign_keys", number("PRAGMA foreign_keys")?.to_string(), "1"),
             ];
+            server_time = None;
             damage = Some(text("PRAGMA quick_check(1)")?).filter(|found| found != "ok");
         }
         let checked_at = db
@@ -139,7 +146,7 @@ impl DatabaseUrl {
             .query_row(params![], |row| row.get::<i64>(0))
             .optional()?;
         let checked_at = column::time(checked_at.unwrap_or(0));
-        Ok(DatabaseFacts { version, settings, damage, checked_at })
+        Ok(DatabaseFacts { version, settings, damage, checked_at, server_time })
     }
 
     /// Counts what there is, without saying whose it is.
@@ -184,6 +191,13 @@ impl DatabaseUrl {
         Ok(files)
     }
 
+    /// Whether connections are encrypted as they have to be: what stays on this machine need not.
+    fn encryption(&self, value: String) -> DatabaseSetting {
+        let is_far = matches!(self, Self::Server(server) if !server.is_near());
+        let wanted = (is_far && value == "none").then_some("encrypted: sslmode=verify-full");
+        DatabaseSetting { name: "encryption of the connection", value, wanted }
+    }
+
     fn is_absent(&self) -> bool {
         matches!(self, Self::File(file) if !file.exists())
     }
@@ -208,6 +222,8 @@ fn setting(name: &'static str, value: String, wanted: &'static str) -> DatabaseS
     DatabaseSetting { name, value, wanted }
 }
 
+/// What the connection is encrypted by.
+const ENCRYPTION: &str = "SELECT CASE WHEN ssl THEN version ELSE 'none' END FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
 const COUNTED: [&str; 9] = [
     "tenant",
     "member",

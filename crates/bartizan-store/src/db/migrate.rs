@@ -2,7 +2,7 @@
 
 use bartizan_model::UnixMillis;
 use refinery::{Migration, Runner};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use super::connection::Connection;
 use super::open::{DatabaseUrl, Role, explain, sqlite};
@@ -24,7 +24,7 @@ pub(super) fn run(url: &DatabaseUrl, now: UnixMillis) -> Result<(), StoreError> 
             let unavailable = |error: tokio_postgres::Error| super::Error::from(error);
             runtime.block_on(async {
                 let (mut client, connection) = config
-                    .connect(NoTls)
+                    .open()
                     .await
                     .map_err(|error| StoreError::Unavailable(Box::new(explain(config, &error))))?;
                 let driven = tokio::spawn(connection);

@@ -15,8 +15,10 @@ mod load;
 mod maintain;
 mod many;
 mod migrate;
+mod news;
 mod open;
 mod postgres;
+mod tls;
 mod value;
 
 pub(crate) use connection::{Connection, Optional, Row, Rows};
@@ -24,7 +26,8 @@ pub(crate) use group::Database;
 pub use load::{GROUP_SIZES, StoreLoad};
 pub use maintain::{DatabaseFacts, DatabaseSetting, TableCount};
 pub(crate) use many::{execute_many, query_many};
-pub use open::{DatabaseError, DatabaseUrl};
+pub(crate) use news::News;
+pub use open::{DatabaseError, DatabaseUrl, Server};
 pub(crate) use value::{Bind, Value};
 
 use crate::TenantScope;
@@ -106,6 +109,21 @@ impl Error {
                     || *code == SqlState::CHECK_VIOLATION
                     || *code == SqlState::NOT_NULL_VIOLATION
             }),
+            Self::NoRow | Self::Column { .. } | Self::Sqlite(_) | Self::Thread(_) => false,
+        }
+    }
+
+    /// Whether the disk has no room for what was to be written.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        match self {
+            // The index of SQLite's log is a file of its own, whose growth has an error of its own.
+            Self::Sqlite(rusqlite::Error::SqliteFailure(failure, _)) => {
+                failure.code == rusqlite::ErrorCode::DiskFull
+                    || failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+            }
+            Self::Postgres(error) => {
+                error.code() == Some(&tokio_postgres::error::SqlState::DISK_FULL)
+            }
             Self::NoRow | Self::Column { .. } | Self::Sqlite(_) | Self::Thread(_) => false,
         }
     }

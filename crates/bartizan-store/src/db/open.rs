@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use tokio_postgres::Config;
-use tokio_postgres::config::Host;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Config, Socket};
 
 use super::Result;
 use super::connection::{Connection, teach};
 use super::postgres::Postgres;
+use super::tls::{self, Files, Mode, Tls};
 
 /// A database: a file, or a server with what is needed to sign in there.
 #[derive(Clone)]
@@ -19,7 +20,22 @@ pub enum DatabaseUrl {
     /// SQLite, in this file.
     File(PathBuf),
     /// PostgreSQL, as `postgres://user:password@host/database` or with a socket's folder as `?host=`.
-    Server(Box<Config>),
+    Server(Box<Server>),
+}
+
+/// A PostgreSQL server: what the driver has to know, and how its connections are encrypted.
+#[derive(Clone)]
+pub struct Server {
+    config: Config,
+    tls: Tls,
+}
+
+impl std::ops::Deref for Server {
+    type Target = Config;
+
+    fn deref(&self) -> &Config {
+        &self.config
+    }
 }
 
 /// Why that cannot be the database.
@@ -28,12 +44,17 @@ pub enum DatabaseError {
     /// The address is not one.
     #[error("not the address of a database: {0}")]
     Address(String),
-    /// Connections to the server cannot be encrypted.
-    #[error(
-        "the address asks for sslmode=require, which is not supported: connect through the server's own socket, \
-         or through a tunnel that encrypts, and say sslmode=disable"
-    )]
-    Encryption,
+    /// The address asks for TLS in a way that cannot be.
+    #[error("the database's address: {0}")]
+    Encryption(String),
+    /// It could not be shown that the server is who it should be.
+    #[error("PostgreSQL at {server} is not to be trusted: {reason}")]
+    Untrusted {
+        /// Host and port.
+        server: String,
+        /// Why not, with what to do.
+        reason: String,
+    },
     /// Nobody answers there.
     #[error(
         "PostgreSQL at {server} does not answer ({reason}): see that it runs and that the address is right"
@@ -107,13 +128,118 @@ impl FromStr for DatabaseUrl {
             }
             return Ok(Self::File(text.into()));
         }
+        let (rest, asked) = encryption(text)?;
         // The error of the driver may repeat the text, and with it a password.
-        let config: Config =
-            text.parse().map_err(|_| DatabaseError::Address("it cannot be read".to_owned()))?;
-        if config.get_ssl_mode() == tokio_postgres::config::SslMode::Require {
-            return Err(DatabaseError::Encryption);
+        let mut config: Config =
+            rest.parse().map_err(|_| DatabaseError::Address("it cannot be read".to_owned()))?;
+        let is_near = config.get_hosts().iter().all(is_near);
+        // A server's own socket is not encrypted, whatever is asked.
+        let is_socket = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
+        let mode = match asked.mode {
+            _ if is_socket => Mode::Disable,
+            Some(mode) => mode,
+            None if is_near => Mode::Disable,
+            None => Mode::VerifyFull,
+        };
+        config.ssl_mode(match mode {
+            Mode::Disable => SslMode::Disable,
+            Mode::Prefer => SslMode::Prefer,
+            Mode::Require | Mode::VerifyCa | Mode::VerifyFull => SslMode::Require,
+        });
+        let tls = Tls::new(mode, &asked.files).map_err(DatabaseError::Encryption)?;
+        Ok(Self::Server(Box::new(Server { config, tls })))
+    }
+}
+
+/// What an address says of encryption.
+#[derive(Debug, Default)]
+struct Asked {
+    mode: Option<Mode>,
+    files: Files,
+}
+
+/// Takes out of an address what the driver does not understand.
+fn encryption(text: &str) -> std::result::Result<(String, Asked), DatabaseError> {
+    let mut asked = Asked::default();
+    let Some((before, query)) = text.split_once('?') else { return Ok((text.to_owned(), asked)) };
+    let mut rest = Vec::new();
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let file = || {
+            decoded(value).map(PathBuf::from).ok_or_else(|| {
+                DatabaseError::Encryption(format!("{name} is no path, written as in an address"))
+            })
+        };
+        match name {
+            "sslmode" => {
+                asked.mode = Some(Mode::from_word(value).ok_or_else(|| {
+                    DatabaseError::Encryption(
+                        "sslmode is disable, prefer, require, verify-ca or verify-full".to_owned(),
+                    )
+                })?);
+            }
+            "sslrootcert" if value == "system" => asked.files.authorities = None,
+            "sslrootcert" => asked.files.authorities = Some(file()?),
+            "sslcert" => asked.files.certificate = Some(file()?),
+            "sslkey" => asked.files.key = Some(file()?),
+            "" => {}
+            _ => rest.push(pair),
         }
-        Ok(Self::Server(Box::new(config)))
+    }
+    let rest =
+        if rest.is_empty() { before.to_owned() } else { format!("{before}?{}", rest.join("&")) };
+    Ok((rest, asked))
+}
+
+/// Undoes `%2F` and the like.
+fn decoded(text: &str) -> Option<String> {
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        if *first != b'%' {
+            octets.push(*first);
+            continue;
+        }
+        let (digits, after) = rest.split_at_checked(2)?;
+        octets.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+        rest = after;
+    }
+    String::from_utf8(octets).ok()
+}
+
+/// Whether what is sent there stays on this machine.
+fn is_near(host: &Host) -> bool {
+    match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => {
+            name == "localhost"
+                || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+        }
+    }
+}
+
+impl Server {
+    /// Whether what is sent there stays on this machine.
+    pub(super) fn is_near(&self) -> bool {
+        self.config.get_hosts().iter().all(is_near)
+    }
+
+    /// Connects; whoever does drives what comes beside the client.
+    pub(super) async fn open(
+        &self,
+    ) -> std::result::Result<
+        (Client, tokio_postgres::Connection<Socket, tls::Secured>),
+        tokio_postgres::Error,
+    > {
+        let mut config = self.config.clone();
+        if config.get_application_name().is_none() {
+            config.application_name("bartizan");
+        }
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_TIMEOUT);
+        }
+        config.connect(self.tls.clone()).await
     }
 }
 
@@ -127,15 +253,8 @@ impl DatabaseUrl {
                 }
                 Ok(Connection::sqlite(db))
             }
-            Self::Server(config) => {
-                let mut config = config.clone();
-                if config.get_application_name().is_none() {
-                    config.application_name("bartizan");
-                }
-                if config.get_connect_timeout().is_none() {
-                    config.connect_timeout(CONNECT_TIMEOUT);
-                }
-                let db = Connection::postgres(Postgres::connect(&config)?);
+            Self::Server(server) => {
+                let db = Connection::postgres(Postgres::connect(server)?);
                 db.run(SETTINGS)?;
                 Ok(db)
             }
@@ -162,6 +281,9 @@ impl DatabaseUrl {
 pub(super) fn explain(config: &Config, error: &tokio_postgres::Error) -> DatabaseError {
     let server = server(config);
     let role = config.get_user().unwrap_or_default().to_owned();
+    if let Some(reason) = tls::explain(error) {
+        return DatabaseError::Untrusted { server, reason };
+    }
     let Some(said) = error.as_db_error() else {
         // The driver keeps what the system said one level deeper.
         let cause =
@@ -250,7 +372,7 @@ const CACHE_KIB: i64 = -16_384;
 
 #[cfg(test)]
 mod tests {
-    use super::{DatabaseUrl, network_kind};
+    use super::{DatabaseUrl, SslMode, network_kind};
 
     #[test]
     fn addresses_are_told_apart_and_never_shown() {
@@ -261,7 +383,41 @@ mod tests {
             let error = bad.parse::<DatabaseUrl>().unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
         }
-        assert!("postgres://h/x?sslmode=require".parse::<DatabaseUrl>().is_err());
+    }
+
+    #[test]
+    fn a_server_over_a_network_has_to_prove_its_name_unless_told_otherwise() {
+        let mode = |text: &str| match text.parse() {
+            Ok(DatabaseUrl::Server(server)) => Ok(server.get_ssl_mode()),
+            Ok(DatabaseUrl::File(_)) => panic!("{text} is no file"),
+            Err(error) => Err(error.to_string()),
+        };
+        for (text, expected) in [
+            ("postgres://db.example/x", SslMode::Require),
+            ("postgres://192.0.2.1/x", SslMode::Require),
+            ("postgres://db.example/x?sslmode=disable", SslMode::Disable),
+            ("postgres://db.example/x?sslmode=prefer&connect_timeout=3", SslMode::Prefer),
+            ("postgres://db.example/x?sslmode=require", SslMode::Require),
+            ("postgres://localhost/x", SslMode::Disable),
+            ("postgres://127.0.0.1/x", SslMode::Disable),
+            ("postgres://[::1]/x?sslmode=require", SslMode::Require),
+            ("postgres:///x?host=/run/postgresql", SslMode::Disable),
+            ("postgres:///x?host=/run/postgresql&sslmode=verify-full", SslMode::Disable),
+        ] {
+            assert_eq!(mode(text), Ok(expected), "{text}");
+        }
+        for (text, reason) in [
+            ("postgres://db.example/x?sslmode=allow", "sslmode is disable, prefer"),
+            (
+                "postgres://db.example/x?sslrootcert=/absent",
+                "cannot read certificates from /absent",
+            ),
+            ("postgres://db.example/x?sslrootcert=%2", "sslrootcert is no path"),
+            ("postgres://db.example/x?sslcert=/absent", "sslcert and sslkey belong together"),
+        ] {
+            let error = mode(text).unwrap_err();
+            assert!(error.contains(reason), "{error}");
+        }
     }
 
     #[test]

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use futures_util::future;
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, NoTls, Row};
+use tokio_postgres::{Client, Row};
 
+use super::open::Server;
 use super::value::Ref;
 use super::{Error, Result};
 
@@ -23,9 +24,9 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    pub(super) fn connect(config: &tokio_postgres::Config) -> Result<Self> {
+    pub(super) fn connect(server: &Server) -> Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Thread)?;
-        let (client, connection) = runtime.block_on(config.connect(NoTls))?;
+        let (client, connection) = runtime.block_on(server.open())?;
         runtime.spawn(async move {
             // Whoever waits for an answer is told as well.
             if let Err(error) = connection.await {

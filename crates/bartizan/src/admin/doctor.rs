@@ -64,11 +64,24 @@ impl Finding {
 pub(super) fn examine(config: &Config) -> Vec<Finding> {
     let now = Clock::system().now();
     let database = config.portal().database();
-    let mut findings =
-        vec![permissions(&config.data, &database), space(&config.data), flush(&config.data)];
+    let mut findings = vec![
+        permissions(&config.data, &database),
+        space("space for the data folder", &config.data),
+        flush(&config.data),
+    ];
     findings.extend(of_database(&database, now));
+    if let DatabaseUrl::File(file) = &database
+        && let Some(folder) = file.parent()
+        && *folder != *config.data
+        && !folder.as_os_str().is_empty()
+    {
+        findings.push(space("space for the database", folder));
+    }
     if let Some(path) = &config.tls_cert {
-        findings.push(chain(path, now));
+        findings.push(chain("certificate", path, now));
+    }
+    if let Some(path) = &config.profile_cert {
+        findings.push(chain("certificate that signs profiles", path, now));
     }
     findings
 }
@@ -115,18 +128,17 @@ fn permissions(data: &Path, database: &DatabaseUrl) -> Finding {
     Finding::ok(SUBJECT, "its owner alone")
 }
 
-fn space(data: &Path) -> Finding {
-    const SUBJECT: &str = "space for the data folder";
-    let Ok(stat) = rustix::fs::statvfs(data) else {
-        return Finding::fail(SUBJECT, "cannot be told", "see that the folder exists");
+fn space(subject: &'static str, folder: &Path) -> Finding {
+    let Ok(stat) = rustix::fs::statvfs(folder) else {
+        return Finding::fail(subject, "cannot be told", "see that the folder exists");
     };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize) >> 20;
     let found = format!("{free} MiB free");
     let advice = "make room: without it nothing is stored, and /readyz says so";
     match free {
-        0..256 => Finding::fail(SUBJECT, found, advice),
-        256..2_048 => Finding::warn(SUBJECT, found, advice),
-        _ => Finding::ok(SUBJECT, found),
+        0..256 => Finding::fail(subject, found, advice),
+        256..2_048 => Finding::warn(subject, found, advice),
+        _ => Finding::ok(subject, found),
     }
 }
 
@@ -207,6 +219,7 @@ fn of_database(database: &DatabaseUrl, now: UnixMillis) -> Vec<Finding> {
         });
     }
     findings.push(clock(facts.checked_at, now));
+    findings.extend(facts.server_time.map(|server| apart(server, Clock::system().now())));
     findings
 }
 
@@ -225,8 +238,18 @@ fn clock(stored_at: UnixMillis, now: UnixMillis) -> Finding {
     Finding::ok(SUBJECT, "not behind what was stored")
 }
 
-fn chain(path: &Path, now: UnixMillis) -> Finding {
-    const SUBJECT: &str = "certificate";
+/// Whether the database's server has the same time: what it stamps is compared with what the portal stamps.
+fn apart(server: UnixMillis, now: UnixMillis) -> Finding {
+    const SUBJECT: &str = "clock of the database's server";
+    let apart_s = server.0.abs_diff(now.0) / 1_000;
+    if 30 <= apart_s {
+        let found = format!("{apart_s} s apart from the portal's");
+        return Finding::warn(SUBJECT, found, "keep both clocks by NTP");
+    }
+    Finding::ok(SUBJECT, "as the portal's")
+}
+
+fn chain(subject: &'static str, path: &Path, now: UnixMillis) -> Finding {
     let end = CertificateDer::pem_file_iter(path)
         .ok()
         .map(|chain| chain.filter_map(Result::ok))
@@ -234,16 +257,16 @@ fn chain(path: &Path, now: UnixMillis) -> Finding {
     let Some(end) = end else {
         let found = format!("{} cannot be read", path.display());
         return Finding::fail(
-            SUBJECT,
+            subject,
             found,
             "see that it is a chain in PEM and that the portal may read it",
         );
     };
     let advice = "renew it, put it in its place and start the portal anew";
     match end.0.saturating_sub(now.0) / DAY_MS {
-        0 if end < now => Finding::fail(SUBJECT, "it has expired", advice),
-        days @ 0..21 => Finding::warn(SUBJECT, format!("it expires in {days} days"), advice),
-        days => Finding::ok(SUBJECT, format!("good for {days} days")),
+        0 if end < now => Finding::fail(subject, "it has expired", advice),
+        days @ 0..21 => Finding::warn(subject, format!("it expires in {days} days"), advice),
+        days => Finding::ok(subject, format!("good for {days} days")),
     }
 }
 
@@ -278,10 +301,10 @@ mod tests {
             (end - 3 * DAY_MS, State::Warn),
             (end + 1, State::Fail),
         ] {
-            assert_eq!(chain(&path, UnixMillis(now)).state, state);
+            assert_eq!(chain("certificate", &path, UnixMillis(now)).state, state);
         }
         fs::write(&path, "none").unwrap();
-        assert_eq!(chain(&path, UnixMillis(0)).state, State::Fail);
+        assert_eq!(chain("certificate", &path, UnixMillis(0)).state, State::Fail);
     }
 
     #[test]

@@ -91,6 +91,20 @@ pub(crate) const KEYS: &[Key] = &[
         "Days after which resolved alerts, decided reports of sites and dismissed notices are removed; 0 keeps them",
     ),
     key(
+        "profile-cert",
+        Kind::Path,
+        None,
+        "Certificate as PEM, with its chain after it, that configuration profiles can be signed by",
+    ),
+    key("profile-key", Kind::Path, None, "Its private key as PEM: RSA, P-256 or P-384"),
+    key(
+        "otlp-endpoint",
+        Kind::Text,
+        None,
+        "Address of a collector of OpenTelemetry, as http://127.0.0.1:4318: it gets a trace of each request, without \
+         anything of people or organizations; off if it is not given",
+    ),
+    key(
         "log-file",
         Kind::Path,
         None,

@@ -29,6 +29,20 @@ impl Console {
         console
     }
 
+    /// The same session at another portal on the same database.
+    pub(crate) fn at(&self, portal: &PortalProcess) -> Self {
+        let (agent, cookie) = (self.agent.clone(), self.cookie.clone());
+        Self { agent, url: portal.url.clone(), cookie }
+    }
+
+    /// What the console is told live, as it comes.
+    pub(crate) fn events(&self) -> impl std::io::BufRead {
+        let request = self.agent.get(format!("{}/events", self.url)).header("cookie", &self.cookie);
+        let answer = request.call().unwrap();
+        assert_eq!(answer.status(), 200);
+        std::io::BufReader::new(answer.into_body().into_reader())
+    }
+
     /// Sends a form, and returns where the console leads to.
     #[track_caller]
     pub(crate) fn submit(&self, path: &str, form: &[(&str, &str)]) -> String {

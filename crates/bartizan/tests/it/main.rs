@@ -8,6 +8,8 @@ mod bad_input;
 #[cfg(test)]
 mod captive;
 #[cfg(test)]
+mod clocks;
+#[cfg(test)]
 mod console;
 #[cfg(test)]
 mod feed;

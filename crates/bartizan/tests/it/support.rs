@@ -114,8 +114,34 @@ impl PortalProcess {
         self.child.wait().unwrap();
     }
 
+    /// Starts a portal whose data folder is a disk of its own of so many MiB, which nobody else sees and which is gone
+    /// with it. [`Self::data`] is the way to it through the process.
+    pub(crate) fn start_on_small_disk(data: &Path, size_mib: u32, more: &[&str]) -> Self {
+        std::fs::create_dir_all(data).unwrap();
+        let mut command = Command::new("unshare");
+        let mount =
+            format!("mount -t tmpfs -o size={size_mib}m,mode=700 tmpfs \"$0\" && exec \"$@\"");
+        command.args(["--mount", "sh", "-c", &mount]).arg(data).arg(BARTIZAN);
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut portal = Self::start_by(command, free, data, more);
+        let root = PathBuf::from(format!("/proc/{}/root", portal.child.id()));
+        portal.data = root.join(data.strip_prefix("/").unwrap());
+        portal
+    }
+
+    /// The memory that the process has in use.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     fn start_at(address: SocketAddr, data: &Path, more: &[&str]) -> Self {
-        let mut child = Command::new(BARTIZAN)
+        Self::start_by(Command::new(BARTIZAN), address, data, more)
+    }
+
+    fn start_by(mut command: Command, address: SocketAddr, data: &Path, more: &[&str]) -> Self {
+        let mut child = command
             .args([
                 "portal",
                 "--listen",

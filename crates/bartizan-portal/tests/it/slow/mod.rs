@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod mail;
 #[cfg(test)]
+mod profiles;
+#[cfg(test)]
 mod rsyslog;
 
 use std::path::Path;

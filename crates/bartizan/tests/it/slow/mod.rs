@@ -10,6 +10,8 @@ mod captures;
 #[path = "../../../../../xtask/src/postgres.rs"]
 mod cluster;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod feeds;
 #[cfg(test)]
 mod fleet;
@@ -23,6 +25,8 @@ mod oidc;
 mod passkeys;
 #[cfg(test)]
 mod postgres_portal;
+#[cfg(test)]
+mod postgres_tls;
 #[cfg(test)]
 mod schemathesis;
 #[cfg(test)]

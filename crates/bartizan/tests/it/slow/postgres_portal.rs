@@ -1,5 +1,6 @@
 //! A portal on PostgreSQL, end to end: the same line as on SQLite, and errors that say what is wrong with the server.
 
+use std::io::BufRead as _;
 use std::process::{Command, Output};
 
 use tokio_postgres::NoTls;
@@ -29,6 +30,30 @@ fn a_device_enrolls_checks_in_and_alerts_and_the_console_lists_it() {
     wait_for("the alert", || console.page("/alerts").contains("login.evil.test").then_some(()));
     let devices = console.page("/devices");
     assert!(devices.contains("/devices/"), "{devices}");
+}
+
+#[test]
+fn what_one_portal_takes_in_shows_live_at_another_on_the_same_database() {
+    let place = Place::new();
+    let world = World::new();
+    let feed = world.file("feed.txt", "evil.test\n");
+    let more = ["--database", place.url.as_str(), "--feed", feed.as_str()];
+    let first = PortalProcess::start(&world.data(), &more);
+    let second = PortalProcess::start(&world.data(), &["--database", place.url.as_str()]);
+    let token = enrollment_token(&world, &place);
+    let device = TestDevice::start(&world.state(), &first.url, Some(&token));
+    device.wait_until("protected", |status| status.protection == "on");
+
+    let console = Console::sign_in(&first).at(&second);
+    assert!(!console.page("/alerts").contains("login.evil.test"));
+    let mut events = console.events().lines();
+    // What came before may be told once: that nothing was missed is not known at first.
+    device.resolve("login.evil.test");
+    wait_for("the alert, at the other portal", || {
+        let line = events.find(|line| line.as_ref().is_ok_and(|line| line == "event: alerts"));
+        line.unwrap().unwrap();
+        console.page("/alerts").contains("login.evil.test").then_some(())
+    });
 }
 
 #[test]
