@@ -516,6 +516,18 @@ pub fn fuzz_policy(octets: &[u8]) {
     policy::settings::fuzz(octets);
 }
 
+/// Reads a signed head of an audit log, for the fuzzer.
+#[doc(hidden)]
+pub fn fuzz_audit_head(octets: &[u8]) {
+    audit::fuzz::head(octets);
+}
+
+/// Reads an exported audit log, for the fuzzer.
+#[doc(hidden)]
+pub fn fuzz_audit_log(octets: &[u8]) {
+    audit::fuzz::log(octets);
+}
+
 /// Reads replies of a mail server, for the fuzzer.
 #[doc(hidden)]
 pub fn fuzz_smtp(octets: &[u8]) {
