@@ -72,7 +72,7 @@ fn room(path: &str) -> usize {
 }
 
 /// About a second of work; below the number of connections that are served.
-const MOST: usize = 4_096;
+pub(crate) const MOST: usize = 4_096;
 const EARLIEST_S: u64 = 30;
 const LATEST_S: u64 = 300;
 

@@ -80,6 +80,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::files::Files;
+    use crate::reach::Reach;
 
     #[tokio::test]
     async fn who_died_at_work_is_followed_when_the_lease_ends() {
@@ -89,7 +90,7 @@ mod tests {
         let open = async || {
             let store = Store::open(dir.path().join("portal.db").as_path(), now).unwrap();
             let files = Files::open(dir.path()).unwrap();
-            AppState::new(store, files, clock.clone(), false, None).await.unwrap()
+            AppState::new(store, files, clock.clone(), false, None, Reach::default()).await.unwrap()
         };
         let (dead, other) = (open().await, open().await);
         let tenant = other.store.create_tenant("ACME", [1; 32], now).await.unwrap();

@@ -40,6 +40,7 @@ mod password;
 mod policies;
 pub mod policy;
 mod publish;
+mod reach;
 mod regroup;
 mod replay;
 mod request;
@@ -76,6 +77,7 @@ use sha2::{Digest as _, Sha256};
 pub use bartizan_store::{BuiltIn, Permission};
 pub use bartizan_store::{DatabaseError, DatabaseFacts, DatabaseUrl, StoreError};
 pub use clock::Clock;
+pub use reach::Reach;
 pub use router::{Access, routes};
 pub use serve::{Listener, serve};
 
@@ -93,13 +95,21 @@ pub struct PortalConfig {
     pub database: Option<DatabaseUrl>,
     /// How long resolved alerts, decided reports and dismissed notices are kept; for ever if it is not said.
     pub retention: Option<Duration>,
+    /// The network around it.
+    pub reach: Reach,
 }
 
 impl PortalConfig {
     /// A data folder with its own database, reached without TLS.
     #[must_use]
     pub fn new(data_dir: PathBuf) -> Self {
-        Self { data_dir, secure_cookies: false, database: None, retention: Some(RETENTION) }
+        Self {
+            data_dir,
+            secure_cookies: false,
+            database: None,
+            retention: Some(RETENTION),
+            reach: Reach::default(),
+        }
     }
 
     /// Returns where the database is.
@@ -133,14 +143,14 @@ impl Portal {
     /// The folder or the database cannot be used.
     pub async fn open_at(config: PortalConfig, clock: Clock) -> anyhow::Result<Self> {
         let now = clock.now();
-        let retention = config.retention;
+        let (retention, reach) = (config.retention, config.reach.clone());
         let opened = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
             let files = Files::open(&config.data_dir)?;
             let store = Store::open(config.database(), now).context("cannot open the database")?;
             Ok((files, store, config.secure_cookies))
         });
         let (files, store, secure_cookies) = opened.await??;
-        let state = AppState::new(store, files, clock, secure_cookies, retention).await?;
+        let state = AppState::new(store, files, clock, secure_cookies, retention, reach).await?;
         Ok(Self { state, demo: None })
     }
 

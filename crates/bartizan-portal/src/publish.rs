@@ -213,6 +213,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::files::Files;
     use crate::indicator_rule::{Field, indicator, read_pattern, read_rule, texts};
+    use crate::reach::Reach;
 
     const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 
@@ -289,7 +290,10 @@ mod tests {
                 roles: vec![BuiltIn::Administrator.id().into()],
             };
             let member = store.invite_member(scope, member, NOW).await.unwrap();
-            let state = AppState::new(store, files, Clock::fixed(NOW), false, None).await.unwrap();
+            let state =
+                AppState::new(store, files, Clock::fixed(NOW), false, None, Reach::default())
+                    .await
+                    .unwrap();
             Self { dir, state, scope, member }
         }
 

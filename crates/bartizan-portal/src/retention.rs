@@ -79,6 +79,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::files::Files;
+    use crate::reach::Reach;
 
     #[tokio::test]
     async fn another_process_at_work_is_left_alone() {
@@ -87,7 +88,9 @@ mod tests {
         let open = async || {
             let store = Store::open(dir.path().join("portal.db").as_path(), now).unwrap();
             let files = Files::open(dir.path()).unwrap();
-            AppState::new(store, files, Clock::fixed(now), false, None).await.unwrap()
+            AppState::new(store, files, Clock::fixed(now), false, None, Reach::default())
+                .await
+                .unwrap()
         };
         let (one, other) = (open().await, open().await);
         let tenant = one.store.create_tenant("ACME", [1; 32], now).await.unwrap();

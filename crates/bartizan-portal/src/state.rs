@@ -18,6 +18,7 @@ use crate::live::News;
 use crate::metrics::Metrics;
 use crate::oidc::provider::Providers;
 use crate::publish::Publisher;
+use crate::reach::Reach;
 use crate::replay::Replays;
 use crate::seal::Sealer;
 use crate::stamp::Stamper;
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) files: Files,
     pub(crate) clock: Clock,
     pub(crate) secure_cookies: bool,
+    /// Whom it believes, and where it goes.
+    pub(crate) reach: Reach,
     /// How long what is settled is kept; for ever if it is not said.
     pub(crate) retention: Option<Duration>,
     /// Tells this process from others that share its work.
@@ -75,6 +78,7 @@ impl AppState {
         clock: Clock,
         secure_cookies: bool,
         retention: Option<Duration>,
+        reach: Reach,
     ) -> anyhow::Result<Self> {
         let installation = store.access_token_key().await?;
         let sealer = Sealer::new(&installation)?;
@@ -88,6 +92,7 @@ impl AppState {
             files,
             clock,
             secure_cookies,
+            reach,
             retention,
             holder: JobHolder(random()?),
             access_tokens,

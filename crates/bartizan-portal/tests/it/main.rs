@@ -21,6 +21,8 @@ mod fetching;
 #[cfg(test)]
 mod groups;
 #[cfg(test)]
+mod hardening;
+#[cfg(test)]
 mod indicators;
 #[cfg(test)]
 mod intake;

@@ -20,7 +20,7 @@ use bartizan_indicators::compile::Compiled;
 use bartizan_model::{
     Alert, AlertId, Detector, DeviceId, DomainName, IndicatorCategory, TenantId, UnixMillis,
 };
-use bartizan_portal::{Clock, Portal, PortalConfig, Published};
+use bartizan_portal::{Clock, Portal, PortalConfig, Published, Reach};
 use p256::ecdsa::SigningKey;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -40,9 +40,14 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        // Servers of tests are on this machine.
+        Self::within(Reach { private_addresses: true, ..Reach::default() }).await
+    }
+
+    pub(crate) async fn within(reach: Reach) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::fixed(NOW);
-        let config = PortalConfig::new(dir.path().join("data"));
+        let config = PortalConfig { reach, ..PortalConfig::new(dir.path().join("data")) };
         let portal = Portal::open_at(config, clock.clone()).await.unwrap();
         let acme = portal.create_tenant("ACME").await.unwrap();
         let globex = portal.create_tenant("GLOBEX").await.unwrap();
@@ -51,7 +56,8 @@ impl World {
 
     /// The portal of a data folder that another one has closed.
     pub(crate) async fn reopen(dir: &std::path::Path) -> Portal {
-        let config = PortalConfig::new(dir.join("data"));
+        let reach = Reach { private_addresses: true, ..Reach::default() };
+        let config = PortalConfig { reach, ..PortalConfig::new(dir.join("data")) };
         Portal::open_at(config, Clock::fixed(NOW)).await.unwrap()
     }
 
