@@ -49,6 +49,8 @@ mod router;
 mod scim;
 mod seal;
 mod second_factor;
+#[cfg(test)]
+mod security_page;
 mod serve;
 mod session;
 mod stamp;
