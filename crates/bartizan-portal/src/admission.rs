@@ -75,7 +75,7 @@ fn room(path: &str) -> usize {
 /// What who is refused is told.
 pub(crate) const BUSY: &str = "the portal has too much to do now; try again later";
 /// About a second of work; below the number of connections that are served.
-const MOST: usize = 4_096;
+pub(crate) const MOST: usize = 4_096;
 const EARLIEST_S: u64 = 30;
 const LATEST_S: u64 = 300;
 

@@ -159,3 +159,21 @@ const CONFLICT: &str = "conflict";
 const NO_ROOM: &str = "the portal's disk is full; nothing was stored, try again later";
 /// Long enough for a queue to drain, short enough that nobody gives up.
 const RETRY_AFTER_S: u64 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_inside_is_not_told() {
+        let cause = std::io::Error::other("disk of db.example is on fire at /srv/secret");
+        for error in [
+            ApiError::internal(&cause),
+            ApiError::from(StoreError::Damaged { column: "member.password" }),
+            ApiError::from(StoreError::Unavailable(Box::new(cause))),
+        ] {
+            assert_eq!(error.status, StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(error.detail, "the portal cannot answer now; try again");
+        }
+    }
+}

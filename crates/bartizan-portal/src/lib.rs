@@ -43,6 +43,7 @@ mod patience;
 mod policies;
 pub mod policy;
 mod publish;
+mod reach;
 mod regroup;
 mod replay;
 mod request;
@@ -51,6 +52,8 @@ mod router;
 mod scim;
 mod seal;
 mod second_factor;
+#[cfg(test)]
+mod security_page;
 mod serve;
 mod session;
 mod signing;
@@ -81,6 +84,7 @@ use sha2::{Digest as _, Sha256};
 pub use bartizan_store::{BuiltIn, Permission};
 pub use bartizan_store::{DatabaseError, DatabaseFacts, DatabaseUrl, StoreError};
 pub use clock::Clock;
+pub use reach::Reach;
 pub use router::{Access, routes};
 pub use serve::{Listener, serve};
 pub use signing::{BadSigner, ProfileSigner};
@@ -103,6 +107,8 @@ pub struct PortalConfig {
     pub profile_signer: Option<ProfileSigner>,
     /// Address of a collector of OpenTelemetry, which gets a span for each request; none do if it is not named.
     pub otlp_endpoint: Option<String>,
+    /// The network around it.
+    pub reach: Reach,
 }
 
 impl PortalConfig {
@@ -116,6 +122,7 @@ impl PortalConfig {
             retention: Some(RETENTION),
             profile_signer: None,
             otlp_endpoint: None,
+            reach: Reach::default(),
         }
     }
 
@@ -539,6 +546,18 @@ pub fn fuzz_passkey(octets: &[u8]) {
 #[doc(hidden)]
 pub fn fuzz_policy(octets: &[u8]) {
     policy::settings::fuzz(octets);
+}
+
+/// Reads a signed head of an audit log, for the fuzzer.
+#[doc(hidden)]
+pub fn fuzz_audit_head(octets: &[u8]) {
+    audit::fuzz::head(octets);
+}
+
+/// Reads an exported audit log, for the fuzzer.
+#[doc(hidden)]
+pub fn fuzz_audit_log(octets: &[u8]) {
+    audit::fuzz::log(octets);
 }
 
 /// Reads replies of a mail server, for the fuzzer.

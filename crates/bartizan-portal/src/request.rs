@@ -36,6 +36,10 @@ pub(crate) async fn handle(
     let request_id = hexadecimal(&id);
     let caller = Caller { request: id, tenant: Arc::default() };
     request.extensions_mut().insert(caller.clone());
+    if let Some(ClientAddress(peer)) = request.extensions().get().copied() {
+        let client = state.reach.client(peer, request.headers());
+        request.extensions_mut().insert(ClientAddress(client));
+    }
     let method = request.method().clone();
     // The pattern and never the path: a path may hold an id.
     let route = request
@@ -167,6 +171,11 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// The request's id, as the log line of every request has it.
+    pub(crate) fn request_id(parts: &Parts) -> String {
+        parts.extensions.get::<Self>().map(|it| hexadecimal(&it.request)).unwrap_or_default()
+    }
+
     /// Notes the tenant of a request, once its credential was verified.
     pub(crate) fn note(parts: &Parts, tenant: TenantId) {
         if let Some(caller) = parts.extensions.get::<Self>() {
@@ -202,6 +211,20 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// Notes that somebody did not show who they are. What they typed is not noted: it may be a password.
+    pub(crate) fn refused(&self, what: &'static str, tenant: Option<TenantId>, member: &str) {
+        tracing::warn!(
+            tenant.id = tenant.map(|tenant| tenant.0),
+            member.id = member,
+            client.address = %self.address,
+            request.id = hexadecimal(&self.request),
+            what,
+            "sign-in refused"
+        );
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for Origin {
     type Rejection = Infallible;
 
@@ -210,7 +233,7 @@ impl<S: Sync> FromRequestParts<S> for Origin {
     }
 }
 
-/// Where the connection comes from. What a proxy says about it is not believed.
+/// Where the connection comes from; behind a proxy that was named, where its own does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
@@ -270,20 +293,26 @@ pub(crate) const STRANGERS_BODY_LIMIT: usize = 64 * 1024;
 const MAX_AGENT: usize = 300;
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// Everything from here, nothing inline, nothing framed (OWASP ASVS V3.4).
-const SECURITY_HEADERS: [(HeaderName, &str); 4] = [
+/// Everything from here, nothing inline, nothing framed, nothing for other sites (OWASP ASVS V3.4, V3.5.8).
+const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-         font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
-         frame-ancestors 'none'",
+         font-src 'self'; connect-src 'self'; form-action 'self'; object-src 'none'; \
+         base-uri 'none'; frame-ancestors 'none'",
     ),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (
+        HeaderName::from_static("permissions-policy"),
+        "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), \
+         microphone=(), midi=(), payment=(), serial=(), usb=()",
+    ),
 ];
-/// A year, as ASVS V3.4.1 asks.
-const HSTS: &str = "max-age=31536000";
+/// A year, and all below the portal's name, as ASVS V3.4.1 asks.
+const HSTS: &str = "max-age=31536000; includeSubDomains";
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CROSS_SITE: &str = "cross_site";
 const METHOD_NOT_ALLOWED: &str = "method_not_allowed";

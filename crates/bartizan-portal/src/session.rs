@@ -168,13 +168,16 @@ pub(crate) async fn sign_in(
     origin: Origin,
 ) -> Result<Entry, SignInError> {
     let now = state.clock.now();
-    let attempt = state
-        .throttle
-        .begin(email, origin.address, now)
-        .map_err(|retry_after| SignInError::RateLimited { retry_after })?;
-    let member = find_member(state, email, password).await?.ok_or(SignInError::Refused)?;
+    let attempt = state.throttle.begin(email, origin.address, now).map_err(|retry_after| {
+        origin.refused("too many attempts", None, "");
+        SignInError::RateLimited { retry_after }
+    })?;
+    let found = find_member(state, email, password, &origin).await?;
+    let member = found.ok_or(SignInError::Refused)?;
     // Known to be theirs, so saying why helps nobody else.
     if member.one_time_expires_at.is_some_and(|expires_at| expires_at <= now) {
+        let (tenant, id) = (member.scope.tenant_id(), member.id.to_string());
+        origin.refused("one-time password has expired", Some(tenant), &id);
         return Err(SignInError::Expired);
     }
     state.throttle.succeeded(attempt);
@@ -213,6 +216,9 @@ pub(crate) enum SetPasswordError {
     /// It is the one in use.
     #[error("choose another password than the current one")]
     Unchanged,
+    /// See [`password::is_guessable`].
+    #[error("the password is easy to guess")]
+    Guessable,
     /// Too many failures, or the store failed.
     #[error(transparent)]
     SignIn(#[from] SignInError),
@@ -246,6 +252,10 @@ pub(crate) async fn set_password(
     }
     if password::verify(chosen.clone(), present).await.map_err(SignInError::from)? {
         return Err(SetPasswordError::Unchanged);
+    }
+    let words = known_words(session);
+    if password::is_guessable(chosen.clone(), words).await.map_err(SignInError::from)? {
+        return Err(SetPasswordError::Guessable);
     }
     let hash = password::hash(chosen).await.map_err(SignInError::from)?;
     let now = state.clock.now();
@@ -292,6 +302,14 @@ async fn confirm_by(
     Ok(())
 }
 
+/// What a stranger tries first: names of the product, the organization and the person.
+fn known_words(session: &Session) -> Vec<String> {
+    let parts = [session.email.as_str(), session.tenant_name.as_str()];
+    let parts = parts.iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric()));
+    let parts = parts.filter(|part| 2 < part.len()).take(20).map(str::to_lowercase);
+    parts.chain(["bartizan".to_owned(), session.tenant_name.to_lowercase()]).collect()
+}
+
 /// Keeps only a path of our own, so that nobody is sent elsewhere after signing in.
 pub(crate) fn local(next: &str) -> &str {
     let is_local = next.starts_with('/')
@@ -324,13 +342,16 @@ async fn find_member(
     state: &AppState,
     email: &str,
     password: Private<String>,
+    origin: &Origin,
 ) -> Result<Option<MemberCredential>, SignInError> {
     if MAX_PASSWORD < password.0.chars().count() {
+        origin.refused("longer than any password", None, "");
         return Ok(None);
     }
     let members = state.store.members_by_email(email).await?;
     if members.is_empty() {
         password::verify(password, state.nobodys_password.clone()).await?;
+        origin.refused("unknown address", None, "");
         return Ok(None);
     }
     // Somebody may belong to several organizations; the password says which is meant.
@@ -339,17 +360,14 @@ async fn find_member(
         let hash = Some(&member.password_hash).filter(|hash| !hash.0.is_empty());
         let hash = hash.unwrap_or(&state.nobodys_password).clone();
         let is_theirs = password::verify(password.clone(), hash).await?;
-        // Somebody disabled is refused as if the password were wrong.
-        if is_theirs && !member.is_disabled {
-            if member.may_use_password {
-                return Ok(Some(member));
-            }
-            tracing::info!(
-                tenant.id = member.scope.tenant_id().0,
-                member.id = %member.id,
-                "password refused: the organization lets break-glass accounts alone sign in by one"
-            );
-        }
+        // Somebody disabled is refused as if the password were wrong; the log alone tells these apart.
+        let what = match (is_theirs, member.is_disabled, member.may_use_password) {
+            (true, false, true) => return Ok(Some(member)),
+            (true, false, false) => "break-glass accounts alone sign in by a password",
+            (true, true, _) => "disabled",
+            (false, _, _) => "wrong password",
+        };
+        origin.refused(what, Some(member.scope.tenant_id()), &member.id.to_string());
     }
     Ok(None)
 }
@@ -366,6 +384,13 @@ async fn find(parts: &Parts, state: &AppState) -> Result<([u8; 32], SessionRow),
     if let Some(Needs(permission)) = parts.extensions.get::<Needs>()
         && !row.permissions.has(*permission)
     {
+        tracing::warn!(
+            tenant.id = row.scope.tenant_id().0,
+            member.id = %row.member,
+            permission = permission.word(),
+            request.id = Caller::request_id(parts),
+            "permission refused"
+        );
         return Err(ApiError::lacking(*permission).into_response());
     }
     if row.needs_second_factor && parts.extensions.get::<Needs>().is_some() {
@@ -457,7 +482,7 @@ fn cookie_name(is_secure: bool, name: &str) -> String {
 
 const COOKIE: &str = "session";
 pub(crate) const IDLE_LIMIT: Duration = Duration::from_secs(30 * 60);
-const ABSOLUTE_LIMIT: Duration = Duration::from_secs(12 * 60 * 60);
+pub(crate) const ABSOLUTE_LIMIT: Duration = Duration::from_secs(12 * 60 * 60);
 /// A minute less of idleness spares a write for each click.
 const TOUCH_AFTER_MS: u64 = 60_000;
 /// NIST SP 800-63B asks for 8; 12 makes up for the missing second factor.

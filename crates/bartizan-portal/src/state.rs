@@ -18,6 +18,7 @@ use crate::live::News;
 use crate::metrics::Metrics;
 use crate::oidc::provider::Providers;
 use crate::publish::Publisher;
+use crate::reach::Reach;
 use crate::replay::Replays;
 use crate::seal::Sealer;
 use crate::signing::ProfileSigner;
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) files: Files,
     pub(crate) clock: Clock,
     pub(crate) secure_cookies: bool,
+    /// Whom it believes, and where it goes.
+    pub(crate) reach: Reach,
     /// How long what is settled is kept; for ever if it is not said.
     pub(crate) retention: Option<Duration>,
     /// Signs profiles, where whoever runs the portal wants that.
@@ -93,6 +96,7 @@ impl AppState {
             files,
             clock,
             secure_cookies: config.secure_cookies,
+            reach: config.reach.clone(),
             retention: config.retention,
             profile_signer: config.profile_signer.clone(),
             telemetry: Telemetry::new(config.otlp_endpoint.as_deref()),

@@ -117,12 +117,12 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-const FAILURES_PER_ACCOUNT: u32 = 5;
+pub(crate) const FAILURES_PER_ACCOUNT: u32 = 5;
 /// An office behind one address mistypes more often than a person.
-const FAILURES_PER_ADDRESS: u32 = 20;
-const FIRST_WAIT_MS: u64 = 30_000;
+pub(crate) const FAILURES_PER_ADDRESS: u32 = 20;
+pub(crate) const FIRST_WAIT_MS: u64 = 30_000;
 /// Quarter of an hour: a guesser makes about a hundred tries a day.
-const LONGEST_WAIT_MS: u64 = 900_000;
+pub(crate) const LONGEST_WAIT_MS: u64 = 900_000;
 const FORGOTTEN_AFTER_MS: u64 = 3_600_000;
 /// Some 100 octets each: 1 MiB.
 const CAPACITY: usize = 10_000;

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bartizan_portal::{DatabaseUrl, PortalConfig};
+use bartizan_portal::{DatabaseUrl, PortalConfig, Reach};
 
 pub(crate) use keys::{Flags, KEYS, Key, Kind};
 
@@ -30,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) tls_cert: Option<PathBuf>,
     pub(crate) tls_key: Option<PathBuf>,
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Whom it believes, and where it goes.
+    pub(crate) reach: Reach,
     /// 0 keeps everything.
     pub(crate) retention_days: u64,
     pub(crate) profile_cert: Option<PathBuf>,
@@ -103,6 +105,12 @@ impl Config {
             tls_cert: settings.path("tls-cert"),
             tls_key: settings.path("tls-key"),
             metrics_listen: settings.parsed("metrics-listen", address)?,
+            reach: Reach {
+                proxies: settings.each("proxies", proxy)?,
+                private_addresses: settings
+                    .parsed("private-addresses", allowed)?
+                    .unwrap_or_default(),
+            },
             retention_days: settings.parsed("retention-days", days)?.unwrap_or(0),
             profile_cert: settings.path("profile-cert"),
             profile_key: settings.path("profile-key"),
@@ -129,7 +137,8 @@ impl Config {
     /// What the portal itself needs to know of it.
     pub(crate) fn portal(&self) -> PortalConfig {
         PortalConfig {
-            secure_cookies: self.tls_cert.is_some(),
+            secure_cookies: self.tls_cert.is_some() || !self.reach.proxies.is_empty(),
+            reach: self.reach.clone(),
             database: self.database.clone(),
             retention: (self.retention_days != 0)
                 .then(|| Duration::from_secs(self.retention_days * 86_400)),
@@ -189,6 +198,17 @@ impl Settings<'_> {
         let Some(text) = self.one(key) else { return Ok(None) };
         let origin = self.values(key).1.word();
         parse(&text).map(Some).with_context(|| format!("{key} ({origin})"))
+    }
+
+    /// What each value of a list comes to.
+    fn each<T>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> anyhow::Result<T>,
+    ) -> anyhow::Result<Vec<T>> {
+        let (values, origin) = self.values(key);
+        let parsed: anyhow::Result<_> = values.iter().map(|value| parse(value)).collect();
+        parsed.with_context(|| format!("{key} ({})", origin.word()))
     }
 
     fn shown(&self, key: &'static Key) -> (&'static str, String, Origin) {
@@ -281,6 +301,21 @@ fn http_address(text: &str) -> anyhow::Result<String> {
     let is_one = rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['?', '#', '@', ' ']));
     anyhow::ensure!(is_one, "{text} is not an address that begins with https:// or http://");
     Ok(text.to_owned())
+}
+
+/// Reads the address of a proxy.
+fn proxy(text: &str) -> anyhow::Result<IpAddr> {
+    let address: Result<IpAddr, _> = text.parse();
+    address.map(|it| it.to_canonical()).with_context(|| format!("{text} is not an address"))
+}
+
+/// Reads whether something is allowed.
+fn allowed(text: &str) -> anyhow::Result<bool> {
+    match text {
+        "allowed" => Ok(true),
+        "refused" => Ok(false),
+        other => anyhow::bail!("{other} is neither allowed nor refused"),
+    }
 }
 
 /// Reads a number of days, up to a century.

@@ -4,6 +4,7 @@
 //! outside (a mail, a printout, another system) can show later that nothing before it was changed or removed.
 
 mod export;
+pub(crate) mod fuzz;
 mod note;
 mod verify;
 

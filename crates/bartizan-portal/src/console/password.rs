@@ -40,6 +40,8 @@ pub(crate) enum PasswordProblem {
     NotRepeated,
     /// It is the one they have.
     Unchanged,
+    /// It is found early by whoever tries what people choose.
+    Guessable,
     /// The present password was wrong too often; the next is looked at after this many seconds.
     TooManyTries {
         /// At least 1.
@@ -60,6 +62,11 @@ impl PasswordProblem {
             }
             Self::NotRepeated => "The two new passwords are not the same.".into(),
             Self::Unchanged => "The new password is the one you have. Choose another.".into(),
+            Self::Guessable => {
+                "The new password is easy to guess: it is used by many, or made of names, dates, rows of keys or \
+                 repetitions. Choose another."
+                    .into()
+            }
             Self::TooManyTries { wait_s } => {
                 format!("Too many tries. Wait {}, then try again.", format::wait(wait_s))
             }

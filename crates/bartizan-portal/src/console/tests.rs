@@ -170,6 +170,11 @@ fn a_refused_password_is_told_why() {
         (PasswordProblem::NotRepeated, "The two new passwords are not the same."),
         (PasswordProblem::Unchanged, "The new password is the one you have. Choose another."),
         (
+            PasswordProblem::Guessable,
+            "The new password is easy to guess: it is used by many, or made of names, dates, rows of keys or \
+             repetitions. Choose another.",
+        ),
+        (
             PasswordProblem::TooManyTries { wait_s: 200 },
             "Too many tries. Wait 4 minutes, then try again.",
         ),

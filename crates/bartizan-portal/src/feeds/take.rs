@@ -64,7 +64,7 @@ pub(crate) async fn look(
     let url = row.settings.url.clone().context("nobody fetches this feed: upload a version")?;
     let access = Access {
         allow_http: row.settings.allow_http,
-        allow_private: row.settings.allow_private,
+        allow_private: row.settings.allow_private && state.reach.private_addresses,
         authorization: row.settings.credentials.clone(),
     };
     let fetcher = Fetcher::new(&url, access, Limits::default(), &state.clock);

@@ -121,7 +121,7 @@ pub(crate) async fn begin(
     next: String,
 ) -> Result<(String, HeaderValue), Refusal> {
     let provider = &place.provider;
-    let metadata = provider::metadata(state, &place_of(provider)).await?;
+    let metadata = provider::metadata(state, &place_of(state, provider)).await?;
     let secret = || random::<32>().map(|octets| URL_SAFE_NO_PAD.encode(octets));
     let flow = Flow {
         address: provider.address.clone(),
@@ -162,7 +162,7 @@ pub(crate) async fn finish(
     }
     let place = place_at(state, &flow.address).await?;
     let provider = &place.provider;
-    let metadata = provider::metadata(state, &place_of(provider)).await?;
+    let metadata = provider::metadata(state, &place_of(state, provider)).await?;
     match back.iss {
         Some(issuer) if issuer != provider.issuer => return Err(Refusal::OtherIssuer),
         None if metadata.authorization_response_iss_parameter_supported => {
@@ -182,7 +182,8 @@ pub(crate) async fn finish(
     }
     let claims = verify(state, provider, &metadata, &tokens.id_token.0, Bearer::Provider).await?;
     let named = claims::id_token(&claims, parties(provider), &flow.nonce, state.clock.now())?;
-    let claims = complete(provider, &metadata, claims, &named, tokens.access_token).await?;
+    let asked = place_of(state, provider);
+    let claims = complete(&asked, provider, &metadata, claims, &named, tokens.access_token).await?;
     let arrival = Arrival {
         issuer: provider.issuer.clone(),
         subject: named.subject.clone(),
@@ -221,7 +222,7 @@ pub(crate) async fn log_out(
         return Err(Refusal::OtherKind);
     }
     let provider = &place.provider;
-    let metadata = provider::metadata(state, &place_of(provider)).await?;
+    let metadata = provider::metadata(state, &place_of(state, provider)).await?;
     let claims = verify(state, provider, &metadata, token, Bearer::Stranger).await?;
     let now = state.clock.now();
     let out = claims::logout_token(&claims, parties(provider), now)?;
@@ -238,7 +239,7 @@ pub(crate) async fn try_out(
     state: &AppState,
     provider: &IdentityProvider,
 ) -> Result<(), ProviderError> {
-    let place = place_of(provider);
+    let place = place_of(state, provider);
     state.providers.forget(&place).await;
     let metadata = provider::metadata(state, &place).await?;
     let keys = provider::keys(state, &place, &metadata, None).await?;
@@ -260,8 +261,9 @@ async fn place_at(state: &AppState, address: &str) -> Result<SignInPlace, Refusa
     state.store.sign_in_place(SignInKey::Address, address).await?.ok_or(Refusal::NoPlace)
 }
 
-fn place_of(provider: &IdentityProvider) -> Place {
-    Place { issuer: provider.issuer.clone(), allow_private: provider.allow_private }
+fn place_of(state: &AppState, provider: &IdentityProvider) -> Place {
+    let allow_private = provider.allow_private && state.reach.private_addresses;
+    Place { issuer: provider.issuer.clone(), allow_private }
 }
 
 fn parties(provider: &IdentityProvider) -> Parties<'_> {
@@ -318,7 +320,7 @@ async fn redeem(
     }
     let body = Private(form(&pairs));
     let url = metadata.token_endpoint.clone();
-    Ok(provider::post(&place_of(provider), url, authorization, body).await?)
+    Ok(provider::post(&place_of(state, provider), url, authorization, body).await?)
 }
 
 /// Verifies a token by the keys that are known, and by those of this moment if none of them fits.
@@ -329,7 +331,7 @@ async fn verify(
     token: &str,
     bearer: Bearer,
 ) -> Result<Claims, Refusal> {
-    let place = place_of(provider);
+    let place = place_of(state, provider);
     let keys = provider::keys(state, &place, metadata, None).await?;
     match Token::parse(token)?.verify(&keys) {
         Ok(claims) => Ok(claims),
@@ -343,6 +345,7 @@ async fn verify(
 
 /// Adds what the token leaves out and the provider tells whoever has an access token (Core §5.3).
 async fn complete(
+    place: &Place,
     provider: &IdentityProvider,
     metadata: &Metadata,
     mut claims: Claims,
@@ -356,8 +359,7 @@ async fn complete(
     else {
         return Ok(claims);
     };
-    let told: Claims =
-        provider::get(&place_of(provider), url.clone(), Some(Private(token.0))).await?;
+    let told: Claims = provider::get(place, url.clone(), Some(Private(token.0))).await?;
     if claims::text(&told, "sub") != Some(&named.subject) {
         return Err(Refusal::OtherSubject);
     }

@@ -18,6 +18,7 @@ use super::seal;
 use super::settings::{Channel, Secrets, Settings, Way};
 use super::told::Told;
 use super::{chat, json, line, mail, signature, smtp, stream};
+use crate::reach::Reach;
 use crate::seal::Sealer;
 use crate::state::AppState;
 use crate::{later, random};
@@ -42,6 +43,14 @@ impl Sink {
                 .map_err(|error| format!("the settings cannot be read: {error}"))?,
             secrets: seal::open(sealer, tenant, &row.secrets).map_err(|error| error.to_string())?,
         })
+    }
+}
+
+impl Sink {
+    /// Goes where the portal may go, whatever the sink's settings say.
+    pub(crate) fn within(mut self, reach: &Reach) -> Self {
+        self.settings.allow_private &= reach.private_addresses;
+        self
     }
 }
 
@@ -137,7 +146,7 @@ pub(super) async fn turn(
     }
     let tenant = scope.tenant_id();
     let tenant_name = state.store.tenant_row(scope).await?.name;
-    let opened = Sink::open(&state.sealer, tenant, &row);
+    let opened = Sink::open(&state.sealer, tenant, &row).map(|sink| sink.within(&state.reach));
     let ready = opened.and_then(|sink| Ok((Trust::of(&sink.settings, &sink.secrets)?, sink)));
     let (trust, sink) = match ready {
         Ok(ready) => ready,

@@ -78,7 +78,7 @@ pub(crate) async fn connect(
         for address in &addresses {
             if let Some(reason) = not_public(address.ip()) {
                 return Err(Trouble::down(format!(
-                    "{host} has the address {}, which is {reason}: allow private addresses for this sink if that is meant",
+                    "{host} has the address {}, which is {reason}: if that is meant, allow private addresses for this sink and in the portal's settings",
                     address.ip()
                 )));
             }

@@ -5,7 +5,7 @@
 
 use axum::Form;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use bartizan_contract::problem::code;
 use bartizan_model::Private;
@@ -85,7 +85,10 @@ pub(crate) async fn sign_out(
     session: Session,
 ) -> Result<Response, ApiError> {
     session::sign_out(&state, &session).await?;
-    Ok(go_on(session::no_cookie(&state), SIGN_IN))
+    let mut response = go_on(session::no_cookie(&state), SIGN_IN);
+    // Also what stands behind the browser's back button; its storage holds a choice of colors, which stays.
+    response.headers_mut().insert(CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\""));
+    Ok(response)
 }
 
 /// `GET /password`.
@@ -152,6 +155,7 @@ fn password_problem(error: &SetPasswordError) -> Option<PasswordProblem> {
             Some(PasswordProblem::TooLong { max_length: characters(MAX_PASSWORD) })
         }
         SetPasswordError::Unchanged => Some(PasswordProblem::Unchanged),
+        SetPasswordError::Guessable => Some(PasswordProblem::Guessable),
         SetPasswordError::SignIn(SignInError::RateLimited { retry_after }) => {
             Some(PasswordProblem::TooManyTries { wait_s: retry_after.as_secs().max(1) })
         }
@@ -204,7 +208,8 @@ impl From<SetPasswordError> for ApiError {
             SetPasswordError::WrongCurrent
             | SetPasswordError::TooShort
             | SetPasswordError::TooLong
-            | SetPasswordError::Unchanged => {
+            | SetPasswordError::Unchanged
+            | SetPasswordError::Guessable => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, PASSWORD_UNFIT, error.to_string())
             }
             SetPasswordError::SignIn(error) => error.into(),
@@ -214,6 +219,7 @@ impl From<SetPasswordError> for ApiError {
 
 /// Where people sign in.
 pub(crate) const SIGN_IN: &str = "/sign-in";
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 pub(super) const SIGN_IN_REFUSED: &str = "sign_in_refused";
 const ONE_TIME_PASSWORD_EXPIRED: &str = "one_time_password_expired";
 const PASSWORD_UNFIT: &str = "password_unfit";

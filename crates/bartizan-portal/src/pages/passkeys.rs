@@ -289,6 +289,7 @@ fn wrong_password(error: SetPasswordError) -> Result<(StatusCode, String), ApiEr
         SetPasswordError::TooShort
         | SetPasswordError::TooLong
         | SetPasswordError::Unchanged
+        | SetPasswordError::Guessable
         | SetPasswordError::SignIn(_) => Err(error.into()),
     }
 }

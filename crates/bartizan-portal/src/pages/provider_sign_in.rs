@@ -67,8 +67,13 @@ pub(crate) async fn go(
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, ApiError> {
-    let place = find_place(&state, &address).await?;
     let next = local(&query.next);
+    if headers.get("sec-fetch-site").is_some_and(|from| from == "cross-site") {
+        // Another site may lead to the page, but not through it: whoever is signed in has asked for it.
+        let page = format!("/sign-in/at/{}?next={}", query_value(&address), query_value(next));
+        return Ok(Redirect::to(&page).into_response());
+    }
+    let place = find_place(&state, &address).await?;
     let back = base(&state, &headers, &uri)? + CALLBACK;
     match oidc::begin(&state, &place, back, next.to_owned()).await {
         Ok((address, cookie)) => {

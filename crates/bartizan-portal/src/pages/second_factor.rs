@@ -101,6 +101,8 @@ pub(crate) async fn code(
         Ok(()) => {}
         Err(CodeError::Store(error)) => return Err(error.into()),
         Err(error) => {
+            let tenant = scope.tenant_id();
+            origin.refused("wrong code of a second factor", Some(tenant), &asked.member);
             let page = show_code(&state, &member, problem(&error)).await?;
             return Ok((status(&error), page).into_response());
         }

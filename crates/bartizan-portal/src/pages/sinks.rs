@@ -276,6 +276,7 @@ pub(crate) async fn test(
     let row = state.store.sink(scope, id).await?;
     let mut exchange = Exchange::kept();
     let opened = Sink::open(&state.sealer, scope.tenant_id(), &row);
+    let opened = opened.map(|sink| sink.within(&state.reach));
     let ready = opened.and_then(|sink| Ok((Trust::of(&sink.settings, &sink.secrets)?, sink)));
     let outcome = match ready {
         Ok((trust, sink)) => {

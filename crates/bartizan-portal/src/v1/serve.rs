@@ -21,6 +21,7 @@ use super::access::{self, Application};
 use super::operation::{Call, Operation, Reply, Tagged, Verb, path_names, path_schema};
 use super::schema::{Schema, whole_numbers};
 use crate::error::ApiError;
+use crate::request::Caller;
 use crate::state::AppState;
 
 /// The route of an operation.
@@ -48,6 +49,13 @@ async fn serve(
     state.rates.take(tenant, application.id, now).map_err(too_often)?;
     if !application.permissions.has(operation.permission) {
         let word = operation.permission.word();
+        tracing::warn!(
+            tenant.id = tenant.0,
+            application.id = %application.id,
+            permission = word,
+            request.id = Caller::request_id(&parts),
+            "permission refused"
+        );
         let detail = format!("this token does not have the scope \"{word}\"");
         return Err(ApiError::new(StatusCode::FORBIDDEN, SCOPE_MISSING, detail));
     }

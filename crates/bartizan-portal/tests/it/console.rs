@@ -80,6 +80,10 @@ async fn changing_a_password_takes_the_current_one_and_ends_other_sessions() {
     assert_eq!(refused.problem(), (422, "password_unfit".into()));
     assert_eq!(browser.choose(OWN_PASSWORD, OWN_PASSWORD).await.status, 422);
     assert_eq!(browser.choose(OWN_PASSWORD, &"a".repeat(257)).await.status, 422);
+    for easy in ["password12345", "acme-acme-2026"] {
+        let refused = browser.choose(OWN_PASSWORD, easy).await;
+        assert_eq!(refused.problem(), (422, "password_unfit".into()), "{easy}");
+    }
     assert_eq!(browser.choose(OWN_PASSWORD, "another long one").await.status, 303);
     assert_eq!(other.get("/alerts").await.status, 303);
     for _ in 0..5 {

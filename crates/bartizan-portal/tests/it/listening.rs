@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_contract::path;
-use bartizan_portal::Listener;
+use bartizan_portal::{Listener, Reach};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -58,6 +58,80 @@ async fn it_speaks_tls_and_a_silent_client_holds_up_nobody() {
     let answer = get(&mut stream, "/livez", "").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("alive\n"), "{answer}");
     drop((silent, stream));
+    stop.send(()).unwrap();
+    served.await.unwrap().unwrap();
+}
+
+/// What a proxy before the portal takes for one message, the portal takes for one message too.
+#[tokio::test]
+async fn a_message_whose_length_is_in_doubt_is_refused() {
+    let world = World::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let portal = world.portal.clone();
+    let served = tokio::spawn(async move {
+        portal.serve(vec![Listener::Plain(listener)], async { drop(stopped.await) }).await
+    });
+    for odd in [
+        "content-length: 4\r\ncontent-length: 5\r\n",
+        "content-length: +4\r\n",
+        "content-length: 4, 5\r\n",
+        "transfer-encoding: chunked, identity\r\n",
+        "content-length : 4\r\n",
+        "x: a\r\n b\r\n",
+        "x: a\0b\r\n",
+    ] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("POST /sign-in HTTP/1.1\r\nhost: portal.test\r\n{odd}\r\nabcde");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{odd:?}: {answer}");
+    }
+    // A length beside chunks does not count: the message is over where they end, and with it the connection.
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let both = "content-length: 90\r\ntransfer-encoding: chunked\r\n";
+    let request = format!("GET /livez HTTP/1.1\r\nhost: portal.test\r\n{both}\r\n0\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let answer = read_until(&mut stream, "alive\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    drop(stream);
+    stop.send(()).unwrap();
+    served.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn behind_a_proxy_that_was_named_each_client_counts_for_itself() {
+    let proxies = vec!["127.0.0.1".parse().unwrap()];
+    let world = World::within(Reach { proxies, ..Reach::default() }).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let portal = world.portal.clone();
+    let served = tokio::spawn(async move {
+        portal.serve(vec![Listener::Plain(listener)], async { drop(stopped.await) }).await
+    });
+    let guess = async |client: &str| {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let form = "email=a@acme.test&password=wrong";
+        let request = format!(
+            "POST /sign-in HTTP/1.1\r\nhost: portal.test\r\nsec-fetch-site: same-origin\r\n\
+             content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\
+             x-forwarded-for: {client}\r\nconnection: close\r\n\r\n{form}",
+            form.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer.get(9..12).unwrap_or_default().to_owned()
+    };
+    for number in 0..5 {
+        // What the client says itself stands before what the proxy adds.
+        assert_eq!(guess(&format!("203.0.113.{number}, 192.0.2.1")).await, "401");
+    }
+    assert_eq!(guess("192.0.2.1").await, "429");
+    assert_eq!(guess("192.0.2.2").await, "401");
     stop.send(()).unwrap();
     served.await.unwrap().unwrap();
 }

@@ -5,6 +5,8 @@ mod api;
 #[cfg(test)]
 mod applications;
 #[cfg(test)]
+mod asvs;
+#[cfg(test)]
 mod bulk;
 #[cfg(test)]
 mod console;
@@ -20,6 +22,8 @@ mod feeds;
 mod fetching;
 #[cfg(test)]
 mod groups;
+#[cfg(test)]
+mod hardening;
 #[cfg(test)]
 mod indicators;
 #[cfg(test)]

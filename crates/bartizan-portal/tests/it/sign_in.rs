@@ -3,6 +3,7 @@
 use bartizan_portal::BuiltIn;
 use ring::hmac::{HMAC_SHA1_FOR_LEGACY_USE_ONLY, Key, sign};
 
+use crate::site::{Page, Site};
 use crate::world::{Answer, Browser, OWN_PASSWORD, World};
 
 #[tokio::test]
@@ -128,6 +129,39 @@ async fn passwords_are_for_break_glass_accounts_alone_where_the_organization_say
     // Whoever can open the database gets in.
     let password = world.portal.create_administrator(world.acme, "c@acme.test").await.unwrap();
     assert_eq!(browser.sign_in("c@acme.test", &password.to_string()).await.status, 303);
+}
+
+#[tokio::test]
+async fn a_provider_that_calls_itself_otherwise_is_not_taken() {
+    let (world, site) = (World::new().await, Site::new());
+    let mut admin = world.member(world.acme, "a@acme.test").await;
+    let issuer = site.url("");
+    let metadata = serde_json::json!({
+        "issuer": "https://other.test",
+        "authorization_endpoint": site.url("/authorize"),
+        "token_endpoint": site.url("/token"),
+        "jwks_uri": site.url("/keys"),
+    });
+    let place = "/.well-known/openid-configuration";
+    site.put(place, Page::Tagged("\"1\"", metadata.to_string().into_bytes()));
+    let form = [
+        ("name", "ACME ID"),
+        ("address", "acme"),
+        ("issuer", &issuer),
+        ("client_id", "bartizan"),
+        ("client_secret", "not known to anybody"),
+        ("scopes", "openid email"),
+        ("group_claim", "groups"),
+        ("domains", "acme.test"),
+        ("allow_private", "on"),
+        ("enabled", "on"),
+        ("group", "*"),
+        ("role", "analyst"),
+    ];
+    let refused = admin.submit("/sign-in-settings", &form).await;
+    assert_eq!(refused.status, 422);
+    let told = "the provider calls itself https://other.test";
+    assert!(refused.text().contains(told), "{}", refused.text());
 }
 
 /// Sets a second factor up by its page; returns the key and the recovery codes.

@@ -8,6 +8,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use bartizan_contract::path;
 use bartizan_model::UnixMillis;
+use bartizan_portal::Reach;
+use bartizan_portal::feeds::{FeedOrigin, FeedSettings, settings};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -15,6 +17,7 @@ use serde_json::Value;
 use sha2::Sha256;
 use tokio::sync::Notify;
 
+use crate::site::Site;
 use crate::world::{Browser, HOUR, NOW, World, batch};
 
 #[tokio::test]
@@ -213,6 +216,29 @@ async fn in_quiet_hours_only_what_is_urgent_is_told_and_the_rest_afterwards() {
     let rest = told(&receiver);
     assert_eq!(rest.len(), 4, "{rest:?}");
     assert!(rest[2..].iter().all(|text| text.starts_with("Phishing")), "{rest:?}");
+}
+
+/// An organization's administrator is not who runs the portal.
+#[tokio::test]
+async fn the_portals_own_network_is_out_of_reach_unless_who_runs_it_says_so() {
+    let world = World::within(Reach::default()).await;
+    let receiver = Receiver::start().await;
+    let mut browser = world.member(world.acme, "a@acme.test").await;
+    let sink = webhook(&mut browser, &receiver.url).await;
+    let tested = browser.submit(&format!("/sinks/{sink}/test"), &[]).await.text();
+    assert!(tested.contains("127.0.0.1, which is this machine"), "{tested}");
+    let site = Site::new();
+    let feed = FeedSettings {
+        url: Some(site.url("/list")),
+        allow_http: true,
+        allow_private: true,
+        ..settings::usual("list", FeedOrigin::Url)
+    };
+    world.portal.add_feed(world.acme, feed).await.unwrap();
+    world.portal.work_on_feeds().await.unwrap();
+    let told = world.portal.feeds(world.acme).await.unwrap().remove(0).outcome_detail;
+    assert!(told.contains("which is this machine"), "{told}");
+    assert!(receiver.taken().is_empty() && site.asked().is_empty());
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use bartizan_indicators::compile::Compiled;
 use bartizan_model::{
     Alert, AlertId, Detector, DeviceId, DomainName, IndicatorCategory, TenantId, UnixMillis,
 };
-use bartizan_portal::{Clock, Portal, PortalConfig, Published};
+use bartizan_portal::{Clock, Portal, PortalConfig, Published, Reach};
 use p256::ecdsa::SigningKey;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -43,11 +43,17 @@ impl World {
         Self::chosen(|_| {}).await
     }
 
+    pub(crate) async fn within(reach: Reach) -> Self {
+        Self::chosen(|config| config.reach = reach).await
+    }
+
     /// A portal that is set up in another way than the usual one.
     pub(crate) async fn chosen(choose: impl FnOnce(&mut PortalConfig)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::fixed(NOW);
         let mut config = PortalConfig::new(dir.path().join("data"));
+        // Servers of tests are on this machine.
+        config.reach.private_addresses = true;
         choose(&mut config);
         let portal = Portal::open_at(config, clock.clone()).await.unwrap();
         let acme = portal.create_tenant("ACME").await.unwrap();
@@ -57,7 +63,8 @@ impl World {
 
     /// The portal of a data folder that another one has closed.
     pub(crate) async fn reopen(dir: &std::path::Path) -> Portal {
-        let config = PortalConfig::new(dir.join("data"));
+        let reach = Reach { private_addresses: true, ..Reach::default() };
+        let config = PortalConfig { reach, ..PortalConfig::new(dir.join("data")) };
         Portal::open_at(config, Clock::fixed(NOW)).await.unwrap()
     }
 

@@ -85,6 +85,20 @@ pub(crate) const KEYS: &[Key] = &[
         "Address that answers `GET /metrics` in plain HTTP to whoever can reach it; off if it is not given",
     ),
     key(
+        "proxies",
+        Kind::List,
+        None,
+        "Address of a proxy that ends TLS before the portal: browsers are then told to insist on HTTPS, and who calls is \
+         taken from its `X-Forwarded-For`, which it has to write itself",
+    ),
+    key(
+        "private-addresses",
+        Kind::Text,
+        Some("refused"),
+        "`allowed` lets feeds, sinks and providers of identities be at private addresses, where an administrator says so; \
+         `refused` keeps the portal from its own network, whatever they say",
+    ),
+    key(
         "retention-days",
         Kind::Number,
         Some("180"),

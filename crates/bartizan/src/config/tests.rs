@@ -61,7 +61,22 @@ fn what_does_not_fit_names_its_key_and_where_it_stands() {
     let database = told("database = 'mysql://u:secret@h/x'");
     assert!(database.starts_with("database (file): not the address"), "{database}");
     assert!(!database.contains("secret"), "{database}");
+    assert!(told("proxies = ['10.0.0.1', 'here']").contains("here is not an address"));
+    assert!(told("private-addresses = 'yes'").contains("yes is neither allowed nor refused"));
     assert!(told("tls-cert = 'a.pem'").contains("belong together"));
+}
+
+#[test]
+fn behind_a_proxy_browsers_insist_on_https_and_private_addresses_are_refused_unless_allowed() {
+    let portal = |text: &str| {
+        let file = file_layer(text).unwrap();
+        Config::of(&Layer::new(), &Layer::new(), &file).unwrap().portal()
+    };
+    let usual = portal("");
+    assert!(!usual.secure_cookies && !usual.reach.private_addresses);
+    let behind = portal("proxies = '::ffff:192.0.2.1'\nprivate-addresses = 'allowed'");
+    assert!(behind.secure_cookies && behind.reach.private_addresses);
+    assert_eq!(behind.reach.proxies, ["192.0.2.1".parse::<IpAddr>().unwrap()]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use bartizan_host::Status;
 use bartizan_host::clock::Clock;
 use bartizan_indicators::guard::HeldBack;
 use bartizan_model::{Mode, Policy, TenantId};
-use bartizan_portal::{Listener, Portal, PortalConfig};
+use bartizan_portal::{Listener, Portal, PortalConfig, Reach};
 use serde::Serialize;
 use tokio::task::JoinHandle;
 
@@ -278,7 +278,10 @@ impl<'a> Scenario<'a> {
         tls: Arc<rustls::ServerConfig>,
     ) -> anyhow::Result<(Portal, TenantId, Console, String)> {
         let data_dir = self.args.data.clone().unwrap_or_else(|| self.folder.join("portal"));
-        let portal = Portal::open(PortalConfig::new(data_dir)).await?;
+        // What the demo fetches is on this machine.
+        let reach = Reach { private_addresses: true, ..Reach::default() };
+        let config = PortalConfig { reach, ..PortalConfig::new(data_dir) };
+        let portal = Portal::open(config).await?;
         let tenant = portal.create_tenant("Bartizan demo").await?;
         let password = portal.create_administrator(tenant, ADMIN).await?;
 

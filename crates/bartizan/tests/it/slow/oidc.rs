@@ -224,7 +224,10 @@ struct World {
 impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let portal = PortalProcess::start(&folder.path().join("portal"), &[]);
+        let portal = PortalProcess::start(
+            &folder.path().join("portal"),
+            &["--private-addresses", "allowed"],
+        );
         let provider = Provider::start(&portal.url);
         let mut admin = Web::default();
         let form = [("email", "admin@example.test"), ("password", portal.password())];
