@@ -14,6 +14,7 @@
 mod access_token;
 mod admission;
 mod api;
+mod attestation;
 pub mod audit;
 mod auto_resolve;
 mod bulk;
@@ -73,6 +74,7 @@ use bartizan_store::{AlertFilter, AlertRow, IndicatorFileRow, NewMember, Store};
 use ed25519_dalek::SigningKey;
 use sha2::{Digest as _, Sha256};
 
+pub use attestation::AttestationSettings;
 pub use bartizan_store::{BuiltIn, Permission};
 pub use bartizan_store::{DatabaseError, DatabaseFacts, DatabaseUrl, StoreError};
 pub use clock::Clock;
@@ -93,13 +95,21 @@ pub struct PortalConfig {
     pub database: Option<DatabaseUrl>,
     /// How long resolved alerts, decided reports and dismissed notices are kept; for ever if it is not said.
     pub retention: Option<Duration>,
+    /// Which apps may vouch for devices' keys.
+    pub attestation: AttestationSettings,
 }
 
 impl PortalConfig {
     /// A data folder with its own database, reached without TLS.
     #[must_use]
     pub fn new(data_dir: PathBuf) -> Self {
-        Self { data_dir, secure_cookies: false, database: None, retention: Some(RETENTION) }
+        Self {
+            data_dir,
+            secure_cookies: false,
+            database: None,
+            retention: Some(RETENTION),
+            attestation: AttestationSettings::default(),
+        }
     }
 
     /// Returns where the database is.
@@ -134,6 +144,7 @@ impl Portal {
     pub async fn open_at(config: PortalConfig, clock: Clock) -> anyhow::Result<Self> {
         let now = clock.now();
         let retention = config.retention;
+        let attestation = attestation::Verifier::open(&config.attestation)?;
         let opened = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
             let files = Files::open(&config.data_dir)?;
             let store = Store::open(config.database(), now).context("cannot open the database")?;
@@ -141,6 +152,10 @@ impl Portal {
         });
         let (files, store, secure_cookies) = opened.await??;
         let state = AppState::new(store, files, clock, secure_cookies, retention).await?;
+        if let Some(attestation) = attestation {
+            // The state is new, so there is none yet.
+            let _ = state.attestation.set(attestation);
+        }
         Ok(Self { state, demo: None })
     }
 
@@ -514,6 +529,12 @@ pub fn fuzz_provider_token(octets: &[u8]) {
 #[doc(hidden)]
 pub fn fuzz_policy(octets: &[u8]) {
     policy::settings::fuzz(octets);
+}
+
+/// Reads an attestation of a device's key, for the fuzzer.
+#[doc(hidden)]
+pub fn fuzz_attestation(octets: &[u8]) {
+    attestation::fuzz(octets);
 }
 
 /// Reads replies of a mail server, for the fuzzer.

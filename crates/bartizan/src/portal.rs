@@ -64,6 +64,7 @@ fn check(config: &Config) -> anyhow::Result<Option<Arc<rustls::ServerConfig>>> {
         config.listen
     );
     config.portal().database().check_place()?;
+    config.attestation.check()?;
     Ok(tls)
 }
 

@@ -5,6 +5,8 @@ mod api;
 #[cfg(test)]
 mod applications;
 #[cfg(test)]
+mod attesting;
+#[cfg(test)]
 mod bulk;
 #[cfg(test)]
 mod console;

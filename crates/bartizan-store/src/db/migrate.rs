@@ -123,4 +123,5 @@ steps! {
     "V17__directory", "0017_directory.sql";
     "V18__licenses", "0018_licenses.sql";
     "V20__lists", "0020_lists.sql";
+    "V22__attestation", "0022_attestation.sql";
 }

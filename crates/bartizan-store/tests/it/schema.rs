@@ -130,6 +130,7 @@ async fn opening_again_migrates_nothing() {
             "directory",
             "licenses",
             "lists",
+            "attestation",
         ]
     );
 }

@@ -62,6 +62,8 @@ fn what_does_not_fit_names_its_key_and_where_it_stands() {
     assert!(database.starts_with("database (file): not the address"), "{database}");
     assert!(!database.contains("secret"), "{database}");
     assert!(told("tls-cert = 'a.pem'").contains("belong together"));
+    let truth = told("attestation-allow-development = 'yes'");
+    assert!(truth.starts_with("attestation-allow-development (file): yes is neither"), "{truth}");
 }
 
 #[test]
