@@ -2,7 +2,7 @@
 //!
 //! The certificate was read and its signature verified by `webpki`; this finds one thing more in it.
 
-use crate::v1::public_key::{any_element, element, p256};
+use crate::v1::public_key::{any_element, element};
 
 /// Returns the nonce: `SEQUENCE { [1] { OCTET STRING } }` in the extension.
 pub(super) fn nonce(certificate: &[u8]) -> Option<&[u8]> {
@@ -27,11 +27,6 @@ pub(super) fn nonce(certificate: &[u8]) -> Option<&[u8]> {
         extensions = rest;
     }
     None
-}
-
-/// Returns the point of a key on P-256, uncompressed.
-pub(super) fn p256_point(spki: &[u8]) -> Option<&[u8]> {
-    p256(spki)
 }
 
 const OCTET_STRING: u8 = 0x04;

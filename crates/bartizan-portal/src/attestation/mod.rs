@@ -30,6 +30,7 @@ use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnc
 use sha2::{Digest as _, Sha256};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert, ring};
 
+use crate::v1::public_key::p256;
 use object::{AuthData, Object};
 
 /// Which apps a portal accepts attestations of.
@@ -153,7 +154,7 @@ impl Verifier {
         }
         // 5 and 9: the key's name.
         let spki = leaf.subject_public_key_info();
-        let point = certificate::p256_point(&spki).ok_or(AttestationError::KeyId)?;
+        let point = p256(&spki).ok_or(AttestationError::KeyId)?;
         if Sha256::digest(point).as_slice() != key_id || auth_data.credential_id != key_id {
             return Err(AttestationError::KeyId);
         }
@@ -198,7 +199,7 @@ pub(crate) fn fuzz(octets: &[u8]) {
         assert!(verified.is_err(), "only Apple can make one that holds");
     }
     let _ = certificate::nonce(octets);
-    let _ = certificate::p256_point(octets);
+    let _ = p256(octets);
 }
 
 /// What Apple signs these certificates by.

@@ -252,7 +252,7 @@ async fn whatever_is_wrong_with_an_attestation_is_told_and_refused() {
         ("a gap in the chain", chain, Parts { has_between: false, ..fresh() }),
         ("octets cut off", bad, Parts { spoil: |object| object.truncate(900), ..fresh() }),
         ("octets added", bad, Parts { spoil: |object| object.push(0), ..fresh() }),
-        ("a signature changed", chain, Parts { spoil: flip_signature, ..fresh() }),
+        ("a signature changed", chain, Parts { spoil: |object| flip_signature(object), ..fresh() }),
         ("nothing", bad, Parts { spoil: Vec::clear, ..fresh() }),
         ("far too much", bad, Parts { spoil: |object| object.resize(100_000, 0), ..fresh() }),
     ];
@@ -286,7 +286,7 @@ async fn whatever_is_wrong_with_an_attestation_is_told_and_refused() {
 }
 
 /// The last octets of the leaf stand before its neighbor.
-fn flip_signature(object: &mut Vec<u8>) {
+fn flip_signature(object: &mut [u8]) {
     let at = object.windows(4).position(|four| four == b"\x63x5c").unwrap();
     let length = usize::from(u16::from_be_bytes([object[at + 6], object[at + 7]]));
     object[at + 7 + length] ^= 1;
