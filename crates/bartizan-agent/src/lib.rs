@@ -27,7 +27,7 @@ use bartizan_contract::feedback::{FeedbackList, mood};
 use bartizan_contract::report::kind;
 use bartizan_host::portal::portal_url;
 use bartizan_host::tunnel::{Network, Route};
-use bartizan_host::{Device, Passed, Probe, Sent, Setup, Status};
+use bartizan_host::{Device, Hardware, Passed, Probe, Sent, Setup, Status};
 pub use enroll::{EnrollArgs, enroll};
 pub use forward::{ForwardArgs, forward};
 pub use http::UreqHttp;
@@ -62,6 +62,9 @@ pub struct RunArgs {
     /// the portal's host is asked; `none` asks nobody
     #[arg(long, value_name = "URL")]
     pub captive_probe: Option<String>,
+    /// Say that several people use this machine, when it enrolls
+    #[arg(long)]
+    pub shared: bool,
     /// Stop when the standard input ends: for a parent that must not leave the agent behind
     #[arg(long, hide = true)]
     pub stop_at_end_of_input: bool,
@@ -160,6 +163,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
         portal_url,
         enrollment_token,
         platform: platform(),
+        hardware: Hardware::new(machine_id(), args.shared),
         packets,
         resolvers,
         route: Route { resolvers: BTreeMap::new(), uplink, mark: Some(tun::MARK) },
@@ -290,6 +294,20 @@ pub fn platform() -> Platform {
     }
 }
 
+/// What the system calls this machine (machine-id(5)), which is not to be shown to others as it is.
+fn machine_id() -> Option<String> {
+    let text = fs::read_to_string("/etc/machine-id").ok()?;
+    read_machine_id(&text).map(str::to_owned)
+}
+
+/// 32 digits; while a system is installed there may be nothing or a word.
+fn read_machine_id(text: &str) -> Option<&str> {
+    let id = text.trim();
+    let is_one = id.len() == 32 && id.bytes().all(|c| c.is_ascii_hexdigit());
+    // Zeros stand for none.
+    (is_one && id.bytes().any(|c| c != b'0')).then_some(id)
+}
+
 fn read_token(path: &Path) -> anyhow::Result<EnrollmentToken> {
     let text =
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -298,3 +316,17 @@ fn read_token(path: &Path) -> anyhow::Result<EnrollmentToken> {
 
 /// Of logs that are read; more is not what a person means.
 const MOST_LOGS: u64 = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_s_id_is_32_digits_or_none() {
+        let id = "0123456789abcdef0123456789abcdef";
+        assert_eq!(read_machine_id(&format!("{id}\n")), Some(id));
+        for text in ["", "uninitialized\n", "0123", &"0".repeat(32), &"g".repeat(32)] {
+            assert_eq!(read_machine_id(text), None, "{text}");
+        }
+    }
+}

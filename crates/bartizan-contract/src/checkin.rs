@@ -51,6 +51,19 @@ pub struct CheckinReply {
     /// The newest tenant file, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant_epoch: Option<u64>,
+    /// What the organization says of the device's system; absent while it is supported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<SystemNotice>,
     /// The portal's time, to correct the device's clock by.
     pub server_time_ms: u64,
+}
+
+/// The system is older than what is supported. Before its day that is a warning; after it the device goes on protecting, and
+/// cannot enroll again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemNotice {
+    /// The oldest that is supported, such as `16.0`.
+    pub minimum_version: String,
+    /// From then on what is older is not.
+    pub unsupported_from_ms: u64,
 }

@@ -8,7 +8,9 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
+use crate::attestation::Attestation;
 use crate::keys::Jwk;
 
 /// What a device says to become known.
@@ -23,6 +25,9 @@ pub struct EnrollRequest {
     /// What is known of the installation; absent from devices that know nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub installation: Option<Installation>,
+    /// What vouches for the key; absent from devices that have nothing that does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attestation: Option<Attestation>,
 }
 
 /// What a device knows of its installation.
@@ -35,6 +40,23 @@ pub struct Installation {
     /// Whether several people use the device.
     #[serde(default)]
     pub shared: bool,
+}
+
+impl Installation {
+    /// Names hardware to one organization: a hash of what the system calls it, with what the enrollment token says of the
+    /// organization's key, so that two organizations cannot tell that it is the same. Empty of what is empty.
+    #[must_use]
+    pub fn hardware_id(system_id: &str, portal_key: &[u8; 16]) -> String {
+        if system_id.is_empty() {
+            return String::new();
+        }
+        let hash = Sha256::new()
+            .chain_update("bartizan hardware id 1")
+            .chain_update(portal_key)
+            .chain_update(system_id)
+            .finalize();
+        URL_SAFE_NO_PAD.encode(hash)
+    }
 }
 
 /// `POST enrollment-code`: what somebody says who was given a code.
@@ -255,6 +277,14 @@ mod tests {
             assert_eq!(normal_code(text), "ABCDEFGHJK");
         }
         assert_eq!(normal_code(&"a".repeat(1_000)).len(), 2 * CODE_LENGTH);
+    }
+
+    #[test]
+    fn hardware_is_the_same_to_one_organization_alone() {
+        let of = |id: &str, key| Installation::hardware_id(id, &[key; 16]);
+        assert_eq!(of("a", 1), of("a", 1));
+        assert!(of("a", 1) != of("a", 2) && of("a", 1) != of("b", 1));
+        assert!(of("a", 1).len() == 43 && of("", 1).is_empty());
     }
 
     #[test]

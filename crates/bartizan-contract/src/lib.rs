@@ -14,6 +14,7 @@
 //! - Judge replays: [`dpop::verify`] returns the proof's id, and the portal remembers it.
 
 pub mod alerts;
+pub mod attestation;
 pub mod checkin;
 pub mod dpop;
 pub mod enroll;
@@ -32,6 +33,8 @@ pub const BASE_PATH: &str = "/device/v1";
 
 /// Paths of the calls, in the order a device makes them.
 pub mod path {
+    /// `POST` nothing, for a [`crate::attestation::ChallengeReply`].
+    pub const ATTESTATION_CHALLENGE: &str = "/device/v1/attestation/challenge";
     /// `POST` [`crate::enroll::EnrollRequest`].
     pub const ENROLL: &str = "/device/v1/enroll";
     /// `POST` [`crate::enroll::CodeRequest`], by whoever was given a code instead of a token.

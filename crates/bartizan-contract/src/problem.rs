@@ -42,6 +42,10 @@ pub mod code {
     pub const USER_REQUIRED: &str = "user_required";
     /// The system is older than what is protected.
     pub const SYSTEM_UNSUPPORTED: &str = "system_unsupported";
+    /// The organization wants App Attest to vouch for the device's key, and nothing was sent.
+    pub const ATTESTATION_REQUIRED: &str = "attestation_required";
+    /// What was sent to vouch for the device's key does not; attest anew, with another challenge.
+    pub const ATTESTATION_INVALID: &str = "attestation_invalid";
     /// No DPoP proof, or one that does not hold for this request.
     pub const PROOF_INVALID: &str = "proof_invalid";
     /// The proof was seen before.

@@ -9,7 +9,7 @@ use bartizan_contract::enroll::Platform;
 use bartizan_host::portal::{Http, portal_url};
 use bartizan_host::tunnel::Route;
 use bartizan_host::utun::Utun;
-use bartizan_host::{Device, Packets, Setup};
+use bartizan_host::{Device, Hardware, Packets, Setup};
 use serde::Deserialize;
 
 /// What a device is started with, as JSON.
@@ -48,6 +48,7 @@ impl Running {
             state_dir: start.state_dir,
             enrollment_token,
             platform: start.platform,
+            hardware: Hardware::default(),
             packets: Packets::Utun(Utun::new(utun).context("cannot use the utun")?),
             resolvers: start.resolvers,
             // The system keeps this process's own sockets out of its tunnel.

@@ -10,12 +10,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use bartizan_contract::checkin::{CheckinRequest, Counters};
+use bartizan_contract::checkin::{CheckinRequest, Counters, SystemNotice};
 use bartizan_contract::enroll::{EnrollmentToken, Platform};
 use bartizan_engine::NetworkState;
 use bartizan_engine::sync::{Done, Failure, Held, Output, Sync, Task};
 use bartizan_indicators::{IndicatorFile, TenantFile};
-use bartizan_model::{Alert, Mode, Policy};
+use bartizan_model::{Alert, Mode, Policy, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use crate::ask::{AskSocket, PassAsk};
@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::courier::Courier;
 use crate::indicators::HeldFiles;
 use crate::packets::Packets;
-use crate::portal::{Enrollment, Http, Job, News, Outcome, PortalClient};
+use crate::portal::{Enrollment, Hardware, Http, Job, News, Outcome, PortalClient};
 use crate::probe::Probe;
 use crate::random;
 use crate::secure::StartSecureUpstream;
@@ -42,6 +42,8 @@ pub struct Setup {
     pub enrollment_token: Option<EnrollmentToken>,
     /// What to tell the portal about the device.
     pub platform: Platform,
+    /// What it knows of the hardware that it is.
+    pub hardware: Hardware,
     /// Where packets come from and go to.
     pub packets: Packets,
     /// The addresses, as applications know them, whose questions come through `packets`.
@@ -85,6 +87,9 @@ pub struct Status {
     pub last_contact_ms: u64,
     /// What is wrong, if anything.
     pub problem: Option<String>,
+    /// What the organization says of the system, if anything; protection goes on.
+    #[serde(default)]
+    pub system: Option<String>,
     /// What policy has the tunnel do, as a word.
     #[serde(default)]
     pub mode: String,
@@ -163,9 +168,11 @@ impl Device {
             clock: clock.clone(),
             state: state.clone(),
             url: setup.portal_url,
-            enrollment: setup
-                .enrollment_token
-                .map(|token| Enrollment { token, platform: setup.platform.clone() }),
+            enrollment: setup.enrollment_token.map(|token| Enrollment {
+                token,
+                platform: setup.platform.clone(),
+                hardware: setup.hardware,
+            }),
             identity: identity.clone(),
             access_token: None,
             policy_version: held.policy_version,
@@ -206,6 +213,7 @@ impl Device {
             damaged: 0,
             last_contact_ms: 0,
             problem: None,
+            system: None,
             shown: None,
             _asks: asks.ok(),
         };
@@ -274,6 +282,8 @@ struct Control {
     damaged: u64,
     last_contact_ms: u64,
     problem: Option<String>,
+    /// What the organization says of the system.
+    system: Option<SystemNotice>,
     shown: Option<Status>,
     /// Taken down with the rest.
     _asks: Option<AskSocket>,
@@ -412,6 +422,7 @@ impl Control {
                 self.tunnel.tell(Command::Policy(policy));
             }
             Some(News::Indicators { base, tenant }) => self.take(base, tenant),
+            Some(News::System(notice)) => self.system = notice,
             None => {}
         }
         match outcome.result {
@@ -497,6 +508,7 @@ impl Control {
                 NetworkState::Captive => Some(SIGN_IN.to_owned()),
                 NetworkState::Unknown | NetworkState::Open => self.problem.clone(),
             },
+            system: self.system.as_ref().map(|notice| said(notice, self.clock.wall())),
             counters: Counters {
                 queries: engine.stats.queries(),
                 blocked: engine.stats.blocked,
@@ -518,6 +530,20 @@ impl Control {
     }
 }
 
+/// What a system that is too old means to a person.
+fn said(notice: &SystemNotice, now: UnixMillis) -> String {
+    let minimum = &notice.minimum_version;
+    if now.0 < notice.unsupported_from_ms {
+        let days = (notice.unsupported_from_ms - now.0).div_ceil(86_400_000);
+        let days = if days == 1 { "1 more day".to_owned() } else { format!("{days} more days") };
+        format!("supported for {days}: update to {minimum} or later")
+    } else {
+        format!(
+            "no longer supported: update to {minimum} or later; this device could not enroll again"
+        )
+    }
+}
+
 /// How long connections may keep all traffic in the tunnel once policy does not want it there.
 const LINGER: Duration = Duration::from_secs(900);
 /// Shown to a person.
@@ -526,3 +552,24 @@ const SIGN_IN: &str = "captive portal: this network wants you to sign in, in a b
 const LOOKS: u8 = 2;
 /// Long enough to cost nothing, short enough for a person who looks.
 const SHOW_EVERY: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_system_is_told_before_its_day_and_after() {
+        let day = 86_400_000;
+        let notice = SystemNotice { minimum_version: "16.0".into(), unsupported_from_ms: 40 * day };
+        for (now, told) in [
+            (10 * day, "supported for 30 more days: update to 16.0 or later"),
+            (40 * day - 1, "supported for 1 more day: update to 16.0 or later"),
+            (
+                40 * day,
+                "no longer supported: update to 16.0 or later; this device could not enroll again",
+            ),
+        ] {
+            assert_eq!(said(&notice, UnixMillis(now)), told);
+        }
+    }
+}

@@ -53,6 +53,7 @@ pub use control::{Device, Setup, Status};
 pub use feedback::{feedback, feedback_list};
 pub use forward::{Forward, Forwarder};
 pub use packets::Packets;
+pub use portal::Hardware;
 pub use probe::Probe;
 pub use report::{Sent, report};
 pub use tunnel_status::TunnelStatus;

@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bartizan_contract::alerts::{AlertAck, AlertBatch, AlertReport};
-use bartizan_contract::checkin::{CheckinReply, CheckinRequest};
+use bartizan_contract::checkin::{CheckinReply, CheckinRequest, SystemNotice};
 use bartizan_contract::dpop::{self, Request};
-use bartizan_contract::enroll::{EnrollReply, EnrollRequest, EnrollmentToken, Platform};
+use bartizan_contract::enroll::{
+    EnrollReply, EnrollRequest, EnrollmentToken, Installation, Platform,
+};
 use bartizan_contract::keys::Jwk;
 use bartizan_contract::path;
 use bartizan_contract::policy::PolicyReply;
@@ -19,7 +21,7 @@ use bartizan_contract::problem::{Problem, code};
 use bartizan_contract::token::{self, TokenReply, TokenRequest};
 use bartizan_engine::sync::{Done, Failure};
 use bartizan_indicators::{IndicatorFile, TenantFile};
-use bartizan_model::{Alert, AlertId, Policy, UnixMillis};
+use bartizan_model::{Alert, AlertId, Policy, Private, UnixMillis};
 use p256::ecdsa::SigningKey;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -104,6 +106,8 @@ pub(crate) struct Outcome {
 pub(crate) enum News {
     Identity(Box<Identity>),
     Policy(Policy),
+    /// What the organization says of the system, if anything.
+    System(Option<SystemNotice>),
     /// What is newer; either may have stayed.
     Indicators {
         base: Option<Box<IndicatorFile>>,
@@ -132,6 +136,25 @@ pub(crate) struct PortalClient {
 pub(crate) struct Enrollment {
     pub(crate) token: EnrollmentToken,
     pub(crate) platform: Platform,
+    pub(crate) hardware: Hardware,
+}
+
+/// What a device knows of the hardware that it is.
+#[derive(Clone, Debug, Default)]
+pub struct Hardware {
+    /// What the system calls it, the same for as long as it is installed; it never leaves the device. Absent where that
+    /// is not known.
+    pub system_id: Option<Private<String>>,
+    /// Whether several people use it.
+    pub shared: bool,
+}
+
+impl Hardware {
+    /// Of what the system calls it, and whether several people use it.
+    #[must_use]
+    pub fn new(system_id: Option<String>, shared: bool) -> Self {
+        Self { system_id: system_id.map(Private), shared }
+    }
 }
 
 /// A failure, and what to tell people about it.
@@ -148,7 +171,7 @@ impl PortalClient {
             Job::Enroll => self.enroll(),
             Job::Token => self.token().map(|done| (done, None)),
             Job::Alerts(alerts) => self.alerts(&alerts).map(|done| (done, None)),
-            Job::Checkin(request) => self.checkin(&request).map(|done| (done, None)),
+            Job::Checkin(request) => self.checkin(&request),
             Job::Policy => self.policy(),
             Job::Indicators(held) => self.indicators(held),
         };
@@ -161,15 +184,19 @@ impl PortalClient {
     }
 
     fn enroll(&mut self) -> Called<(Done, Option<News>)> {
-        let Some(Enrollment { token, platform }) = self.enrollment.clone() else {
+        let Some(Enrollment { token, platform, hardware }) = self.enrollment.clone() else {
             return Err(refused("not enrolled, and there is no enrollment token"));
         };
         let key = self.state.enrolling_key().map_err(|error| refused(&format!("{error:#}")))?;
+        let hardware_id = hardware.system_id.map_or_else(String::new, |Private(id)| {
+            Installation::hardware_id(&id, &token.portal_key)
+        });
         let request = EnrollRequest {
             enrollment_token: token.to_string(),
             device_key: Jwk::from_device_key(key.verifying_key()),
             platform,
-            installation: None,
+            installation: Some(Installation { hardware_id, shared: hardware.shared }),
+            attestation: None,
         };
         let reply: EnrollReply = self.call("POST", path::ENROLL, Some(&request), &key, None)?;
         self.clock.correct(UnixMillis(reply.server_time_ms));
@@ -219,14 +246,15 @@ impl PortalClient {
         Ok(Done::Alerts(settled))
     }
 
-    fn checkin(&mut self, request: &CheckinRequest) -> Called<Done> {
+    fn checkin(&mut self, request: &CheckinRequest) -> Called<(Done, Option<News>)> {
         let reply: CheckinReply = self.call_as_device("POST", path::CHECKIN, Some(request))?;
         self.clock.correct(UnixMillis(reply.server_time_ms));
-        Ok(Done::CheckedIn {
+        let done = Done::CheckedIn {
             policy_version: reply.policy_version,
             indicator_epoch: reply.indicator_epoch,
             tenant_epoch: reply.tenant_epoch,
-        })
+        };
+        Ok((done, Some(News::System(reply.system))))
     }
 
     fn policy(&mut self) -> Called<(Done, Option<News>)> {
@@ -320,6 +348,10 @@ impl PortalClient {
             || format!("the portal answered with status {}", response.status),
             |problem| problem.detail.clone(),
         );
+        let detail = match problem.as_ref().map(|problem| problem.code.as_str()) {
+            Some(code::ATTESTATION_REQUIRED) => format!("{detail} ({CANNOT_ATTEST})"),
+            _ => detail,
+        };
         let failure = match (problem.as_ref().map(|problem| problem.code.as_str()), response.status)
         {
             (Some(code::TOKEN_EXPIRED | code::TOKEN_INVALID), _) => Failure::TokenExpired,
@@ -383,6 +415,9 @@ fn refused(detail: &str) -> Trouble {
     Trouble { failure: Failure::Refused, detail: detail.to_owned() }
 }
 
+/// Shown to a person.
+const CANNOT_ATTEST: &str =
+    "this device has no App Attest: it gets in only once the rule does not require it";
 /// Replies are small but for files.
 const MAX_REPLY: u64 = 256 * 1024;
 const _: () = assert!(
@@ -392,7 +427,76 @@ const _: () = assert!(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
     use super::*;
+
+    /// A portal that lets nobody in, for this reason, and shows what was sent.
+    struct Refusing {
+        code: &'static str,
+        sent: Sender<EnrollRequest>,
+    }
+
+    impl Http for Refusing {
+        fn send(&mut self, request: HttpRequest) -> Result<HttpResponse, String> {
+            self.sent.send(serde_json::from_slice(&request.body).unwrap()).unwrap();
+            let problem = Problem {
+                status: 403,
+                code: self.code.into(),
+                detail: "not let in".into(),
+                server_time_ms: 1,
+            };
+            let body = serde_json::to_vec(&problem).unwrap();
+            Ok(HttpResponse { status: 403, retry_after: None, body })
+        }
+
+        fn download(&mut self, _: HttpRequest, _: &mut dyn Write) -> Result<HttpResponse, String> {
+            Err("nothing to download".into())
+        }
+    }
+
+    #[test]
+    fn who_enrolls_says_what_hardware_it_is_and_what_a_refusal_means() {
+        let enroll = |code, hardware: Hardware, portal_key| {
+            let folder = tempfile::tempdir().unwrap();
+            let (sent, requests) = channel();
+            let platform = Platform {
+                os: "Linux".into(),
+                os_version: "6.1".into(),
+                model: "x86_64".into(),
+                device_name: "host".into(),
+                app_version: "0.1.0".into(),
+            };
+            let token = EnrollmentToken { secret: [1; 32], portal_key: [portal_key; 16] };
+            let mut client = PortalClient {
+                http: Box::new(Refusing { code, sent }),
+                clock: Clock::new(),
+                state: StateDir::open(folder.path()).unwrap(),
+                url: "https://portal.test".into(),
+                enrollment: Some(Enrollment { token, platform, hardware }),
+                identity: None,
+                access_token: None,
+                policy_version: 0,
+                indicator_epoch: 0,
+                tenant_epoch: 0,
+            };
+            let outcome = client.perform(Job::Enroll);
+            // It is asked again: the organization may change its mind.
+            assert!(matches!(outcome.result, Err(Failure::Unreachable)));
+            let request: EnrollRequest = requests.recv().unwrap();
+            (request.installation.unwrap(), outcome.problem.unwrap())
+        };
+        let machine = || Hardware::new(Some("0123456789abcdef0123456789abcdef".into()), true);
+        let (one, told) = enroll(code::ATTESTATION_REQUIRED, machine(), 1);
+        assert!(told.starts_with("not let in (this device has no App Attest"), "{told}");
+        assert!(one.shared && one.hardware_id.len() == 43, "{one:?}");
+        let (again, told) = enroll(code::USER_REQUIRED, machine(), 1);
+        assert_eq!((again, told.as_str()), (one.clone(), "not let in"));
+        let (elsewhere, _) = enroll(code::USER_REQUIRED, machine(), 2);
+        assert_ne!(elsewhere.hardware_id, one.hardware_id);
+        let (unknown, _) = enroll(code::USER_REQUIRED, Hardware::default(), 1);
+        assert_eq!(unknown, Installation::default());
+    }
 
     #[test]
     fn a_portal_is_spoken_to_over_tls_but_on_this_machine() {

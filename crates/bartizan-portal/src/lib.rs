@@ -14,6 +14,7 @@
 mod access_token;
 mod admission;
 mod api;
+mod attestation;
 pub mod audit;
 mod auto_resolve;
 mod bulk;
@@ -81,6 +82,7 @@ use bartizan_store::{AlertFilter, AlertRow, IndicatorFileRow, NewMember, Store};
 use ed25519_dalek::SigningKey;
 use sha2::{Digest as _, Sha256};
 
+pub use attestation::AttestationSettings;
 pub use bartizan_store::{BuiltIn, Permission};
 pub use bartizan_store::{DatabaseError, DatabaseFacts, DatabaseUrl, StoreError};
 pub use clock::Clock;
@@ -109,6 +111,8 @@ pub struct PortalConfig {
     pub otlp_endpoint: Option<String>,
     /// The network around it.
     pub reach: Reach,
+    /// Which apps may vouch for devices' keys.
+    pub attestation: AttestationSettings,
 }
 
 impl PortalConfig {
@@ -123,6 +127,7 @@ impl PortalConfig {
             profile_signer: None,
             otlp_endpoint: None,
             reach: Reach::default(),
+            attestation: AttestationSettings::default(),
         }
     }
 
@@ -157,6 +162,7 @@ impl Portal {
     /// The folder or the database cannot be used.
     pub async fn open_at(config: PortalConfig, clock: Clock) -> anyhow::Result<Self> {
         let now = clock.now();
+        let attestation = attestation::Verifier::open(&config.attestation)?;
         let place = config.clone();
         let opened = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
             let files = Files::open(&place.data_dir)?;
@@ -165,6 +171,10 @@ impl Portal {
         });
         let (files, store) = opened.await??;
         let state = AppState::new(store, files, clock, &config).await?;
+        if let Some(attestation) = attestation {
+            // The state is new, so there is none yet.
+            let _ = state.attestation.set(attestation);
+        }
         Ok(Self { state, demo: None })
     }
 
@@ -558,6 +568,12 @@ pub fn fuzz_audit_head(octets: &[u8]) {
 #[doc(hidden)]
 pub fn fuzz_audit_log(octets: &[u8]) {
     audit::fuzz::log(octets);
+}
+
+/// Reads an attestation of a device's key, for the fuzzer.
+#[doc(hidden)]
+pub fn fuzz_attestation(octets: &[u8]) {
+    attestation::fuzz(octets);
 }
 
 /// Reads replies of a mail server, for the fuzzer.

@@ -52,7 +52,10 @@ struct Route {
 const ROUTES: &[Route] = &[
     row(Method::GET, "/livez", Access::Anyone, || get(health::live)),
     row(Method::GET, "/readyz", Access::Anyone, || get(health::ready)),
-    // Devices, in the order in which they call. The first two ask for a proof by the device's key.
+    // Devices, in the order in which they call. The first three ask for a proof by the device's key.
+    row(Method::POST, path::ATTESTATION_CHALLENGE, Access::Anyone, || {
+        post(api::attestation::give_challenge)
+    }),
     row(Method::POST, path::ENROLL, Access::Anyone, || post(api::enroll::enroll)),
     row(Method::POST, path::ENROLLMENT_CODE, Access::Anyone, || post(api::enroll::redeem)),
     row(Method::POST, path::TOKEN, Access::Anyone, || post(api::token::token)),

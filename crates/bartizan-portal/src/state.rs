@@ -1,7 +1,7 @@
 //! What all handlers share.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bartizan_model::Private;
@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::access_token::AccessTokens;
 use crate::admission::Admission;
+use crate::attestation::Verifier;
 use crate::clock::Clock;
 use crate::feeds::Work;
 use crate::files::Files;
@@ -51,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) holder: JobHolder,
     pub(crate) access_tokens: AccessTokens,
     pub(crate) admission: Admission,
+    /// Says what vouches for a device's key; absent where no attestation is accepted.
+    pub(crate) attestation: OnceLock<Verifier>,
     /// Seals what has to be read again.
     pub(crate) sealer: Sealer,
     pub(crate) providers: Providers,
@@ -103,6 +106,7 @@ impl AppState {
             holder: JobHolder(random()?),
             access_tokens,
             admission: Admission::default(),
+            attestation: OnceLock::new(),
             sealer,
             providers: Providers::default(),
             replays: Replays::default(),

@@ -9,7 +9,7 @@ use crate::db::{Connection, Value, execute_many, query_many};
 use crate::device::{CheckinState, DeviceReport};
 use crate::device_event::note_day;
 use crate::gather::Outcomes;
-use crate::{Store, StoreError, TenantScope, device_member, policy};
+use crate::{OsSupport, Store, StoreError, TenantScope, device_member, enrollment_rule, policy};
 
 /// One device's.
 #[derive(Debug)]
@@ -52,7 +52,9 @@ fn check_in(
         indicator_epoch: epoch("SELECT max(epoch) FROM indicator_file WHERE tenant_id = ?1")?,
         tenant_epoch: epoch("SELECT max(epoch) FROM tenant_file WHERE tenant_id = ?1")?,
         protection_changed: false,
+        outdated: None,
     };
+    let rule = enrollment_rule::of(db, scope)?;
     let mut known = Vec::with_capacity(checkins.len());
     // A device that is in here twice is stored as it said last.
     let mut rows: BTreeMap<DeviceId, Vec<Value>> = BTreeMap::new();
@@ -76,7 +78,11 @@ fn check_in(
         before.protection = Some(protection.to_owned());
         before.is_new_os |= before.os_version != report.os_version;
         before.os_version.clone_from(&report.os_version);
-        known.push(Some((device, protection_changed)));
+        let outdated = match rule.support(&before.os, &report.os_version, now) {
+            OsSupport::Supported => None,
+            OsSupport::Ending | OsSupport::Ended => Some((rule.minimum_ios, rule.minimum_from)),
+        };
+        known.push(Some((device, protection_changed, outdated)));
         rows.insert(device, row(scope, device, report, before));
     }
     let rows: Vec<_> = rows.into_values().collect();
@@ -99,11 +105,12 @@ fn check_in(
             before.group_moves = device_member::moves(db, scope, *device)?;
         }
     }
-    let outcome = |known: Option<(DeviceId, bool)>| {
-        let (device, protection_changed) = known.ok_or(StoreError::NotFound { what: "device" })?;
+    let outcome = |known: Option<(DeviceId, bool, _)>| {
+        let (device, protection_changed, outdated) =
+            known.ok_or(StoreError::NotFound { what: "device" })?;
         let moves = devices.get(&device).map_or(0, |device| device.group_moves);
         let policy_version = newest.policy_version.saturating_add(moves);
-        Ok(CheckinState { policy_version, protection_changed, ..newest })
+        Ok(CheckinState { policy_version, protection_changed, outdated, ..newest })
     };
     Ok(known.into_iter().map(outcome).collect())
 }
@@ -111,6 +118,8 @@ fn check_in(
 /// A device as it was, and as it becomes.
 struct Before {
     protection: Option<String>,
+    /// Such as `iOS`.
+    os: String,
     os_version: String,
     is_new_os: bool,
     last_seen: UnixMillis,
@@ -136,7 +145,7 @@ fn before(
         "WITH k (tenant_id, device_id) AS (",
         &keys,
         ") SELECT s.device_id, s.protection, s.os_version, s.last_seen_at_ms, s.day, s.day_checkins,
-                  d.group_moves
+                  d.group_moves, d.os
            FROM k JOIN device_status AS s ON s.tenant_id = k.tenant_id AND s.device_id = k.device_id
            JOIN device AS d ON d.tenant_id = k.tenant_id AND d.device_id = k.device_id",
         &[],
@@ -144,6 +153,7 @@ fn before(
             while let Some(row) = rows.next()? {
                 let before = Before {
                     protection: row.get(1)?,
+                    os: row.get(7)?,
                     os_version: row.get(2)?,
                     is_new_os: false,
                     last_seen: time(row.get(3)?),

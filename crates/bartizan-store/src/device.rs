@@ -10,7 +10,7 @@ use crate::column::{count, found, ms, time, word};
 use crate::db::{Connection, Reach, Row, Value, params, query_many};
 use crate::device_change::DeviceValue;
 use crate::gather::Outcomes;
-use crate::{Actor, GroupId, Store, StoreError, TenantScope};
+use crate::{Actor, Attestation, GroupId, OsVersion, Store, StoreError, TenantScope};
 
 /// What a device's word is checked against.
 #[derive(Clone, Debug)]
@@ -72,6 +72,8 @@ pub struct CheckinState {
     pub tenant_epoch: Option<u64>,
     /// Whether the device is protected otherwise than it last said; news for whoever watches.
     pub protection_changed: bool,
+    /// The oldest system that is supported and since when, where the device's is older.
+    pub outdated: Option<(OsVersion, UnixMillis)>,
 }
 
 /// A device with its status and its unresolved alerts.
@@ -119,6 +121,12 @@ pub struct DeviceRow {
     pub newest_policy_version: u64,
     /// How often it checked in on the day of the latest check-in.
     pub day_checkins: u64,
+    /// What vouches for its key.
+    pub attestation: Attestation,
+    /// When that was verified; absent where nothing does.
+    pub attested_at: Option<UnixMillis>,
+    /// Whether it says that several people use it.
+    pub is_shared: bool,
 }
 
 /// Where a page of devices ended.
@@ -155,6 +163,8 @@ pub struct DeviceFilter {
     pub risk: Option<RiskLevel>,
     /// Only those in this group, or in none.
     pub group: Option<GroupChoice>,
+    /// Only those whose key this vouches for.
+    pub attestation: Option<Attestation>,
 }
 
 /// Devices by their group.
@@ -270,6 +280,9 @@ fn list(
     }
     if let Some(risk) = filter.risk {
         narrow(" AND s.risk = ?", Some(risk.word().to_owned().into()));
+    }
+    if let Some(attestation) = filter.attestation {
+        narrow(" AND d.attestation = ?", Some(attestation.word().to_owned().into()));
     }
     for (piece, text) in [
         (" AND d.os = ?", filter.os),
@@ -403,6 +416,9 @@ fn read(row: &Row<'_>) -> Result<DeviceRow, StoreError> {
         group: row.get::<Option<[u8; 16]>>(24)?.map(GroupId::of).zip(row.get(25)?),
         newest_policy_version: count(row.get(26)?),
         day_checkins: count(row.get(27)?),
+        attestation: word("attestation", &row.get::<String>(28)?, Attestation::from_word)?,
+        attested_at: row.get::<Option<i64>>(29)?.map(time),
+        is_shared: row.get(30)?,
     })
 }
 
@@ -414,7 +430,8 @@ macro_rules! device_columns {
                 s.indicator_epoch, s.queries, s.blocked, s.dropped, s.alerts_lost, s.tenant_epoch,
                 s.unresolved_high, s.unresolved_medium, s.unresolved_low, s.unresolved_informational,
                 d.owner, d.value, d.offboarded_at_ms, g.group_id, g.name,
-                coalesce(e.epoch, 0) + d.group_moves, s.day_checkins
+                coalesce(e.epoch, 0) + d.group_moves, s.day_checkins, d.attestation,
+                d.attested_at_ms, d.shared
          FROM device_status AS s
          JOIN device AS d ON d.tenant_id = s.tenant_id AND d.device_id = s.device_id
          LEFT JOIN device_group AS g ON g.tenant_id = d.tenant_id AND g.group_id = d.group_id

@@ -299,7 +299,8 @@ impl Store {
                 .execute(params![scope.id(), device.to_string()])?;
                 db.prepare_cached(
                     "UPDATE device SET device_name = ?3, jwk = '', key_thumbprint = ?4, model = '',
-                         owner = '', group_id = NULL, hardware_id = '', forgotten_at_ms = ?5
+                         owner = '', group_id = NULL, hardware_id = '', shared = 0, attestation = 'none',
+                         attested_at_ms = NULL, forgotten_at_ms = ?5
                      WHERE tenant_id = ?1 AND device_id = ?2",
                 )?
                 .execute(params![

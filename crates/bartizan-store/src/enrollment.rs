@@ -15,8 +15,8 @@ use crate::db::{Connection, Optional, Reach, params};
 use crate::device_event::{DeviceEventKind, note};
 use crate::event::{self, EventKind, Happened};
 use crate::{
-    Actor, OsVersion, PersonId, Store, StoreError, TenantScope, device_member, enrollment_rule,
-    person, tenant,
+    Actor, Attestation, OsVersion, PersonId, Store, StoreError, TenantScope, device_member,
+    enrollment_rule, person, tenant,
 };
 
 /// A device that asks to be let in. All but the id is what it says about itself.
@@ -42,6 +42,8 @@ pub struct NewDevice {
     pub hardware_id: String,
     /// Whether it says that several people use it.
     pub is_shared: bool,
+    /// What vouches for its key; an error says why what the device sent does not.
+    pub attestation: Result<Attestation, String>,
 }
 
 /// A device that was let in.
@@ -87,23 +89,37 @@ pub enum EnrollError {
         /// The oldest that is.
         minimum: OsVersion,
     },
+    /// Nothing vouches for its key.
+    #[error(
+        "this organization lets in only devices whose key App Attest vouches for; ask your administrator"
+    )]
+    NoAttestation,
+    /// What is to vouch for its key does not.
+    #[error("the attestation of this device's key does not hold: {reason}")]
+    BadAttestation {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl EnrollError {
-    /// In a word, where the organization's rule refused a device.
+    /// In a word, where the organization's rule refused a device; after it, what there is to say beside.
     #[must_use]
-    pub fn reason(&self) -> Option<&'static str> {
-        match self {
-            Self::WayClosed => Some("way-closed"),
-            Self::InactiveUser => Some("inactive-user"),
-            Self::NoLicense => Some("no-license"),
-            Self::NoUser => Some("no-user"),
-            Self::OldSystem { .. } => Some("old-system"),
-            Self::Unknown | Self::Used | Self::Expired | Self::Store(_) => None,
-        }
+    pub fn reason(&self) -> Option<String> {
+        let word = match self {
+            Self::WayClosed => "way-closed",
+            Self::InactiveUser => "inactive-user",
+            Self::NoLicense => "no-license",
+            Self::NoUser => "no-user",
+            Self::OldSystem { .. } => "old-system",
+            Self::NoAttestation => "no-attestation",
+            Self::BadAttestation { reason } => return Some(format!("bad-attestation {reason}")),
+            Self::Unknown | Self::Used | Self::Expired | Self::Store(_) => return None,
+        };
+        Some(word.to_owned())
     }
 }
 
@@ -203,21 +219,28 @@ fn enroll(
         None => {
             let Pass { owner, by_code } = pass;
             let judged = enrollment_rule::judge(db, scope, device, owner, by_code, now);
-            if let Err(refusal) = judged {
-                if let Some(reason) = refusal.reason() {
-                    enrollment_rule::note_refusal(db, scope, device, owner, reason, now)?;
+            let attestation = match judged {
+                Ok(attestation) => attestation,
+                Err(refusal) => {
+                    if let Some(reason) = refusal.reason() {
+                        enrollment_rule::note_refusal(db, scope, device, owner, &reason, now)?;
+                    }
+                    return Err(refusal);
                 }
-                return Err(refusal);
-            }
-            insert(db, scope, token_hash, device, now)?;
+            };
+            insert(db, scope, (token_hash, attestation), device, now)?;
             if let Some(owner) = owner {
                 belong(db, scope, device.id, owner)?;
             }
             replace_earlier(db, scope, device, now)?;
             device_member::regroup(db, scope, device.id, true)?;
             let by = scope.by(Actor::Device(device.id));
-            let detail =
-                json!({ "token": name(&token_hash), "os": device.os, "model": device.model });
+            let detail = json!({
+                "token": name(&token_hash),
+                "os": device.os,
+                "model": device.model,
+                "attestation": attestation.word(),
+            });
             let entry = Event::new("device.enroll", "device", by.actor().id()).detail(detail);
             audit::append(db, by, entry, now)?;
             let happened = || vec![Happened::device(EventKind::DeviceEnrolled, device.id)];
@@ -239,15 +262,15 @@ pub(crate) fn name(token_hash: &[u8; 32]) -> String {
 fn insert(
     db: &Connection,
     scope: TenantScope,
-    token_hash: [u8; 32],
+    (token_hash, attestation): ([u8; 32], Attestation),
     device: &NewDevice,
     now: UnixMillis,
 ) -> Result<(), StoreError> {
     let id = device.id.0.to_be_bytes();
     db.prepare_cached(
         "INSERT INTO device (tenant_id, device_id, jwk, key_thumbprint, os, model, device_name,
-                             enrolled_at_ms, hardware_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                             enrolled_at_ms, hardware_id, shared, attestation, attested_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?
     .execute(params![
         scope.id(),
@@ -259,6 +282,9 @@ fn insert(
         device.device_name,
         ms(now),
         device.hardware_id,
+        device.is_shared,
+        attestation.word(),
+        (attestation != Attestation::None).then(|| ms(now)),
     ])?;
     db.prepare_cached(
         "INSERT INTO device_status (tenant_id, device_id, last_seen_at_ms, os_version, app_version,

@@ -11,7 +11,7 @@ use crate::audit::{self, Event};
 use crate::column::{count, fresh_id, ms, time, word};
 use crate::db::{Connection, Optional, params};
 use crate::enrollment::EnrollError;
-use crate::{NewDevice, PersonId, Store, StoreError, TenantScope, license, person};
+use crate::{Attestation, NewDevice, PersonId, Store, StoreError, TenantScope, license, person};
 
 /// What is decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct EnrollmentRule {
     pub minimum_from: UnixMillis,
     /// Days after which a person has to prove themselves again; 0 for never.
     pub sign_in_days: u32,
+    /// Whether a device whose key nothing vouches for is refused.
+    pub attestation_required: bool,
 }
 
 impl Default for EnrollmentRule {
@@ -42,6 +44,7 @@ impl Default for EnrollmentRule {
             minimum_ios: OsVersion(16, 0),
             minimum_from: UnixMillis(IOS_15_ENDED),
             sign_in_days: 0,
+            attestation_required: false,
         }
     }
 }
@@ -171,14 +174,16 @@ impl Store {
             .write(scope, move |db| {
                 db.prepare_cached(
                     "INSERT INTO enrollment_rule (tenant_id, licenses_enforced, allow_token,
-                         allow_code, without_user, minimum_ios, minimum_from_ms, sign_in_days)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                         allow_code, without_user, minimum_ios, minimum_from_ms, sign_in_days,
+                         attestation_required)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
                      ON CONFLICT (tenant_id) DO UPDATE SET
                          licenses_enforced = excluded.licenses_enforced,
                          allow_token = excluded.allow_token, allow_code = excluded.allow_code,
                          without_user = excluded.without_user, minimum_ios = excluded.minimum_ios,
                          minimum_from_ms = excluded.minimum_from_ms,
-                         sign_in_days = excluded.sign_in_days",
+                         sign_in_days = excluded.sign_in_days,
+                         attestation_required = excluded.attestation_required",
                 )?
                 .execute(params![
                     scope.id(),
@@ -189,6 +194,7 @@ impl Store {
                     rule.minimum_ios.to_string(),
                     ms(rule.minimum_from),
                     rule.sign_in_days,
+                    rule.attestation_required,
                 ])?;
                 let event =
                     Event::new("enrollment-rule.change", "enrollment-rule", "").detail(json!({
@@ -199,6 +205,7 @@ impl Store {
                         "minimum_ios": rule.minimum_ios.to_string(),
                         "minimum_from_ms": rule.minimum_from.0,
                         "sign_in_days": rule.sign_in_days,
+                        "attestation_required": rule.attestation_required,
                     }));
                 audit::append(db, scope, event, now)
             })
@@ -243,7 +250,7 @@ pub(crate) fn of(db: &Connection, scope: TenantScope) -> Result<EnrollmentRule, 
     let row = db
         .prepare_cached(
             "SELECT licenses_enforced, allow_token, allow_code, without_user, minimum_ios,
-                    minimum_from_ms, sign_in_days
+                    minimum_from_ms, sign_in_days, attestation_required
              FROM enrollment_rule WHERE tenant_id = ?1",
         )?
         .query_row([scope.id()], |row| {
@@ -254,6 +261,7 @@ pub(crate) fn of(db: &Connection, scope: TenantScope) -> Result<EnrollmentRule, 
                 allow_code: row.get(2)?,
                 minimum_from: time(row.get(5)?),
                 sign_in_days: row.get(6)?,
+                attestation_required: row.get(7)?,
                 ..EnrollmentRule::default()
             };
             Ok((rule, words))
@@ -269,7 +277,7 @@ pub(crate) fn of(db: &Connection, scope: TenantScope) -> Result<EnrollmentRule, 
     })
 }
 
-/// Refuses a device that the rule does not let in; `by_code` tells how it came.
+/// Refuses a device that the rule does not let in; `by_code` tells how it came. Returns what vouches for its key.
 pub(crate) fn judge(
     db: &Connection,
     scope: TenantScope,
@@ -277,7 +285,7 @@ pub(crate) fn judge(
     owner: Option<PersonId>,
     by_code: bool,
     now: UnixMillis,
-) -> Result<(), EnrollError> {
+) -> Result<Attestation, EnrollError> {
     let rule = of(db, scope)?;
     let is_open = if by_code { rule.allow_code } else { rule.allow_token };
     if !is_open {
@@ -292,7 +300,7 @@ pub(crate) fn judge(
             WithoutUser::Refused => false,
             WithoutUser::Auto => !device.is_shared && !any_person(db, scope)?,
         };
-        return if is_allowed { Ok(()) } else { Err(EnrollError::NoUser) };
+        return if is_allowed { vouched(&rule, device) } else { Err(EnrollError::NoUser) };
     };
     if device.is_shared && rule.without_user != WithoutUser::Allowed {
         return Err(EnrollError::NoUser);
@@ -304,7 +312,16 @@ pub(crate) fn judge(
     if rule.licenses_enforced && license::plan_of(db, scope, owner)?.is_none() {
         return Err(EnrollError::NoLicense);
     }
-    Ok(())
+    vouched(&rule, device)
+}
+
+/// What was sent and does not hold is refused, whatever the rule: it is no attestation that is absent.
+fn vouched(rule: &EnrollmentRule, device: &NewDevice) -> Result<Attestation, EnrollError> {
+    match &device.attestation {
+        Err(reason) => Err(EnrollError::BadAttestation { reason: reason.clone() }),
+        Ok(Attestation::None) if rule.attestation_required => Err(EnrollError::NoAttestation),
+        Ok(attestation) => Ok(*attestation),
+    }
 }
 
 /// Notes a device that was refused, and forgets the oldest such notes.

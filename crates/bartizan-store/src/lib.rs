@@ -22,6 +22,7 @@ mod alert_job_step;
 mod application;
 mod application_credential;
 mod arrival;
+mod attestation;
 mod audit;
 mod audit_log;
 mod auto_resolve;
@@ -72,6 +73,7 @@ mod person_group;
 mod person_list;
 mod policy;
 mod quiet;
+mod replacement;
 mod retention;
 mod risk;
 mod role;
@@ -108,6 +110,7 @@ pub use alert_job_step::JobStep;
 pub use application::{ApplicationCaller, ApplicationRow, MAX_APPLICATIONS, NewApplication};
 pub use application_credential::{CredentialKind, CredentialRow, MAX_CREDENTIALS, NewCredential};
 pub use arrival::{Arrival, Arrived};
+pub use attestation::Attestation;
 pub use audit::{ACTIONS, AuditEntry, Named, Personal};
 pub use audit_log::{AuditFilter, AuditHeadRow, AuditPlace, AuditRow, AuditTree};
 pub use db::Server as DatabaseServer;
@@ -164,6 +167,7 @@ pub use person_list::{DirectoryField, DirectoryFilter, DirectoryMatch, OwnDevice
 pub use policy::{
     DevicePolicyRow, NewPolicyVersion, PolicyLayerRow, PolicyProgress, PolicyVersionRow,
 };
+pub use replacement::Replacement;
 pub use retention::Removed;
 pub use risk::RiskChange;
 pub use role::{NewRole, RoleRow};

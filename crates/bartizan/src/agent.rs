@@ -126,6 +126,7 @@ fn status(state: &Path, json: bool) -> anyhow::Result<()> {
         ("Stopped", listed_counts(&status.tunnel.stopped)),
         ("Dropped", listed_counts(&status.tunnel.dropped)),
         ("Alerts to send", status.alerts_waiting.to_string()),
+        ("System", status.system.unwrap_or_else(|| "supported".to_owned())),
         ("Problem", status.problem.unwrap_or_else(|| "none".to_owned())),
     ]);
     Ok(())

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bartizan_portal::{DatabaseUrl, PortalConfig, Reach};
+use bartizan_portal::{AttestationSettings, DatabaseUrl, PortalConfig, Reach};
 
 pub(crate) use keys::{Flags, KEYS, Key, Kind};
 
@@ -43,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) feed: Vec<String>,
     pub(crate) allow: Vec<String>,
     pub(crate) own: Vec<String>,
+    /// Which apps may vouch for devices' keys.
+    pub(crate) attestation: AttestationSettings,
     pub(crate) tenant: String,
     pub(crate) admin: String,
     /// Every key with its value and where that comes from; secrets are hidden.
@@ -119,6 +121,13 @@ impl Config {
             feed: settings.list("feed"),
             allow: settings.list("allow"),
             own: settings.list("own"),
+            attestation: AttestationSettings {
+                app_ids: settings.list("attestation-app-ids"),
+                allow_development: settings
+                    .parsed("attestation-allow-development", truth)?
+                    .unwrap_or(false),
+                roots: settings.path("attestation-roots"),
+            },
             tenant: settings.text("tenant"),
             admin: settings.text("admin"),
             listing,
@@ -143,6 +152,7 @@ impl Config {
             retention: (self.retention_days != 0)
                 .then(|| Duration::from_secs(self.retention_days * 86_400)),
             otlp_endpoint: self.otlp_endpoint.clone(),
+            attestation: self.attestation.clone(),
             ..PortalConfig::new(self.data.clone())
         }
     }
@@ -269,7 +279,7 @@ fn environment_layer(variables: &[(String, String)]) -> Result<Layer, ConfigErro
             .ok_or_else(|| ConfigError::unknown(variable.clone(), variable_of))?;
         let values = match key.kind {
             Kind::List => value.split(',').map(|item| item.trim().to_owned()).collect(),
-            Kind::Text | Kind::Path | Kind::Address | Kind::Number | Kind::Secret => {
+            Kind::Text | Kind::Path | Kind::Address | Kind::Number | Kind::Truth | Kind::Secret => {
                 vec![value.clone()]
             }
         };
@@ -322,6 +332,10 @@ fn allowed(text: &str) -> anyhow::Result<bool> {
 fn days(text: &str) -> anyhow::Result<u64> {
     let days = text.parse().ok().filter(|days| *days <= 36_500);
     days.with_context(|| format!("{text} is no number of days from 0 to 36500"))
+}
+
+fn truth(text: &str) -> anyhow::Result<bool> {
+    text.parse().with_context(|| format!("{text} is neither true nor false"))
 }
 
 /// What is wrong with the file or the environment.

@@ -82,6 +82,7 @@ fn check(
         config.listen
     );
     config.portal().database().check_place()?;
+    config.attestation.check()?;
     let profile_signer = match (&config.profile_cert, &config.profile_key) {
         (Some(cert), Some(key)) => Some(ProfileSigner::open(cert, key)?),
         _ => None,

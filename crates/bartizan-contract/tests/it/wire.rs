@@ -4,7 +4,8 @@
 //! in any way but by a new optional field, that is version 2 of the contract, beside this one.
 
 use bartizan_contract::alerts::{AlertAck, AlertBatch, AlertReport, Refusal};
-use bartizan_contract::checkin::{CheckinReply, CheckinRequest, Counters};
+use bartizan_contract::attestation::{Attestation, ChallengeReply, client_data_hash};
+use bartizan_contract::checkin::{CheckinReply, CheckinRequest, Counters, SystemNotice};
 use bartizan_contract::enroll::{
     CodeReply, CodeRequest, EnrollReply, EnrollRequest, EnrollmentToken, Installation, Platform,
 };
@@ -65,6 +66,19 @@ fn every_message_is_as_its_golden_file() {
                 app_version: "0.1.0".into(),
             },
             installation: None,
+            attestation: None,
+        },
+    );
+    check(
+        "attestation",
+        &Attestation { challenge: "Y2g".into(), key_id: "a2V5".into(), object: "b2Jq".into() },
+    );
+    check(
+        "challenge-reply",
+        &ChallengeReply {
+            challenge: "Y2g".into(),
+            expires_in: 300,
+            server_time_ms: 1_800_000_000_000,
         },
     );
     check("installation", &Installation { hardware_id: "h".into(), shared: true });
@@ -115,8 +129,13 @@ fn every_message_is_as_its_golden_file() {
             policy_version: 4,
             indicator_epoch: Some(3),
             tenant_epoch: Some(2),
+            system: None,
             server_time_ms: 1_800_000_000_000,
         },
+    );
+    check(
+        "system-notice",
+        &SystemNotice { minimum_version: "16.0".into(), unsupported_from_ms: 1_738_281_600_000 },
     );
     check("policy-reply", &PolicyReply { policy: signed::seal(&policy, &portal_key) });
     check("policy-document", &policy);
@@ -191,6 +210,21 @@ fn what_strangers_send_is_replayed() {
     assert!(20 <= files, "{files}");
 }
 
+/// What Apple signs over is a format as well.
+#[test]
+fn the_hash_that_is_attested_names_challenge_key_and_organization() {
+    let device_key = |scalar| {
+        let key = p256::ecdsa::SigningKey::from_slice(&[scalar; 32]).unwrap();
+        Jwk::from_device_key(key.verifying_key())
+    };
+    let hash = client_data_hash("Y2g", &device_key(7), &[1; 16]);
+    let hex: String = hash.iter().map(|octet| format!("{octet:02x}")).collect();
+    assert_eq!(hex, "5338ab10c8ff7840c5565365fb5712b874e23b1625cc289f040307b8b8770afd");
+    assert_ne!(client_data_hash("Y2k", &device_key(7), &[1; 16]), hash);
+    assert_ne!(client_data_hash("Y2g", &device_key(8), &[1; 16]), hash);
+    assert_ne!(client_data_hash("Y2g", &device_key(7), &[2; 16]), hash);
+}
+
 /// A newer portal may say more than a device knows.
 #[test]
 fn unknown_fields_are_ignored() {
@@ -202,6 +236,7 @@ fn unknown_fields_are_ignored() {
             policy_version: 4,
             indicator_epoch: None,
             tenant_epoch: None,
+            system: None,
             server_time_ms: 1,
         }
     );

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use bartizan_contract::checkin::{CheckinReply, CheckinRequest};
+use bartizan_contract::checkin::{CheckinReply, CheckinRequest, SystemNotice};
 use bartizan_model::{Mode, ProtectionState};
 use bartizan_store::{Counters, DeviceReport};
 
@@ -46,6 +46,10 @@ pub(crate) async fn checkin(
         policy_version: there.policy_version,
         indicator_epoch: there.indicator_epoch,
         tenant_epoch: there.tenant_epoch,
+        system: there.outdated.map(|(minimum, from)| SystemNotice {
+            minimum_version: minimum.to_string(),
+            unsupported_from_ms: from.0,
+        }),
         server_time_ms: now.0,
     }))
 }

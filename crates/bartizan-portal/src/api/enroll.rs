@@ -15,6 +15,7 @@ use bartizan_store::{EnrollError, NewDevice};
 use ed25519_dalek::SigningKey;
 use sha2::{Digest as _, Sha256};
 
+use super::attestation::vouching;
 use super::plain;
 use crate::device_auth::{KeyProof, accept_once};
 use crate::error::ApiError;
@@ -44,6 +45,7 @@ pub(crate) async fn enroll(
         request.enrollment_token.parse().map_err(|_| refusal(EnrollError::Unknown))?;
 
     let now = state.clock.now();
+    let vouching = vouching(&state, request.attestation.as_ref(), &token, &proof, now).await;
     let device = NewDevice {
         id: fresh_id(now)?,
         jwk: serde_json::to_string(&Jwk::from_device_key(&proof.key))
@@ -56,6 +58,7 @@ pub(crate) async fn enroll(
         app_version: platform.app_version,
         hardware_id: installation.hardware_id,
         is_shared: installation.shared,
+        attestation: vouching.map_err(refusal)?,
     };
     let hash = Sha256::digest(token.secret).into();
     let enrolled = state.store.enroll(hash, device, now).await.map_err(refusal)?;
@@ -94,6 +97,12 @@ fn refusal(error: EnrollError) -> ApiError {
         EnrollError::NoUser => ApiError::new(StatusCode::FORBIDDEN, code::USER_REQUIRED, detail),
         EnrollError::OldSystem { .. } => {
             ApiError::new(StatusCode::FORBIDDEN, code::SYSTEM_UNSUPPORTED, detail)
+        }
+        EnrollError::NoAttestation => {
+            ApiError::new(StatusCode::FORBIDDEN, code::ATTESTATION_REQUIRED, detail)
+        }
+        EnrollError::BadAttestation { .. } => {
+            ApiError::new(StatusCode::FORBIDDEN, code::ATTESTATION_INVALID, detail)
         }
         EnrollError::Store(error) => error.into(),
     }
@@ -154,6 +163,8 @@ fn code_refusal(error: EnrollError) -> ApiError {
         | EnrollError::NoLicense
         | EnrollError::NoUser
         | EnrollError::OldSystem { .. }
+        | EnrollError::NoAttestation
+        | EnrollError::BadAttestation { .. }
         | EnrollError::Store(_) => refusal(error),
     }
 }

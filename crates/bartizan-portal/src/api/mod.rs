@@ -1,6 +1,7 @@
 //! What devices call (`bartizan_contract`), one file for each call.
 
 pub(crate) mod alerts;
+pub(crate) mod attestation;
 pub(crate) mod checkin;
 pub(crate) mod enroll;
 pub(crate) mod feedback;

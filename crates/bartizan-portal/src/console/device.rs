@@ -4,7 +4,7 @@ use askama::Template;
 use bartizan_model::{
     DeviceId, Mode, ProtectionState, RiskLevel, ThreatLevel, UnixMillis, UnresolvedAlerts,
 };
-use bartizan_store::{DeviceEventKind, DeviceEventRow, DeviceValue};
+use bartizan_store::{Attestation, DeviceEventKind, DeviceEventRow, DeviceValue, Replacement};
 
 use super::badge::Badge;
 use super::format::{self, Ago};
@@ -64,6 +64,12 @@ pub(crate) struct DevicePage {
     pub(crate) older: Option<String>,
     /// What the rules of enrollment say of it.
     pub(crate) remarks: Vec<String>,
+    /// What vouches for its key, and when that was verified.
+    pub(crate) attestation: (Attestation, Option<UnixMillis>),
+    /// Whether it says that several people use it.
+    pub(crate) is_shared: bool,
+    /// What took its place, and what it took the place of.
+    pub(crate) replacement: Replacement,
     /// Whether its person's license gives the timeline.
     pub(crate) has_timeline: bool,
     /// Why the last change was not made.
@@ -113,6 +119,14 @@ impl DevicePage {
             }
             (Presence::Active, Some(ProtectionState::Degraded)) => "Impaired communication",
             (Presence::Active, Some(ProtectionState::On)) => "Active",
+        }
+    }
+
+    fn attestation_text(&self) -> &'static str {
+        match self.attestation.0 {
+            Attestation::Genuine => "Genuine app and hardware",
+            Attestation::Development => "Development build",
+            Attestation::None => "Not attested",
         }
     }
 

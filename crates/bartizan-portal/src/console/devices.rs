@@ -2,7 +2,7 @@
 
 use askama::Template;
 use bartizan_model::{DeviceId, ProtectionState, RiskLevel, UnixMillis};
-use bartizan_store::OsSupport;
+use bartizan_store::{Attestation, OsSupport};
 
 use super::badge::Badge;
 use super::format::{self, Ago};
@@ -69,6 +69,8 @@ pub(crate) struct DeviceRow {
     pub(crate) os: String,
     /// Whether that is one that is protected.
     pub(crate) support: OsSupport,
+    /// What vouches for its key.
+    pub(crate) attestation: Attestation,
     /// Version of our program; empty before the first check-in.
     pub(crate) app_version: String,
     /// What it said at its latest check-in.
@@ -87,6 +89,17 @@ impl DeviceRow {
             OsSupport::Supported => None,
             OsSupport::Ending => Some("Soon unsupported"),
             OsSupport::Ended => Some("Unsupported"),
+        }
+    }
+
+    /// Said where no genuine app on genuine hardware is vouched for.
+    fn attestation_text(&self) -> Option<&'static str> {
+        match self.attestation {
+            Attestation::Genuine => None,
+            Attestation::Development => Some("Development build"),
+            // A record by another product has no key.
+            Attestation::None if self.app_version.is_empty() => None,
+            Attestation::None => Some("Not attested"),
         }
     }
 
@@ -134,6 +147,8 @@ pub(crate) struct DeviceFilter {
     pub(crate) group: String,
     /// Only those with this risk.
     pub(crate) risk: Option<RiskLevel>,
+    /// Only those whose key this vouches for.
+    pub(crate) attestation: Option<Attestation>,
 }
 
 impl DeviceFilter {
@@ -159,6 +174,7 @@ impl DeviceFilter {
                 ("tag", &self.tag),
                 ("group", &self.group),
                 ("risk", self.risk.map_or("", RiskLevel::word)),
+                ("attestation", self.attestation.map_or("", Attestation::word)),
                 ("after", after),
             ],
         )
@@ -171,6 +187,14 @@ impl DeviceFilter {
             RiskLevel::Low,
             RiskLevel::Informational,
             RiskLevel::None,
+        ]
+    }
+
+    fn attestations() -> [(Attestation, &'static str); 3] {
+        [
+            (Attestation::Genuine, "Attested"),
+            (Attestation::Development, "Development build"),
+            (Attestation::None, "Not attested"),
         ]
     }
 

@@ -83,15 +83,20 @@ impl EnrollmentPage {
 pub(crate) struct EnrollPage;
 
 /// Why a device was refused, in words.
-fn reason(word: &str) -> &str {
-    match word {
+fn reason(word: &str) -> String {
+    if let Some(why) = word.strip_prefix("bad-attestation ") {
+        return format!("The attestation does not hold: {why}");
+    }
+    let words = match word {
         "way-closed" => "This way is not open",
         "inactive-user" => "The user is not active",
         "no-license" => "The user has no license",
         "no-user" => "Shared, or without a user",
         "old-system" => "The system is too old",
+        "no-attestation" => "Nothing vouches for its key",
         other => other,
-    }
+    };
+    words.to_owned()
 }
 
 fn without_user(word: &WithoutUser) -> &'static str {

@@ -668,6 +668,7 @@ fn device_rows() -> Vec<DeviceRow> {
                 name: name.into(),
                 os: os.into(),
                 support: bartizan_store::OsSupport::Ending,
+                attestation: bartizan_store::Attestation::None,
                 app_version: if minutes.is_some() { "1.0.0".into() } else { String::new() },
                 protection,
                 risk,
@@ -697,6 +698,7 @@ fn hostile_device() -> DeviceRow {
                 .into(),
         os: "<img src=x>\0 9999.9999.9999".into(),
         support: bartizan_store::OsSupport::Ending,
+        attestation: bartizan_store::Attestation::None,
         app_version: "<img src=x>".into(),
         protection: Some(ProtectionState::Off),
         risk: RiskLevel::None,
@@ -708,6 +710,15 @@ fn hostile_device() -> DeviceRow {
 fn device() -> DevicePage {
     DevicePage {
         remarks: vec!["Its system is old.".into()],
+        attestation: (bartizan_store::Attestation::Genuine, Some(NOW)),
+        is_shared: true,
+        replacement: bartizan_store::Replacement {
+            later: Some((DeviceId(6), "<img src=x>\u{202e}".into())),
+            earlier: vec![
+                (DeviceId(7), "<img src=x>\u{202e}".into()),
+                (DeviceId(8), "Older".into()),
+            ],
+        },
         has_timeline: false,
         shell: shell(),
         id: DeviceId(0x0192_f3a4_b5c6_7d8e_9f00_1122_3344_5501),

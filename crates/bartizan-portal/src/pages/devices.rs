@@ -4,7 +4,9 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use bartizan_model::{DeviceId, ProtectionState, RiskLevel, UnixMillis};
-use bartizan_store::{AlertFilter, DeviceCursor, EnrollmentRule, Feature, GroupChoice, OsSupport};
+use bartizan_store::{
+    AlertFilter, Attestation, DeviceCursor, EnrollmentRule, Feature, GroupChoice, OsSupport,
+};
 use serde::Deserialize;
 
 use super::{PAGE, PAGE_AND_ONE, cursor, cursor_text, html, last_check_in, shell};
@@ -35,6 +37,8 @@ pub(crate) struct ListQuery {
     #[serde(default)]
     tag: String,
     #[serde(default)]
+    attestation: String,
+    #[serde(default)]
     group: String,
     #[serde(default)]
     after: String,
@@ -57,6 +61,7 @@ pub(crate) async fn list(
         tag: query.tag.trim().into(),
         group: query.group,
         risk: RiskLevel::from_word(&query.risk),
+        attestation: Attestation::from_word(&query.attestation),
         ..console::DeviceFilter::from_query(query.q.as_deref(), query.state.as_deref())
     };
     let groups = state.store.device_groups(scope).await?;
@@ -145,6 +150,9 @@ pub(super) async fn show(
         events,
         day_checkins: if before.is_none() && has_timeline { row.day_checkins } else { 0 },
         remarks: remarks(&rule, &row, state.clock.now()),
+        attestation: (row.attestation, row.attested_at),
+        is_shared: row.is_shared,
+        replacement: state.store.replacement(scope, id).await?,
         has_timeline,
         older: older
             .filter(|_| has_timeline)
@@ -223,6 +231,7 @@ fn store_filter(filter: &console::DeviceFilter, now: UnixMillis) -> bartizan_sto
             id => id.parse().ok().map(GroupChoice::In),
         },
         risk: filter.risk,
+        attestation: filter.attestation,
     }
 }
 

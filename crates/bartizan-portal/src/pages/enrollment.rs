@@ -90,6 +90,11 @@ pub(crate) async fn rules(
 ) -> Result<Response, ApiError> {
     let before = state.store.enrollment_rule(session.scope).await?;
     match read(&pairs, &before) {
+        Ok(rule) if rule.attestation_required && state.attestation.get().is_none() => {
+            let problem = "This portal accepts the attestation of no app, so that no device could enroll: it needs the \
+                           setting attestation-app-ids.";
+            again(&state, session, ("rules", problem.into())).await
+        }
         Ok(rule) => {
             state.store.set_enrollment_rule(session.scope, rule, state.clock.now()).await?;
             Ok(Redirect::to("/enrollment?done=saved").into_response())
@@ -118,6 +123,7 @@ fn read(
         minimum_ios: minimum_ios.ok_or("The oldest system is a version such as 16.0.")?,
         minimum_from: from.ok_or("The day is a date such as 2025-01-31.")?,
         sign_in_days: days.ok_or("Days are a number from 0 to 3650.")?,
+        attestation_required: one(pairs, "attestation_required") == "yes",
         ..before.clone()
     })
 }

@@ -95,6 +95,7 @@ impl From<bartizan_store::DeviceRow> for DeviceRow {
             id: row.id,
             os: format!("{} {}", row.os, row.os_version),
             support: bartizan_store::OsSupport::Supported,
+            attestation: row.attestation,
             risk: RiskLevel::of(row.unresolved),
             unresolved: row.unresolved.total(),
             last_seen: last_check_in(&row),

@@ -86,6 +86,14 @@ fn parse(spki: &[u8]) -> Option<(Kind, &[u8])> {
     Some((kind, key))
 }
 
+/// The point of a key on P-256 in a `SubjectPublicKeyInfo`, uncompressed.
+pub(crate) fn p256(spki: &[u8]) -> Option<&[u8]> {
+    match parse(spki)? {
+        (Kind::P256, point) => Some(point),
+        (Kind::Rsa | Kind::Ed25519, _) => None,
+    }
+}
+
 /// The modulus in an `RSAPublicKey` (RFC 8017 §A.1.1), without the zero that keeps it positive.
 fn modulus(key: &[u8]) -> Option<&[u8]> {
     let (body, _) = element(SEQUENCE, key)?;
@@ -94,8 +102,14 @@ fn modulus(key: &[u8]) -> Option<&[u8]> {
 }
 
 /// Takes an element with this tag from the beginning: its content, and what follows.
-fn element(tag: u8, octets: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (found, octets) = octets.split_first()?;
+pub(crate) fn element(tag: u8, octets: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (found, content, rest) = any_element(octets)?;
+    (found == tag).then_some((content, rest))
+}
+
+/// Takes an element from the beginning: its tag, its content, and what follows.
+pub(crate) fn any_element(octets: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (tag, octets) = octets.split_first()?;
     let (first, octets) = octets.split_first()?;
     let (length, octets) = match (*first, octets) {
         (short, _) if short < 0x80 => (usize::from(short), octets),
@@ -105,7 +119,8 @@ fn element(tag: u8, octets: &[u8]) -> Option<(&[u8], &[u8])> {
         }
         _ => return None,
     };
-    octets.split_at_checked(length).filter(|_| *found == tag)
+    let (content, rest) = octets.split_at_checked(length)?;
+    Some((*tag, content, rest))
 }
 
 const INTEGER: u8 = 0x02;

@@ -59,6 +59,7 @@ async fn a_key_that_is_not_proven_is_not_enrolled() {
         device_key: bartizan_contract::keys::Jwk::from_device_key(thief.key.verifying_key()),
         platform,
         installation: None,
+        attestation: None,
     };
     let send = async |body: Vec<u8>, proof| {
         let request = Request::post(path::ENROLL).header("host", "portal.test");

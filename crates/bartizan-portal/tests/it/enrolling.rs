@@ -1,5 +1,6 @@
 //! Enrollment by code, licenses, and the organization's rules, as devices and administrators see them.
 
+use bartizan_contract::checkin::{CheckinReply, CheckinRequest, Counters, SystemNotice};
 use bartizan_contract::enroll::{
     CodeReply, CodeRequest, EnrollReply, EnrollmentLink, EnrollmentToken, Installation,
 };
@@ -171,8 +172,74 @@ async fn the_same_phone_again_takes_the_place_of_its_earlier_record() {
     let claimed = enroll(2, "eve@example.test", "h1").await;
     let second = enroll(3, "ada@example.test", "h1").await;
     let other = enroll(4, "ada@example.test", "h2").await;
-    for (id, is_out) in [(first, true), (claimed, false), (second, false), (other, false)] {
+    let [to_first, to_second] = [&first, &second].map(|id| format!("<a href=\"/devices/{id}\">"));
+    for (id, is_out) in [(&first, true), (&claimed, false), (&second, false), (&other, false)] {
         let page = admin.get(&format!("/devices/{id}")).await.text();
         assert_eq!(page.contains("was taken out"), is_out, "{id}");
+        assert_eq!(page.contains("It enrolled again"), is_out, "{id}");
+        assert_eq!(page.contains(&to_second), is_out, "{id} leads on");
+        assert_eq!(page.contains(&to_first), *id == second, "{id} leads back");
     }
+}
+
+#[tokio::test]
+async fn a_device_is_told_that_its_system_is_too_old() {
+    let world = World::new().await;
+    let mut admin = world.member(world.acme, "a@acme.test").await;
+    let device = world.device(world.acme, 1).await;
+    let checkin = CheckinRequest {
+        sent_at_ms: 1,
+        mode: "dns".into(),
+        protection: "on".into(),
+        os_version: "18.1".into(),
+        app_version: "0.1.0".into(),
+        policy_version: 0,
+        indicator_epoch: None,
+        tenant_epoch: None,
+        counters: Counters::default(),
+    };
+    let told = async || device.post(path::CHECKIN, &checkin).await.json::<CheckinReply>().system;
+    assert_eq!(told().await, None);
+    for (day, from, remark) in [
+        ("2030-01-01", 1_893_456_000_000, "will soon no longer be supported"),
+        ("2020-01-01", 1_577_836_800_000, "is no longer supported"),
+    ] {
+        let rule = [
+            ("allow_token", "yes"),
+            ("without_user", "auto"),
+            ("minimum_ios", "18.2"),
+            ("minimum_from", day),
+            ("sign_in_days", "0"),
+        ];
+        assert_eq!(admin.submit("/enrollment/rules", &rule).await.status, 303);
+        let notice = SystemNotice { minimum_version: "18.2".into(), unsupported_from_ms: from };
+        assert_eq!(told().await, Some(notice));
+        let page = admin.get(&format!("/devices/{}", device.id)).await.text();
+        assert!(page.contains(remark), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_shared_device_says_so_on_its_page() {
+    let world = World::new().await;
+    let mut admin = world.member(world.acme, "a@acme.test").await;
+    let token = world.token(world.acme).await.to_string();
+    let device = world.stranger(1);
+    let shared = || Some(Installation { hardware_id: String::new(), shared: true });
+    let refused = device.enroll_as(&token, "18.1", shared()).await;
+    assert_eq!(refused.problem(), (403, "user_required".into()));
+    assert!(refused.text().contains("are shared or belong to no user"), "{}", refused.text());
+    let page = admin.get("/enrollment").await.text();
+    assert!(page.contains("Shared, or without a user"), "{page}");
+    let rule = [
+        ("allow_token", "yes"),
+        ("without_user", "allowed"),
+        ("minimum_ios", "16.0"),
+        ("minimum_from", "2025-01-31"),
+        ("sign_in_days", "0"),
+    ];
+    assert_eq!(admin.submit("/enrollment/rules", &rule).await.status, 303);
+    let reply: EnrollReply = device.enroll_as(&token, "18.1", shared()).await.json();
+    let page = admin.get(&format!("/devices/{}", reply.device_id)).await.text();
+    assert!(page.contains("By several people"), "{page}");
 }

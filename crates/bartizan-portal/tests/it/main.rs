@@ -7,6 +7,8 @@ mod applications;
 #[cfg(test)]
 mod asvs;
 #[cfg(test)]
+mod attesting;
+#[cfg(test)]
 mod bulk;
 #[cfg(test)]
 mod console;

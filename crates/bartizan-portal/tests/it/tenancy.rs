@@ -31,6 +31,7 @@ const fn at(method: &'static str, pattern: &'static str, path: &'static str, for
 const ROWS: &[Row] = &[
     row("GET", "/livez", 200),
     row("GET", "/readyz", 200),
+    row("POST", path::ATTESTATION_CHALLENGE, 404),
     row("POST", path::ENROLL, 400),
     row("POST", path::ENROLLMENT_CODE, 400),
     row("POST", path::TOKEN, 400),

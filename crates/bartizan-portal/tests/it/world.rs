@@ -180,7 +180,18 @@ impl Device {
         os_version: &str,
         installation: Option<Installation>,
     ) -> Answer {
-        let request = EnrollRequest {
+        let request = self.enrollment(token, os_version, installation);
+        self.send("POST", path::ENROLL, None, json(&request)).await
+    }
+
+    /// What it says to be let in.
+    pub(crate) fn enrollment(
+        &self,
+        token: &str,
+        os_version: &str,
+        installation: Option<Installation>,
+    ) -> EnrollRequest {
+        EnrollRequest {
             enrollment_token: token.into(),
             device_key: Jwk::from_device_key(self.key.verifying_key()),
             platform: Platform {
@@ -191,8 +202,8 @@ impl Device {
                 app_version: "0.1.0".into(),
             },
             installation,
-        };
-        self.send("POST", path::ENROLL, None, json(&request)).await
+            attestation: None,
+        }
     }
 
     pub(crate) async fn ask_for_token(&self) -> Answer {

@@ -124,4 +124,5 @@ steps! {
     "V18__licenses", "0018_licenses.sql";
     "V20__lists", "0020_lists.sql";
     "V21__passkey", "0021_passkey.sql";
+    "V22__attestation", "0022_attestation.sql";
 }

@@ -14,7 +14,7 @@ fn later(by: u64) -> UnixMillis {
 }
 
 /// A device that enrolls by a code of somebody.
-async fn by_code(
+pub(crate) async fn by_code(
     world: &World,
     owner: Option<bartizan_store::PersonId>,
     number: u8,

@@ -8,6 +8,8 @@ mod alerts;
 #[cfg(test)]
 mod applications;
 #[cfg(test)]
+mod attestation;
+#[cfg(test)]
 mod audit;
 #[cfg(test)]
 mod devices;

@@ -131,6 +131,7 @@ async fn opening_again_migrates_nothing() {
             "licenses",
             "lists",
             "passkey",
+            "attestation",
         ]
     );
 }

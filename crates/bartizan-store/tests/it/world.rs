@@ -6,8 +6,8 @@ use bartizan_model::{
     IndicatorSource, MatchedIndicator, Private, Severity, TenantId, UnixMillis,
 };
 use bartizan_store::{
-    AlertCursor, AlertFilter, AlertRow, BuiltIn, IndicatorRule, MemberId, NewDevice, NewIndicator,
-    NewMember, Store, StoreError, TenantScope,
+    AlertCursor, AlertFilter, AlertRow, Attestation, BuiltIn, IndicatorRule, MemberId, NewDevice,
+    NewIndicator, NewMember, Store, StoreError, TenantScope,
 };
 
 /// Some day in 2027.
@@ -107,6 +107,7 @@ pub(crate) fn new_device(number: u8) -> NewDevice {
         app_version: "0.1.0".into(),
         hardware_id: String::new(),
         is_shared: false,
+        attestation: Ok(Attestation::None),
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) enum Kind {
     Path,
     Address,
     Number,
+    Truth,
     List,
     Secret,
 }
@@ -30,6 +31,7 @@ impl Kind {
             Self::Path => "a path, as text",
             Self::Address => "an address with a port, as text, or a port of this machine",
             Self::Number => "a whole number",
+            Self::Truth => "true or false",
             Self::List => "a list of texts",
             Self::Secret => "text; it is never shown",
         }
@@ -41,6 +43,7 @@ impl Kind {
             Self::Path => "PATH",
             Self::Address => "ADDR",
             Self::Number => "N",
+            Self::Truth => "BOOL",
             Self::Secret => "URL",
         }
     }
@@ -142,6 +145,25 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::List,
         None,
         "A host name of the organization's own that no feed may block, such as this portal's",
+    ),
+    key(
+        "attestation-app-ids",
+        Kind::List,
+        None,
+        "The id of an app, as `A1B2C3D4E5.com.example.app`, whose keys App Attest may vouch for; without any, no \
+         attestation is accepted",
+    ),
+    key(
+        "attestation-allow-development",
+        Kind::Truth,
+        Some("false"),
+        "Whether App Attest may vouch for builds that are under development as well",
+    ),
+    key(
+        "attestation-roots",
+        Kind::Path,
+        None,
+        "Certificates as PEM that attestations have to lead to, instead of Apple's",
     ),
     key(
         "tenant",

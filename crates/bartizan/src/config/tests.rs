@@ -64,6 +64,8 @@ fn what_does_not_fit_names_its_key_and_where_it_stands() {
     assert!(told("proxies = ['10.0.0.1', 'here']").contains("here is not an address"));
     assert!(told("private-addresses = 'yes'").contains("yes is neither allowed nor refused"));
     assert!(told("tls-cert = 'a.pem'").contains("belong together"));
+    let truth = told("attestation-allow-development = 'yes'");
+    assert!(truth.starts_with("attestation-allow-development (file): yes is neither"), "{truth}");
 }
 
 #[test]

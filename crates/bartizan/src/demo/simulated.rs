@@ -17,7 +17,7 @@ use bartizan_contract::enroll::EnrollmentToken;
 use bartizan_host::clock::Clock;
 use bartizan_host::portal::portal_url;
 use bartizan_host::tunnel::Route;
-use bartizan_host::{Device, Packets, Setup};
+use bartizan_host::{Device, Hardware, Packets, Setup};
 use domain::base::iana::Rtype;
 use domain::base::{Message, MessageBuilder, Name};
 use domain::rdata::A;
@@ -59,6 +59,7 @@ impl Simulated {
             portal_url: portal_url(portal)?,
             enrollment_token: Some(token),
             platform: bartizan_agent::platform(),
+            hardware: Hardware::default(),
             packets: Packets::Plain(tunnel.into()),
             resolvers: vec![IpAddr::V4(RESOLVER)],
             route: Route {

@@ -79,6 +79,7 @@ impl Device {
                 app_version: env!("CARGO_PKG_VERSION").into(),
             },
             installation: None,
+            attestation: None,
         }
     }
 }

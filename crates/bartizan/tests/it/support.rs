@@ -11,7 +11,7 @@ use std::time::Duration;
 use bartizan_agent::UreqHttp;
 use bartizan_host::portal::Http;
 use bartizan_host::tunnel::Route;
-use bartizan_host::{Device, Packets, Setup, Status};
+use bartizan_host::{Device, Hardware, Packets, Setup, Status};
 use bartizan_model::UnixMillis;
 use bartizan_portal::{AlertSummary, Portal, PortalConfig};
 use bartizan_store::{Store, TenantScope};
@@ -253,6 +253,7 @@ impl TestDevice {
             portal_url: portal.to_owned(),
             enrollment_token: token.map(|token| token.parse().unwrap()),
             platform: bartizan_agent::platform(),
+            hardware: Hardware::default(),
             packets: Packets::Plain(tunnel.into()),
             resolvers: vec![RESOLVER.ip()],
             route: Route {

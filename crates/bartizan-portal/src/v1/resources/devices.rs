@@ -65,6 +65,13 @@ static DEVICE: Object = Object {
         always("owner", Schema::Nullable(&LINE), "Its person's e-mail address."),
         always("value", VALUES, "What it is worth."),
         always("group", Schema::Nullable(&Schema::Object(&GROUP)), "Its group."),
+        always(
+            "attestation",
+            ATTESTATIONS,
+            "What vouches for its key: App Attest for a genuine app and hardware, for a build that is under development, \
+             or nothing.",
+        ),
+        always("attested_at_ms", Schema::Nullable(&Schema::Time), "When that was verified."),
         always("offboarded_at_ms", Schema::Nullable(&Schema::Time), "When it was taken out."),
         maybe(
             "tags",
@@ -124,6 +131,7 @@ page_of!(RISK_HISTORY, "RiskHistory", RISK);
 
 const PROTECTIONS: Schema = Schema::Word(&["on", "degraded", "off"]);
 const RISKS: Schema = Schema::Word(&["None", "Informational", "Low", "Medium", "High"]);
+const ATTESTATIONS: Schema = Schema::Word(&["none", "genuine", "development"]);
 const VALUES: Schema = Schema::Word(&["Low", "Normal", "High"]);
 
 pub(crate) const OPERATIONS: &[Operation] = &[
@@ -235,6 +243,7 @@ async fn list(call: Call) -> Answer {
         tag: text("tag"),
         group: call.read("group", |id| id.parse().ok()).map(GroupChoice::In),
         risk: None,
+        attestation: None,
     };
     let after = call.after::<DeviceId>()?;
     let after = after.map(|(last_seen_at, id)| DeviceCursor { last_seen_at, id });
@@ -381,6 +390,8 @@ fn shown(row: &DeviceRow) -> Value {
         "owner": Some(&row.owner).filter(|owner| !owner.is_empty()),
         "value": row.value.word(),
         "group": row.group.as_ref().map(|(id, name)| json!({ "id": id.to_string(), "name": name })),
+        "attestation": row.attestation.word(),
+        "attested_at_ms": row.attested_at.map(|at| at.0),
         "offboarded_at_ms": row.offboarded_at.map(|at| at.0),
     })
 }
@@ -395,12 +406,16 @@ fn version(row: &DeviceRow, tags: &[(String, bool)]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bartizan_store::Attestation;
+
     use super::*;
 
     #[test]
     fn words_are_those_of_the_store() {
         let values = DeviceValue::ALL.map(DeviceValue::word);
         assert!(matches!(VALUES, Schema::Word(words) if words == values));
+        let attestations = Attestation::ALL.map(Attestation::word);
+        assert!(matches!(ATTESTATIONS, Schema::Word(words) if words == attestations));
         for word in ["on", "degraded", "off"] {
             assert!(ProtectionState::from_word(word).is_some(), "{word}");
         }
