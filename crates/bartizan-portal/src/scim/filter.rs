@@ -349,6 +349,11 @@ impl<'a> Reader<'a> {
         self.rest = rest.trim_start();
         match value {
             Value::Array(_) | Value::Object(_) => Err(expected),
+            // Read to the last bit, which `serde_json` does not promise: what is written is then read as the same.
+            Value::Number(ref number) if number.is_f64() => {
+                let exact = text.parse().ok().and_then(serde_json::Number::from_f64);
+                exact.map(Value::Number).ok_or(expected)
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(value),
         }
     }
