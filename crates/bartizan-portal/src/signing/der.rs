@@ -28,8 +28,10 @@ pub(super) fn set(tag: u8, mut values: Vec<Vec<u8>>) -> Vec<u8> {
     value(tag, &values.concat())
 }
 
-/// Takes one value: its tag, all of it, its contents, and what stands after it.
-fn take(octets: &[u8]) -> Option<(u8, &[u8], &[u8], &[u8])> {
+/// A value that was read: its tag, all of it, its contents, and what stands after it.
+type Taken<'a> = (u8, &'a [u8], &'a [u8], &'a [u8]);
+
+fn take(octets: &[u8]) -> Option<Taken<'_>> {
     let (&[tag, first], rest) = octets.split_first_chunk::<2>()?;
     let (length, rest) = if first < 0x80 {
         (usize::from(first), rest)

@@ -61,7 +61,7 @@ async fn guessing_codes_is_slowed_down() {
         statuses.push(redeem(&world, &format!("ABCDE-FGHJ{number}")).await.problem().0);
     }
     assert_eq!(statuses, [403, 403, 403, 403, 403, 429, 429, 429, 429, 429]);
-    let long = redeem(&world, &"A".repeat(100_000)).await;
+    let long = redeem(&world, &"A".repeat(60_000)).await;
     assert_eq!(long.problem().0, 429);
 }
 

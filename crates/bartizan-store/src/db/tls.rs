@@ -78,10 +78,8 @@ impl Tls {
     pub(super) fn new(mode: Mode, files: &Files) -> Result<Self, String> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         // As PostgreSQL's own programs do: who names authorities wants them asked.
-        let verification = match mode {
-            Mode::Require if files.authorities.is_some() => Mode::VerifyCa,
-            mode => mode,
-        };
+        let asks = mode == Mode::Require && files.authorities.is_some();
+        let verification = if asks { Mode::VerifyCa } else { mode };
         let verifier: Arc<dyn ServerCertVerifier> = match verification {
             Mode::Disable | Mode::Prefer | Mode::Require => {
                 Arc::new(Unproven(Arc::clone(&provider)))

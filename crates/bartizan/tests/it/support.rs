@@ -188,6 +188,18 @@ impl PortalProcess {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
+    /// The same for a portal on a disk of its own: a database does not let itself be opened by the way through a process.
+    pub(crate) fn enrollment_token_inside(&self, data: &Path) -> String {
+        let output = Command::new("nsenter")
+            .args(["--mount", "--target", &self.child.id().to_string()])
+            .args([BARTIZAN, "admin", "enrollment-token", "--data"])
+            .arg(data)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
     /// Asks the portal's database, which the portal goes on using.
     pub(crate) fn ask<T>(&self, question: impl AsyncFnOnce(&Store, TenantScope) -> T) -> T {
         tokio::runtime::Runtime::new().unwrap().block_on(async {

@@ -23,7 +23,7 @@ fn a_full_disk_loses_nothing_and_the_portal_goes_on_once_there_is_room() {
     let portal = PortalProcess::start_on_small_disk(&world.data(), SMALL_MIB, &start);
     let impatient = Impatient::default();
     let refusals = Arc::clone(&impatient.refusals);
-    let token = portal.enrollment_token();
+    let token = portal.enrollment_token_inside(&world.data());
     let device =
         TestDevice::start_with(&world.state(), &portal.url, Some(&token), Box::new(impatient));
     device.wait_until("protected", |status| status.protection == "on");
@@ -55,7 +55,6 @@ fn a_full_disk_loses_nothing_and_the_portal_goes_on_once_there_is_room() {
     std::fs::remove_file(&ballast).unwrap();
     wait_for("the portal is ready again", || (ask(&portal, "/readyz").0 == 200).then_some(()));
     device.wait_until("the alert is acknowledged", |status| status.alerts_waiting == 0);
-    wait_for("the alert", || console.page("/alerts").contains("login.evil.test").then_some(()));
     assert!(fleet.wait().unwrap().success());
     let checked = ["fleet", "--portal", &portal.url, "--check", ledger.to_str().unwrap(), "--json"];
     let checked = bartizan(&checked);
