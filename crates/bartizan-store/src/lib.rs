@@ -65,6 +65,9 @@ mod member;
 mod member_list;
 pub mod merkle;
 mod notice;
+mod operator;
+mod operator_tenant;
+mod operator_visit;
 mod permission;
 mod person;
 mod person_group;
@@ -89,6 +92,7 @@ mod tenant;
 mod tenant_file;
 mod tenant_indicator;
 mod tenant_indicator_change;
+mod tenant_removal;
 mod triage;
 
 use std::sync::Arc;
@@ -150,6 +154,9 @@ pub use license::{FEATURES, Feature, Licensee, Plan, PlanUse};
 pub use member::{MemberCredential, MemberId, NewMember};
 pub use member_list::MemberRow;
 pub use notice::{NoticeKind, NoticeRow};
+pub use operator::{GrantRow, OperatorScope};
+pub use operator_tenant::{COUNTED_DEVICES, OperatedTenant, TenantCursor};
+pub use operator_visit::{NewVisit, VisitRefusal};
 pub use permission::{BuiltIn, Permission, Permissions};
 pub use person::{
     DirectoryError, DirectoryOrigin, MAX_EMAILS, PersonEmail, PersonFacts, PersonRow,
@@ -165,7 +172,9 @@ pub use role::{NewRole, RoleRow};
 pub use scim_token::ScimTokenRow;
 pub use scope::{Actor, TenantScope};
 pub use second_factor::{NewSecondFactor, SecondFactorRow};
-pub use session::{NewSession, OpenSessionRow, SessionId, SessionRow, SignInMethod, Vouched};
+pub use session::{
+    NewSession, OpenSessionRow, SessionId, SessionRow, SignInMethod, Visit, Vouched,
+};
 pub use sink::{MAX_SINKS, SinkAction, SinkRow, SinkSettings};
 pub use sink_work::{DeadLetterRow, SinkHealth};
 pub use site_report::{NewSiteReport, SiteReportKind, SiteReportRow, SiteReportStatus};

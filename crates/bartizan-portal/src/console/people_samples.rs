@@ -107,6 +107,7 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
         form,
         roles: vec![role.clone()],
         rule: SignInRule::default(),
+        admits_operators: true,
         base: HOSTILE.into(),
         problem,
     };
@@ -144,7 +145,7 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
     };
     let fresh = FactorState::Fresh { codes: vec!["ABCDE-FGHJK".into()] };
     let enrolled = FactorState::Enrolled { at: NOW, codes_left: 10 };
-    let asked = |problem| SignInCodePage { problem };
+    let asked = |problem| SignInCodePage { begin: "/sign-in", problem };
     let waiting = Some(CodeProblem::TooManyTries { wait_s: 30 });
     vec![
         ("people", people(None, None).render().unwrap()),

@@ -91,6 +91,8 @@ impl SecondFactorPage {
 #[derive(Template)]
 #[template(path = "console/sign_in_code.html")]
 pub(crate) struct SignInCodePage {
+    /// Where they began.
+    pub(crate) begin: &'static str,
     /// Why the last try did not succeed.
     pub(crate) problem: Option<CodeProblem>,
 }

@@ -48,6 +48,8 @@ pub(crate) enum SignInProblem {
         /// At least 1.
         wait_s: u64,
     },
+    /// Address and password are right, and the organization is suspended.
+    Suspended,
     /// They were signed in until now: too long without a sign of them.
     SessionEnded,
     /// No organization signs in by addresses of this domain.
@@ -60,7 +62,7 @@ pub(crate) enum SignInProblem {
 }
 
 impl SignInProblem {
-    fn sentence(&self) -> String {
+    pub(super) fn sentence(&self) -> String {
         match self {
             Self::WrongCredentials => "The email address or the password is wrong.".into(),
             Self::OneTimePasswordExpired => {
@@ -68,6 +70,10 @@ impl SignInProblem {
             }
             Self::TooManyTries { wait_s } => {
                 format!("Too many tries. Wait {}, then try again.", format::wait(*wait_s))
+            }
+            Self::Suspended => {
+                "Your organization is suspended. Nobody signs in until whoever runs the portal resumes it; devices go on protecting."
+                    .into()
             }
             Self::SessionEnded => "Your session has ended. Sign in again to go on.".into(),
             Self::NoProvider => {
@@ -86,6 +92,7 @@ impl SignInProblem {
             | Self::OneTimePasswordExpired
             | Self::TooManyTries { .. }
             | Self::NoProvider
+            | Self::Suspended
             | Self::ProviderRefused { .. } => true,
             Self::SessionEnded => false,
         }

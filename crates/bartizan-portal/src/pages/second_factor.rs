@@ -13,10 +13,10 @@ use crate::console::{CodeProblem, FactorState, SecondFactorPage, SignInCodePage}
 use crate::error::ApiError;
 use crate::request::Origin;
 use crate::second_factor::{self, CodeError};
-use crate::session::{self, Proof, Session};
+use crate::session::{self, Proof, Realm, Session};
 use crate::state::AppState;
 use crate::ticket::{self, Step};
-use crate::{random, totp};
+use crate::{operator_session, random, totp};
 
 /// Who has shown the password, and where they want to go.
 #[derive(Serialize, Deserialize)]
@@ -24,16 +24,35 @@ struct Asked {
     email: String,
     member: String,
     next: String,
+    /// As an operator.
+    of_installation: bool,
+}
+
+impl Asked {
+    fn realm(&self) -> Realm {
+        if self.of_installation { Realm::Installation } else { Realm::Tenants }
+    }
+
+    /// Where they began.
+    fn begin(&self) -> &'static str {
+        if self.of_installation { operator_session::SIGN_IN } else { SIGN_IN }
+    }
 }
 
 /// Leads from the password to the code.
 pub(super) fn ask(
     state: &AppState,
+    realm: Realm,
     email: &str,
     member: MemberId,
     next: &str,
 ) -> Result<Response, ApiError> {
-    let asked = Asked { email: email.into(), member: member.to_string(), next: next.into() };
+    let asked = Asked {
+        email: email.into(),
+        member: member.to_string(),
+        next: next.into(),
+        of_installation: realm == Realm::Installation,
+    };
     let cookie = ticket::give(state, Step::AskedForCode, asked)?;
     let mut response = Redirect::to(CODE).into_response();
     response.headers_mut().append(header::SET_COOKIE, cookie);
@@ -46,7 +65,7 @@ pub(crate) async fn code_page(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     match ticket::read::<Asked>(&state, Step::AskedForCode, &headers) {
-        Some(_) => html(&SignInCodePage { problem: None }),
+        Some(asked) => html(&SignInCodePage { begin: asked.begin(), problem: None }),
         None => Ok(Redirect::to(SIGN_IN).into_response()),
     }
 }
@@ -68,7 +87,7 @@ pub(crate) async fn code(
         return Ok(Redirect::to(SIGN_IN).into_response());
     };
     // Found anew: they may have been disabled a moment ago.
-    let found = state.store.members_by_email(&asked.email).await?;
+    let found = asked.realm().find(&state, &asked.email).await?;
     let member = found.into_iter().find(|member| {
         member.id.to_string() == asked.member && !member.is_disabled && member.may_use_password
     });
@@ -78,7 +97,7 @@ pub(crate) async fn code(
         Ok(()) => {}
         Err(CodeError::Store(error)) => return Err(error.into()),
         Err(error) => {
-            let page = html(&SignInCodePage { problem: problem(&error) })?;
+            let page = html(&SignInCodePage { begin: asked.begin(), problem: problem(&error) })?;
             return Ok((status(&error), page).into_response());
         }
     }
@@ -103,7 +122,7 @@ pub(crate) async fn page(
     State(state): State<AppState>,
     session: Session,
 ) -> Result<Response, ApiError> {
-    if session.method == SignInMethod::Provider {
+    if matches!(session.method, SignInMethod::Provider | SignInMethod::Operator) {
         return show(&state, session, FactorState::NotAsked, None);
     }
     match state.store.second_factor(session.scope, session.member).await? {
@@ -127,7 +146,7 @@ pub(crate) async fn enroll(
 ) -> Result<Response, ApiError> {
     let shown = ticket::read::<Enrolling>(&state, Step::Enrolling, &headers)
         .filter(|shown| shown.member == session.member.to_string());
-    if session.method == SignInMethod::Provider {
+    if matches!(session.method, SignInMethod::Provider | SignInMethod::Operator) {
         return show(&state, session, FactorState::NotAsked, None);
     }
     let Some(Enrolling { seed, .. }) = shown else {

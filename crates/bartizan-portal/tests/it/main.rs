@@ -29,6 +29,8 @@ mod listening;
 #[cfg(test)]
 mod logging;
 #[cfg(test)]
+mod operators;
+#[cfg(test)]
 mod people;
 #[cfg(test)]
 mod policy;

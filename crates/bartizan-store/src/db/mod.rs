@@ -17,6 +17,7 @@ mod many;
 mod migrate;
 mod open;
 mod postgres;
+mod schema;
 mod value;
 
 pub(crate) use connection::{Connection, Optional, Row, Rows};
@@ -25,6 +26,7 @@ pub use load::{GROUP_SIZES, StoreLoad};
 pub use maintain::{DatabaseFacts, DatabaseSetting, TableCount};
 pub(crate) use many::{execute_many, query_many};
 pub use open::{DatabaseError, DatabaseUrl};
+pub(crate) use schema::tables;
 pub(crate) use value::{Bind, Value};
 
 use crate::TenantScope;

@@ -30,6 +30,8 @@ mod indicators;
 #[cfg(test)]
 mod licenses;
 #[cfg(test)]
+mod operators;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod schema;
@@ -60,4 +62,5 @@ use sqlite::{Place, place};
 #[path = "."]
 mod slow {
     mod bulk_rate;
+    mod many_tenants;
 }
