@@ -30,6 +30,7 @@ use sha2::{Digest as _, Sha256};
 use crate::error::ApiError;
 use crate::pages::accepts_html;
 use crate::pages::account::SIGN_IN;
+use crate::pages::operator::TENANTS;
 use crate::pages::second_factor::SECOND_FACTOR;
 use crate::password::HashError;
 use crate::request::{Caller, Origin};
@@ -78,7 +79,10 @@ impl Session {
     ) -> Result<Self, Response> {
         let now = state.clock.now();
         if TOUCH_AFTER_MS <= now.0.saturating_sub(row.last_seen_at.0) {
-            let touched = state.store.touch_session(row.scope, token_hash, now).await;
+            let touched = match row.visit {
+                Some(_) => state.store.touch_visit(row.scope, token_hash, now).await,
+                None => state.store.touch_session(row.scope, token_hash, now).await,
+            };
             touched.map_err(|error| ApiError::from(error).into_response())?;
         }
         let origin = Origin::of(parts);
@@ -422,12 +426,12 @@ async fn find_member(
 
 async fn find(parts: &Parts, state: &AppState) -> Result<([u8; 32], SessionRow), Response> {
     let Some(token) = cookie_of(state, &parts.headers, COOKIE) else {
-        return Err(send_to_sign_in(parts));
+        return Err(send_to_sign_in(parts, state));
     };
     let token_hash = Sha256::digest(token).into();
     let found = state.store.session(token_hash, IDLE_LIMIT, state.clock.now()).await;
     let row = found.map_err(|error| ApiError::from(error).into_response())?;
-    let row = row.ok_or_else(|| send_to_sign_in(parts))?;
+    let row = row.ok_or_else(|| send_to_sign_in(parts, state))?;
     Caller::note(parts, row.scope.tenant_id());
     if let Some(Needs(permission)) = parts.extensions.get::<Needs>()
         && !row.permissions.has(*permission)
@@ -444,8 +448,10 @@ async fn find(parts: &Parts, state: &AppState) -> Result<([u8; 32], SessionRow),
 }
 
 /// Sends a person to the page where they can sign in, and tells a program that it has to.
-fn send_to_sign_in(parts: &Parts) -> Response {
-    send_to(parts, SIGN_IN, || {
+fn send_to_sign_in(parts: &Parts, state: &AppState) -> Response {
+    // An operator whose hour is over enters once more, or goes elsewhere.
+    let is_operator = cookie_of(state, &parts.headers, OPERATOR).is_some();
+    send_to(parts, if is_operator { TENANTS } else { SIGN_IN }, || {
         ApiError::new(StatusCode::UNAUTHORIZED, SIGN_IN_REQUIRED, "sign in first")
     })
 }

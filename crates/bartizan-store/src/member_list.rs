@@ -272,6 +272,10 @@ impl Store {
                 )?
                 .execute(params![scope.id(), before.email])?;
                 forget_identities(db, scope, member)?;
+                db.prepare_cached(
+                    "DELETE FROM operator_grant WHERE tenant_id = ?1 AND member_id = ?2",
+                )?
+                .execute(params![scope.id(), member.column()])?;
                 second_factor::forget(db, scope, member)?;
                 audit_log::forget_person(db, scope, &id)?;
                 db.prepare_cached("DELETE FROM feedback WHERE tenant_id = ?1 AND member_id = ?2")?

@@ -67,6 +67,33 @@ impl Store {
         self.db.write(Reach::All, move |db| enter(db, by, &visit, now)).await
     }
 
+    /// Notes that an operator's session in a tenant is in use, and so is their own.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn touch_visit(
+        &self,
+        scope: TenantScope,
+        token_hash: [u8; 32],
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        self.db
+            .write(Reach::All, move |db| {
+                for sql in [
+                    "UPDATE session SET last_seen_at_ms = greatest(last_seen_at_ms, ?3)
+                     WHERE tenant_id = ?1 AND token_hash = ?2",
+                    "UPDATE session SET last_seen_at_ms = greatest(last_seen_at_ms, ?3)
+                     WHERE tenant_id = 0 AND token_hash = (
+                         SELECT s.operator_session FROM session AS s
+                         WHERE s.tenant_id = ?1 AND s.token_hash = ?2)",
+                ] {
+                    db.prepare_cached(sql)?.execute(params![scope.id(), token_hash, ms(now)])?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
     /// Tells whether a tenant admits operators.
     ///
     /// # Errors

@@ -23,9 +23,10 @@ pub(crate) struct OperatorSignInPage {
 
 impl OperatorSignInPage {
     fn sentence(&self, problem: &SignInProblem) -> String {
-        match problem {
-            SignInProblem::WrongCredentials => "The name or the password is wrong.".into(),
-            other => other.sentence(),
+        if *problem == SignInProblem::WrongCredentials {
+            "The name or the password is wrong.".into()
+        } else {
+            problem.sentence()
         }
     }
 }

@@ -172,4 +172,4 @@ fn next(wanted: &str) -> String {
 }
 
 /// All organizations.
-pub(super) const TENANTS: &str = "/operator/tenants";
+pub(crate) const TENANTS: &str = "/operator/tenants";

@@ -52,7 +52,7 @@ async fn an_operator_signs_in_by_password_and_code_at_their_own_door() {
     world.portal.remove_operator("root").await.unwrap_err();
     let root = operator(&world, "second", true).await;
     world.portal.remove_operator("root").await.unwrap();
-    assert_eq!(root.get("/alerts").await.header("location"), "/sign-in?next=/alerts");
+    assert_eq!(root.get("/alerts").await.header("location"), "/operator/tenants?next=/alerts");
     let form = [("name", "second"), ("password", OWN_PASSWORD)];
     let asked = browser.submit("/operator/sign-in", &form).await;
     assert_eq!(asked.header("location"), "/sign-in/code");
@@ -210,7 +210,16 @@ async fn an_administrator_lets_all_in_with_one_word() {
     world.portal.grant_operator("ana", None, BuiltIn::ReadOnly).await.unwrap();
     let list = analyst.get("/operator/tenants").await.text();
     assert!(list.contains("ACME") && list.contains("GLOBEX"));
-    enter(&analyst, world.globex.0, "").await.unwrap();
+    let inside = enter(&analyst, world.globex.0, "").await.unwrap();
+    // Who is in an organization is not idle elsewhere.
+    for _ in 0..2 {
+        world.advance(25 * 60_000);
+        assert_eq!(inside.get("/alerts").await.status, 200);
+    }
+    world.advance(10 * 60_000);
+    let over = inside.get("/alerts").await;
+    assert_eq!(over.header("location"), "/operator/tenants?next=/alerts", "an hour is over");
+    assert_eq!(inside.get("/operator/tenants").await.status, 200);
     world.advance(HOUR);
     assert_eq!(analyst.get("/operator/tenants").await.status, 303, "idle for too long");
 }

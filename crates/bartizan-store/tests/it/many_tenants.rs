@@ -99,9 +99,15 @@ async fn operators_list_search_and_switch_among_many_tenants() {
     // What a portal at rest asks, again and again.
     let mut idle = Vec::new();
     let later = UnixMillis(NOW.0 + HOUR);
-    for (name, seconds) in
-        [("regroup", 5), ("bulk", 5), ("feeds", 5), ("compile", 5), ("sinks", 1), ("signing", 60)]
-    {
+    for (name, seconds) in [
+        ("regroup", 5),
+        ("bulk", 5),
+        ("feeds", 5),
+        ("compile", 5),
+        ("sinks", 1),
+        ("pruning", 60),
+        ("signing", 60),
+    ] {
         let one = start();
         match name {
             "regroup" => drop(store.wanted_regroups().await.unwrap()),
@@ -109,6 +115,7 @@ async fn operators_list_search_and_switch_among_many_tenants() {
             "feeds" => drop(store.due_feeds(later, 100).await.unwrap()),
             "compile" => drop(store.wanted_compiles().await.unwrap()),
             "sinks" => drop(store.due_sinks(later, 256).await.unwrap()),
+            "pruning" => drop(store.tenants_with_sinks().await.unwrap()),
             _ => drop(store.unsigned_audits().await.unwrap()),
         }
         idle.push(format!("{name} {:.1} ms each {seconds} s", ms(one.elapsed())));
