@@ -60,6 +60,8 @@ pub mod code {
     pub const DEVICE_UNKNOWN: &str = "device_unknown";
     /// The organization took this device out; it has to enroll again to come back.
     pub const DEVICE_OFFBOARDED: &str = "device_offboarded";
+    /// The organization is suspended: a device goes on with what it has, and comes back after `Retry-After`.
+    pub const SUSPENDED: &str = "suspended";
     /// The request is not what the contract says.
     pub const MALFORMED: &str = "malformed";
     /// The request is larger than the contract allows.

@@ -26,11 +26,10 @@ pub(crate) async fn run(state: AppState) {
 /// Goes through all tenants once; tells how many alerts it resolved.
 pub(crate) async fn sweep(state: &AppState) -> Result<u64, StoreError> {
     let mut resolved = 0;
-    for (tenant, _) in state.store.tenants().await? {
+    for scope in state.store.tenants_that_auto_resolve().await? {
         if *state.closing.borrow() {
             break;
         }
-        let scope = state.store.tenant(tenant).await?;
         let done = lease::held(state, scope, "auto-resolve".to_owned(), LEASE, async || {
             resolve(state, scope).await
         });

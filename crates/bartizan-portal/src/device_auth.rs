@@ -1,8 +1,8 @@
 //! Which device is calling: an access token, and a proof by the key it is bound to (RFC 9449 §7).
 
 use axum::extract::FromRequestParts;
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use bartizan_contract::dpop::{self, Proof, ProofError};
 use bartizan_contract::problem::code;
 use bartizan_model::DeviceId;
@@ -47,6 +47,7 @@ impl FromRequestParts<AppState> for Device {
             return Err(invalid_token());
         }
         refuse_offboarded(&device)?;
+        refuse_suspended(&device)?;
         accept_once(state, &proof)?;
         Caller::note(parts, claims.tenant);
         Ok(Self { scope: device.scope, id: device.id, _place: place })
@@ -83,6 +84,19 @@ pub(crate) fn refuse_offboarded(device: &DeviceCredential) -> Result<(), ApiErro
         return Err(ApiError::unauthorized(code::DEVICE_OFFBOARDED, detail));
     }
     Ok(())
+}
+
+/// Sends a device of a suspended organization away for a while: it goes on with what it has.
+pub(crate) fn refuse_suspended(device: &DeviceCredential) -> Result<(), ApiError> {
+    if device.is_suspended { Err(suspended()) } else { Ok(()) }
+}
+
+/// 503, which no device takes for a reason to stop.
+pub(crate) fn suspended() -> ApiError {
+    let detail = "this organization is suspended; protection goes on with what the device has";
+    let mut error = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code::SUSPENDED, detail);
+    error.retry_after = Some(SUSPENDED_RETRY_S);
+    error
 }
 
 /// What the store says, to a device: that it does not know it, or that there is too much to do.
@@ -139,3 +153,6 @@ fn verify_proof(
 fn invalid_token() -> ApiError {
     ApiError::unauthorized(code::TOKEN_INVALID, "access token is not valid")
 }
+
+/// Nothing changes from one minute to the next.
+const SUSPENDED_RETRY_S: u64 = 15 * 60;

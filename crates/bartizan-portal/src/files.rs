@@ -66,6 +66,18 @@ impl Files {
         File::open(self.feeds.join(tenant.0.to_string()).join(sha256))
     }
 
+    /// Removes all files of a tenant: those of these hashes, and its feeds. What cannot be removed is only space.
+    pub(crate) fn remove_tenant(&self, tenant: TenantId, hashes: &[String]) {
+        let files = hashes.iter().map(|sha256| fs::remove_file(self.indicators.join(sha256)));
+        let feeds = fs::remove_dir_all(self.feeds.join(tenant.0.to_string()));
+        for error in files.chain([feeds]).filter_map(Result::err) {
+            if error.kind() != io::ErrorKind::NotFound {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, tenant.id = tenant.0, "a file of a tenant was not removed");
+            }
+        }
+    }
+
     /// Removes versions of a tenant's feeds that the store no longer needs. What cannot be removed is
     /// only space.
     pub(crate) fn remove_feeds(&self, tenant: TenantId, hashes: &[String]) {

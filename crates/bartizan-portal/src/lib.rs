@@ -36,6 +36,7 @@ mod lease;
 mod live;
 mod metrics;
 mod oidc;
+mod operator_session;
 mod out;
 mod pages;
 mod passkey;
@@ -62,6 +63,7 @@ mod stamp;
 mod state;
 mod tallies;
 mod telemetry;
+mod tenant_removal;
 mod throttle;
 mod ticket;
 mod totp;
@@ -78,7 +80,9 @@ use bartizan_contract::keys::Jwk;
 use bartizan_indicators::build::{Stamp, build};
 use bartizan_indicators::compile::Compiled;
 use bartizan_model::{Policy, Private, TenantId, UnixMillis};
-use bartizan_store::{AlertFilter, AlertRow, IndicatorFileRow, NewMember, Store};
+use bartizan_store::{
+    AlertFilter, AlertRow, IndicatorFileRow, MemberId, NewMember, Store, TenantScope,
+};
 use ed25519_dalek::SigningKey;
 use sha2::{Digest as _, Sha256};
 
@@ -86,6 +90,7 @@ pub use attestation::AttestationSettings;
 pub use bartizan_store::{BuiltIn, Permission};
 pub use bartizan_store::{DatabaseError, DatabaseFacts, DatabaseUrl, StoreError};
 pub use clock::Clock;
+pub use operator_session::Duty;
 pub use reach::Reach;
 pub use router::{Access, routes};
 pub use serve::{Listener, serve};
@@ -259,6 +264,104 @@ impl Portal {
             self.state.store.set_break_glass(scope, id, true, now).await?;
         }
         Ok(password)
+    }
+
+    /// Adds an operator of the installation; the password lets them in once, at `/operator`.
+    ///
+    /// # Errors
+    /// Not a name, somebody has it, or the store is unavailable.
+    pub async fn add_operator(
+        &self,
+        name: &str,
+        administers: bool,
+    ) -> anyhow::Result<OneTimePassword> {
+        let name = name.to_ascii_lowercase();
+        anyhow::ensure!(pages::operators::is_name(&name), "a name is one word, or an address");
+        let (scope, now) = (self.state.store.installation().scope(), self.state.clock.now());
+        let password = OneTimePassword::random()?;
+        let role = if administers { BuiltIn::Administrator } else { BuiltIn::ReadOnly };
+        let account = NewMember {
+            email: name,
+            password_hash: password::hash(password.0.clone()).await?,
+            one_time_expires_at: later(now, ONE_TIME_PASSWORD_LIFETIME),
+            roles: vec![role.id().into()],
+        };
+        self.state.store.add_member(scope, account, now).await?;
+        Ok(password)
+    }
+
+    /// Returns the operators' names, and what each may do in a few words.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn operators(&self) -> Result<Vec<(String, &'static str)>, StoreError> {
+        let all = self.state.store.members(self.state.store.installation().scope()).await?;
+        let administers = |roles: &[String]| roles.iter().any(|id| id == "administrator");
+        let what = |row: bartizan_store::MemberRow| {
+            let what = match (row.disabled_at.is_some(), administers(&row.roles)) {
+                (true, _) => "disabled",
+                (false, true) => "administers",
+                (false, false) => "enters organizations",
+            };
+            (row.email, what)
+        };
+        Ok(all.into_iter().map(what).collect())
+    }
+
+    /// Gives an operator a one-time password and takes their second factor away: for whoever has lost both.
+    ///
+    /// # Errors
+    /// There is no such operator, or the store is unavailable.
+    pub async fn reset_operator(&self, name: &str) -> anyhow::Result<OneTimePassword> {
+        let (scope, operator) = self.operator(name).await?;
+        let (store, now) = (&self.state.store, self.state.clock.now());
+        let password = OneTimePassword::random()?;
+        let hash = password::hash(password.0.clone()).await?;
+        let until = later(now, ONE_TIME_PASSWORD_LIFETIME);
+        store.reset_password(scope, operator, hash, until, now).await?;
+        if store.second_factor(scope, operator).await?.is_some() {
+            store.remove_second_factor(scope, operator, false, now).await?;
+        }
+        store.set_member_disabled(scope, operator, false, now).await?;
+        Ok(password)
+    }
+
+    /// Removes an operator; their sessions end, also those in organizations.
+    ///
+    /// # Errors
+    /// There is no such operator, it is the last who administers, or the store is unavailable.
+    pub async fn remove_operator(&self, name: &str) -> anyhow::Result<()> {
+        let (scope, operator) = self.operator(name).await?;
+        Ok(self.state.store.erase_member(scope, operator, self.state.clock.now()).await?)
+    }
+
+    async fn operator(&self, name: &str) -> anyhow::Result<(TenantScope, MemberId)> {
+        let found = self.state.store.operators_by_name(name).await?.pop();
+        let found = found.with_context(|| format!("there is no operator {name}"))?;
+        Ok((self.state.store.installation().scope(), found.id))
+    }
+
+    /// Lets an operator enter an organization, or every one, with a role at most.
+    ///
+    /// # Errors
+    /// There is no such operator or organization, or the store is unavailable.
+    pub async fn grant_operator(
+        &self,
+        name: &str,
+        tenant: Option<TenantId>,
+        role: BuiltIn,
+    ) -> anyhow::Result<()> {
+        let (_, operator) = self.operator(name).await?;
+        let (store, now) = (&self.state.store, self.state.clock.now());
+        Ok(store.grant_operator(store.installation(), operator, tenant, role, now).await?)
+    }
+
+    /// Removes organizations whose days of grace are over, and tells how many; a portal that serves does so by itself.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn remove_deleted_tenants(&self) -> Result<u64, StoreError> {
+        tenant_removal::sweep(&self.state).await
     }
 
     /// Gives out a token that lets one device in.

@@ -76,11 +76,8 @@ pub(crate) fn indicators_changed(state: &AppState, scope: TenantScope) {
 
 /// Has the files built that are behind.
 pub(crate) async fn catch_up(state: &AppState) -> Result<(), StoreError> {
-    for (tenant, _) in state.store.tenants().await? {
-        let scope = state.store.tenant(tenant).await?;
-        if behind(state, scope).await?.is_some() {
-            indicators_changed(state, scope);
-        }
+    for scope in state.store.tenants_behind().await? {
+        indicators_changed(state, scope);
     }
     Ok(())
 }

@@ -5,17 +5,22 @@ use std::time::Duration;
 use bartizan_model::UnixMillis;
 use bartizan_store::{StoreError, TenantScope};
 
-use crate::lease;
 use crate::serve::closed;
 use crate::state::AppState;
+use crate::{lease, tenant_removal};
 
 /// Runs until the portal closes.
 pub(crate) async fn run(state: AppState) {
-    let Some(kept) = state.retention else { return };
     let mut closing = state.closing.subscribe();
     loop {
-        if let Err(error) = sweep(&state, kept).await {
+        if let Some(kept) = state.retention
+            && let Err(error) = sweep(&state, kept).await
+        {
             tracing::error!(error = &error as &dyn std::error::Error, "old rows were not removed");
+        }
+        if let Err(error) = tenant_removal::sweep(&state).await {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, "tenants that are to be deleted were not removed");
         }
         tokio::select! {
             () = closed(&mut closing) => return,
@@ -29,18 +34,19 @@ pub(crate) async fn sweep(state: &AppState, kept: Duration) -> Result<u64, Store
     let now = state.clock.now();
     let kept_ms = u64::try_from(kept.as_millis()).unwrap_or(u64::MAX);
     let before = UnixMillis(now.0.saturating_sub(kept_ms));
-    let mut alerts = 0;
-    for (tenant, _) in state.store.tenants().await? {
-        if *state.closing.borrow() {
-            break;
+    // One lease for all tenants: most have nothing to remove, and two writes for each would be most of the work.
+    let own = state.store.installation().scope();
+    let removed = lease::held(state, own, "retention".to_owned(), LEASE, async || {
+        let mut alerts = 0;
+        for scope in state.store.every_tenant().await? {
+            if *state.closing.borrow() {
+                break;
+            }
+            alerts += remove(state, scope, before).await?;
         }
-        let scope = state.store.tenant(tenant).await?;
-        let removed = lease::held(state, scope, "retention".to_owned(), LEASE, async || {
-            remove(state, scope, before).await
-        });
-        alerts += removed.await?.unwrap_or(0);
-    }
-    Ok(alerts)
+        Ok::<_, StoreError>(alerts)
+    });
+    Ok(removed.await?.unwrap_or(0))
 }
 
 async fn remove(

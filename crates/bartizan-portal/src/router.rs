@@ -13,12 +13,13 @@ use bartizan_model::TenantId;
 use bartizan_store::Permission;
 
 use crate::demo::{self, Demo};
+use crate::operator_session::{self, Duty};
 use crate::pages::account::{self, SIGN_IN};
 use crate::pages::provider_sign_in::{self, CALLBACK};
 use crate::pages::second_factor::{self, CODE, SECOND_FACTOR};
 use crate::pages::{
-    directory, enrollment, licenses, passkey_sign_in, passkeys, people, roles, sign_in_settings,
-    user_groups, users,
+    directory, enrollment, licenses, operator, operators, passkey_sign_in, passkeys, people, roles,
+    sign_in_settings, tenants, user_groups, users,
 };
 use crate::session::Needs;
 use crate::state::AppState;
@@ -39,6 +40,8 @@ pub enum Access {
     May(Permission),
     /// An application with an access token, which has the permission.
     Api(Permission),
+    /// An operator of the installation, in their own session, for this duty.
+    Operator(Duty),
 }
 
 /// A row of the table.
@@ -261,6 +264,9 @@ const ROUTES: &[Route] = &[
     row(Method::POST, "/sign-in-settings", SET_PORTAL, || post(sign_in_settings::save)),
     row(Method::POST, "/sign-in-settings/rule", SET_PORTAL, || post(sign_in_settings::set_rule)),
     row(Method::POST, "/sign-in-settings/remove", SET_PORTAL, || post(sign_in_settings::remove)),
+    row(Method::POST, "/sign-in-settings/operators", SET_PORTAL, || {
+        post(sign_in_settings::set_admits_operators)
+    }),
     row(Method::GET, "/roles", SET_PORTAL, || get(roles::list)),
     row(Method::POST, "/roles", SET_PORTAL, || post(roles::create)),
     row(Method::GET, "/roles/new", SET_PORTAL, || get(roles::blank)),
@@ -305,6 +311,46 @@ const ROUTES: &[Route] = &[
     row(Method::GET, "/sessions", Access::Member, || get(people::own_sessions)),
     row(Method::POST, "/sessions/{id}/end", Access::Member, || post(people::end_own_session)),
     row(Method::GET, live::EVENTS, VIEW, || get(live::events)),
+    // Operators, at the pages of the installation.
+    row(Method::GET, "/operator", Access::Anyone, || get(operator::home)),
+    row(Method::GET, operator_session::SIGN_IN, Access::Anyone, || get(operator::sign_in_page)),
+    row(Method::POST, operator_session::SIGN_IN, Access::Anyone, || post(operator::sign_in)),
+    row(Method::POST, "/operator/sign-out", OWN, || post(operator::sign_out)),
+    row(Method::POST, "/operator/leave", OWN, || post(operator::leave)),
+    row(Method::GET, "/operator/password", OWN, || get(operator::password_page)),
+    row(Method::POST, "/operator/password", OWN, || post(operator::set_password)),
+    row(Method::GET, "/operator/second-factor", OWN, || get(operator::second_factor_page)),
+    row(Method::POST, "/operator/second-factor", OWN, || post(operator::enroll_second_factor)),
+    row(Method::GET, "/operator/sessions", OWN, || get(operator::sessions)),
+    row(Method::POST, "/operator/sessions/{id}/end", OWN, || post(operator::end_session)),
+    row(Method::GET, "/operator/tenants", ENTER, || get(tenants::list)),
+    row(Method::POST, "/operator/tenants", ADMINISTER, || post(tenants::create)),
+    row(Method::GET, "/operator/tenants/new", ADMINISTER, || get(tenants::blank)),
+    row(Method::GET, "/operator/tenants/{id}", ENTER, || get(tenants::tenant)),
+    row(Method::POST, "/operator/tenants/{id}/enter", ENTER, || post(tenants::enter)),
+    row(Method::POST, "/operator/tenants/{id}/rename", ADMINISTER, || post(tenants::rename)),
+    row(Method::POST, "/operator/tenants/{id}/suspend", ADMINISTER, || post(tenants::suspend)),
+    row(Method::POST, "/operator/tenants/{id}/resume", ADMINISTER, || post(tenants::resume)),
+    row(Method::POST, "/operator/tenants/{id}/delete", ADMINISTER, || post(tenants::delete)),
+    row(Method::GET, "/operator/operators", ADMINISTER, || get(operators::list)),
+    row(Method::POST, "/operator/operators", ADMINISTER, || post(operators::create)),
+    row(Method::GET, "/operator/operators/{id}", ADMINISTER, || get(operators::one)),
+    row(Method::POST, "/operator/operators/{id}/grants", ADMINISTER, || post(operators::grant)),
+    row(Method::POST, "/operator/operators/{id}/grants/remove", ADMINISTER, || {
+        post(operators::revoke)
+    }),
+    row(Method::POST, "/operator/operators/{id}/disabled", ADMINISTER, || {
+        post(operators::set_disabled)
+    }),
+    row(Method::POST, "/operator/operators/{id}/password", ADMINISTER, || {
+        post(operators::reset_password)
+    }),
+    row(Method::POST, "/operator/operators/{id}/second-factor/remove", ADMINISTER, || {
+        post(operators::remove_second_factor)
+    }),
+    row(Method::POST, "/operator/operators/{id}/remove", ADMINISTER, || post(operators::remove)),
+    row(Method::GET, "/operator/audit", ADMINISTER, || get(operator::audit_page)),
+    row(Method::GET, "/operator/audit/export.jsonl", ADMINISTER, || get(operator::audit_export)),
 ];
 
 const fn row(
@@ -328,6 +374,7 @@ pub(crate) fn build(state: &AppState, demo: Option<TenantId>) -> Router {
         let handler = (route.handler)();
         let handler = match route.access {
             Access::May(permission) => handler.route_layer(Extension(Needs(permission))),
+            Access::Operator(duty) => handler.route_layer(Extension(duty)),
             // Whoever calls has not shown who they are yet.
             Access::Anyone => {
                 handler.route_layer(DefaultBodyLimit::max(request::STRANGERS_BODY_LIMIT))
@@ -354,6 +401,9 @@ const REMEDIATE: Access = Access::May(Permission::ActiveRemediation);
 const SET_SECURITY: Access = Access::May(Permission::ManageSecuritySettings);
 const ENROLL: Access = Access::May(Permission::Enrollment);
 const SET_PORTAL: Access = Access::May(Permission::ManagePortalSettings);
+const OWN: Access = Access::Operator(Duty::Account);
+const ENTER: Access = Access::Operator(Duty::Enter);
+const ADMINISTER: Access = Access::Operator(Duty::Administer);
 const SCIM_USER: &str = "/scim/v2/Users/{id}";
 const SCIM_GROUP: &str = "/scim/v2/Groups/{id}";
 const EXPORT: &str = "/indicators/export.csv";

@@ -20,8 +20,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::{IntoResponse, Redirect, Response};
 use bartizan_model::{Private, TenantId, UnixMillis};
 use bartizan_store::{
-    MemberCredential, MemberId, NewSession, Permission, Permissions, SessionRow, SignInMethod,
-    StoreError, TenantScope, Vouched,
+    BuiltIn, MemberCredential, MemberId, NewSession, NewVisit, OperatorScope, Permission,
+    Permissions, SessionRow, SignInMethod, StoreError, TenantScope, Visit, VisitRefusal, Vouched,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -30,6 +30,7 @@ use sha2::{Digest as _, Sha256};
 use crate::error::ApiError;
 use crate::pages::accepts_html;
 use crate::pages::account::SIGN_IN;
+use crate::pages::operator::TENANTS;
 use crate::pages::second_factor::SECOND_FACTOR;
 use crate::password::HashError;
 use crate::request::{Caller, Origin};
@@ -55,27 +56,41 @@ pub(crate) struct Session {
     pub(crate) method: SignInMethod,
     /// Whether they have to set up a second factor before they go on.
     pub(crate) needs_second_factor: bool,
+    /// Set where an operator of the installation is in.
+    pub(crate) visit: Option<Visiting>,
+    /// Whether it is an operator's own session, at the pages of the installation.
+    pub(crate) is_operator: bool,
     pub(crate) token_hash: [u8; 32],
 }
 
-/// What one must be let do to call a route: put there by the table of routes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Needs(pub(crate) Permission);
+/// Why an operator is in, and until when.
+#[derive(Clone, Debug)]
+pub(crate) struct Visiting {
+    pub(crate) visit: Visit,
+    pub(crate) until: UnixMillis,
+}
 
-impl FromRequestParts<AppState> for Session {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Response> {
-        let (token_hash, row) = find(parts, state).await?;
+impl Session {
+    /// Makes it of what the store found, and notes that it is in use.
+    pub(crate) async fn of(
+        parts: &Parts,
+        state: &AppState,
+        (token_hash, row): ([u8; 32], SessionRow),
+    ) -> Result<Self, Response> {
         let now = state.clock.now();
         if TOUCH_AFTER_MS <= now.0.saturating_sub(row.last_seen_at.0) {
-            match state.store.touch_session(row.scope, token_hash, now).await {
+            let touched = match row.visit {
+                Some(_) => state.store.touch_visit(row.scope, token_hash, now).await,
+                None => state.store.touch_session(row.scope, token_hash, now).await,
+            };
+            match touched {
                 // Pages can be read all the same; the session ends a little earlier.
                 Err(error) if error.is_disk_full() => {}
                 touched => touched.map_err(|error| ApiError::from(error).into_response())?,
             }
         }
         let origin = Origin::of(parts);
+        let until = row.expires_at;
         Ok(Self {
             scope: row.scope.during(origin.request, origin.address),
             permissions: row.permissions,
@@ -88,8 +103,23 @@ impl FromRequestParts<AppState> for Session {
             one_time_password: row.must_set_password
                 && row.method != SignInMethod::Provider
                 && row.method != SignInMethod::Passkey,
+            visit: row.visit.map(|visit| Visiting { visit, until }),
+            is_operator: false,
             token_hash,
         })
+    }
+}
+
+/// What one must be let do to call a route: put there by the table of routes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Needs(pub(crate) Permission);
+
+impl FromRequestParts<AppState> for Session {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Response> {
+        let found = find(parts, state).await?;
+        Self::of(parts, state, found).await
     }
 }
 
@@ -108,13 +138,17 @@ impl FromRequestParts<AppState> for Watching {
     }
 }
 
-/// What a browser shows to be taken for a member.
-pub(crate) struct SessionToken(Private<String>);
+/// What a browser shows to be taken for a member, or for an operator.
+pub(crate) struct SessionToken {
+    token: Private<String>,
+    cookie: &'static str,
+    lifetime: Duration,
+}
 
 impl SessionToken {
     /// The header that gives it to the browser.
     pub(crate) fn cookie(&self, state: &AppState) -> HeaderValue {
-        cookie(state, COOKIE, &self.0.0, ABSOLUTE_LIMIT, "Strict")
+        cookie(state, self.cookie, &self.token.0, self.lifetime, "Strict")
     }
 }
 
@@ -127,6 +161,9 @@ pub(crate) enum SignInError {
     /// The one-time password is right but over.
     #[error("one-time password has expired; ask for another")]
     Expired,
+    /// Address and password are right, and the organization is suspended.
+    #[error("this organization is suspended; ask whoever runs the portal")]
+    Suspended,
     /// Too many failures.
     #[error("too many attempts; try again later")]
     RateLimited {
@@ -160,9 +197,33 @@ pub(crate) enum Entry {
     Code(MemberId),
 }
 
+/// Where somebody wants to sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Realm {
+    /// As a member of an organization.
+    Tenants,
+    /// As an operator.
+    Installation,
+}
+
+impl Realm {
+    /// Finds whose name this is.
+    pub(crate) async fn find(
+        self,
+        state: &AppState,
+        name: &str,
+    ) -> Result<Vec<MemberCredential>, StoreError> {
+        match self {
+            Self::Tenants => state.store.members_by_email(name).await,
+            Self::Installation => state.store.operators_by_name(name).await,
+        }
+    }
+}
+
 /// Begins a session for whoever knows the password, and has no second factor.
 pub(crate) async fn sign_in(
     state: &AppState,
+    realm: Realm,
     email: &str,
     password: Private<String>,
     origin: Origin,
@@ -172,13 +233,16 @@ pub(crate) async fn sign_in(
         origin.refused("too many attempts", None, "");
         SignInError::RateLimited { retry_after }
     })?;
-    let found = find_member(state, email, password, &origin).await?;
+    let found = find_member(state, realm, email, password, &origin).await?;
     let member = found.ok_or(SignInError::Refused)?;
     // Known to be theirs, so saying why helps nobody else.
     if member.one_time_expires_at.is_some_and(|expires_at| expires_at <= now) {
         let (tenant, id) = (member.scope.tenant_id(), member.id.to_string());
         origin.refused("one-time password has expired", Some(tenant), &id);
         return Err(SignInError::Expired);
+    }
+    if member.is_suspended {
+        return Err(SignInError::Suspended);
     }
     state.throttle.succeeded(attempt);
     let scope = member.scope.during(origin.request, origin.address);
@@ -199,6 +263,11 @@ pub(crate) async fn sign_out(state: &AppState, session: &Session) -> Result<(), 
 /// The header that takes the token from the browser.
 pub(crate) fn no_cookie(state: &AppState) -> HeaderValue {
     cookie(state, COOKIE, "", Duration::ZERO, "Strict")
+}
+
+/// The header that takes an operator's token from the browser.
+pub(crate) fn no_operator_cookie(state: &AppState) -> HeaderValue {
+    cookie(state, OPERATOR, "", Duration::ZERO, "Strict")
 }
 
 /// Why a password was not set.
@@ -334,12 +403,50 @@ pub(crate) async fn begin(
     let Proof { method, vouched } = proof;
     let session = NewSession { member, token_hash, expires_at, agent, method, vouched };
     state.store.create_session(scope, session, now).await?;
-    Ok(SessionToken(Private(token)))
+    let cookie = if state.store.installation().scope() == scope { OPERATOR } else { COOKIE };
+    Ok(SessionToken { token: Private(token), cookie, lifetime: ABSOLUTE_LIMIT })
+}
+
+/// Begins an operator's session in an organization.
+pub(crate) async fn enter(
+    state: &AppState,
+    by: OperatorScope,
+    visit: (TenantId, BuiltIn, String),
+    operator_session: [u8; 32],
+    agent: String,
+) -> Result<Result<SessionToken, VisitRefusal>, StoreError> {
+    let secret = random::<32>().map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+    let now = state.clock.now();
+    let token = URL_SAFE_NO_PAD.encode(secret);
+    let (tenant, role, reason) = visit;
+    let visit = NewVisit {
+        tenant,
+        role,
+        reason,
+        operator_session,
+        token_hash: Sha256::digest(&token).into(),
+        expires_at: later(now, VISIT_LIMIT),
+        agent,
+    };
+    let entered = state.store.enter_tenant(by, visit, now).await?;
+    let token = SessionToken { token: Private(token), cookie: COOKIE, lifetime: VISIT_LIMIT };
+    Ok(entered.map(|_| token))
+}
+
+/// Ends the session that the browser has in an organization, if it has one.
+pub(crate) async fn leave(state: &AppState, headers: &HeaderMap) -> Result<(), StoreError> {
+    let Some(token) = cookie_of(state, headers, COOKIE) else { return Ok(()) };
+    let (hash, now) = (Sha256::digest(token).into(), state.clock.now());
+    match state.store.session(hash, IDLE_LIMIT, now).await? {
+        Some(row) => state.store.end_session(row.scope, hash, now).await,
+        None => Ok(()),
+    }
 }
 
 /// Finds whose address and password these are. An unknown address takes as long as a wrong password.
 async fn find_member(
     state: &AppState,
+    realm: Realm,
     email: &str,
     password: Private<String>,
     origin: &Origin,
@@ -348,7 +455,7 @@ async fn find_member(
         origin.refused("longer than any password", None, "");
         return Ok(None);
     }
-    let members = state.store.members_by_email(email).await?;
+    let members = realm.find(state, email).await?;
     if members.is_empty() {
         password::verify(password, state.nobodys_password.clone()).await?;
         origin.refused("unknown address", None, "");
@@ -374,12 +481,12 @@ async fn find_member(
 
 async fn find(parts: &Parts, state: &AppState) -> Result<([u8; 32], SessionRow), Response> {
     let Some(token) = cookie_of(state, &parts.headers, COOKIE) else {
-        return Err(send_to_sign_in(parts));
+        return Err(send_to_sign_in(parts, state));
     };
     let token_hash = Sha256::digest(token).into();
     let found = state.store.session(token_hash, IDLE_LIMIT, state.clock.now()).await;
     let row = found.map_err(|error| ApiError::from(error).into_response())?;
-    let row = row.ok_or_else(|| send_to_sign_in(parts))?;
+    let row = row.ok_or_else(|| send_to_sign_in(parts, state))?;
     Caller::note(parts, row.scope.tenant_id());
     if let Some(Needs(permission)) = parts.extensions.get::<Needs>()
         && !row.permissions.has(*permission)
@@ -403,14 +510,20 @@ async fn find(parts: &Parts, state: &AppState) -> Result<([u8; 32], SessionRow),
 }
 
 /// Sends a person to the page where they can sign in, and tells a program that it has to.
-fn send_to_sign_in(parts: &Parts) -> Response {
-    send_to(parts, SIGN_IN, || {
+fn send_to_sign_in(parts: &Parts, state: &AppState) -> Response {
+    // An operator whose hour is over enters once more, or goes elsewhere.
+    let is_operator = cookie_of(state, &parts.headers, OPERATOR).is_some();
+    send_to(parts, if is_operator { TENANTS } else { SIGN_IN }, || {
         ApiError::new(StatusCode::UNAUTHORIZED, SIGN_IN_REQUIRED, "sign in first")
     })
 }
 
 /// Sends a person to a page where they do what is to be done first, and tells a program that it has to be done.
-fn send_to(parts: &Parts, page: &'static str, error: impl FnOnce() -> ApiError) -> Response {
+pub(crate) fn send_to(
+    parts: &Parts,
+    page: &'static str,
+    error: impl FnOnce() -> ApiError,
+) -> Response {
     let headers = &parts.headers;
     let is_fragment = headers.contains_key(HX_REQUEST);
     if accepts_html(headers) && !is_fragment && parts.method == Method::GET {
@@ -481,6 +594,10 @@ fn cookie_name(is_secure: bool, name: &str) -> String {
 }
 
 const COOKIE: &str = "session";
+/// An operator's own session, beside the one in an organization.
+pub(crate) const OPERATOR: &str = "operator";
+/// An operator's session in an organization.
+const VISIT_LIMIT: Duration = Duration::from_secs(60 * 60);
 pub(crate) const IDLE_LIMIT: Duration = Duration::from_secs(30 * 60);
 pub(crate) const ABSOLUTE_LIMIT: Duration = Duration::from_secs(12 * 60 * 60);
 /// A minute less of idleness spares a write for each click.

@@ -333,6 +333,7 @@ impl Change<'_> {
             | Actor::CommandLine
             | Actor::Member(_)
             | Actor::Directory(_)
+            | Actor::Operator(_)
             | Actor::Device(_) => self.member(),
         }
     }

@@ -234,7 +234,9 @@ impl Store {
                     .prepare_cached(
                         "SELECT tenant_id, permissions, created_by, used_at_ms, name FROM application
                          WHERE tenant_id = ?1 AND application_id = ?2 AND disabled_at_ms IS NULL
-                             AND ?3 < expires_at_ms",
+                             AND ?3 < expires_at_ms
+                             AND NOT EXISTS (SELECT 1 FROM tenant AS t
+                                 WHERE t.tenant_id = ?1 AND t.suspended_at_ms IS NOT NULL)",
                     )?
                     .query_row(params![tenant.0, id.octets(), ms(now)], |row| {
                         let words: String = row.get(1)?;

@@ -80,6 +80,10 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("member.provision", "Person added by the provider"),
     ("member.reset-password", "One-time password given"),
     ("member.roles", "Roles of a person changed"),
+    ("operator.admission", "Admission of operators changed"),
+    ("operator.enter", "Operator entered"),
+    ("operator.grant", "Operator let into an organization"),
+    ("operator.revoke", "Operator no longer let into an organization"),
     ("own-domain.add", "Own domain added"),
     ("own-domain.remove", "Own domain removed"),
     ("passkey.add", "Passkey added"),
@@ -120,7 +124,12 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("suppression.change", "Suppression rule changed"),
     ("suppression.create", "Suppression rule created"),
     ("suppression.end", "Suppression rule ended"),
+    ("tenant.ask-deletion", "Organization to be deleted"),
     ("tenant.create", "Organization created"),
+    ("tenant.delete", "Organization deleted"),
+    ("tenant.rename", "Organization renamed"),
+    ("tenant.resume", "Organization resumed"),
+    ("tenant.suspend", "Organization suspended"),
 ];
 
 /// An entry, as its leaf has it: serialized by itself, it gives the octets that are hashed.

@@ -25,6 +25,8 @@ pub struct DeviceCredential {
     pub key_thumbprint: [u8; 32],
     /// Whether it was taken out, and is to be refused.
     pub is_offboarded: bool,
+    /// Whether its organization is suspended.
+    pub is_suspended: bool,
 }
 
 /// How a device says it is.
@@ -197,9 +199,11 @@ impl Store {
             .read(Reach::All, move |db| {
                 let row = db
                     .prepare_cached(
-                        "SELECT d.tenant_id, d.jwk, d.key_thumbprint, d.offboarded_at_ms
+                        "SELECT d.tenant_id, d.jwk, d.key_thumbprint, d.offboarded_at_ms,
+                                t.suspended_at_ms
                          FROM locator AS l
                          JOIN device AS d ON d.tenant_id = l.tenant_id AND d.device_id = l.key
+                         JOIN tenant AS t ON t.tenant_id = d.tenant_id
                          WHERE l.kind = 'device' AND l.key = ?1",
                     )?
                     .query_row([device.0.to_be_bytes()], |row| credential(row, device));
@@ -349,13 +353,15 @@ fn of_tokens(
         db,
         "WITH k (tenant_id, device_id) AS (",
         &keys,
-        ") SELECT d.tenant_id, d.jwk, d.key_thumbprint, d.offboarded_at_ms, d.device_id
+        ") SELECT d.tenant_id, d.jwk, d.key_thumbprint, d.offboarded_at_ms, t.suspended_at_ms,
+                  d.device_id
            FROM k JOIN device AS d ON d.tenant_id = k.tenant_id AND d.device_id = k.device_id
+           JOIN tenant AS t ON t.tenant_id = d.tenant_id
            WHERE d.forgotten_at_ms IS NULL",
         &[],
         |rows| {
             while let Some(row) = rows.next()? {
-                let device = credential(&row, DeviceId(u128::from_be_bytes(row.get(4)?)))?;
+                let device = credential(&row, DeviceId(u128::from_be_bytes(row.get(5)?)))?;
                 there.insert((device.scope.id(), device.id), device);
             }
             Ok(())
@@ -375,6 +381,7 @@ fn credential(row: &Row<'_>, id: DeviceId) -> crate::db::Result<DeviceCredential
         jwk: row.get(1)?,
         key_thumbprint: row.get(2)?,
         is_offboarded: row.get::<Option<i64>>(3)?.is_some(),
+        is_suspended: row.get::<Option<i64>>(4)?.is_some(),
     })
 }
 

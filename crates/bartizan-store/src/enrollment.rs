@@ -71,6 +71,9 @@ pub enum EnrollError {
     /// Its time is over.
     #[error("enrollment token has expired")]
     Expired,
+    /// The organization is suspended.
+    #[error("this organization is suspended; ask whoever runs the portal")]
+    Suspended,
     /// The organization lets nobody in this way.
     #[error("this organization does not let devices in this way; ask your administrator")]
     WayClosed,
@@ -117,7 +120,9 @@ impl EnrollError {
             Self::OldSystem { .. } => "old-system",
             Self::NoAttestation => "no-attestation",
             Self::BadAttestation { reason } => return Some(format!("bad-attestation {reason}")),
-            Self::Unknown | Self::Used | Self::Expired | Self::Store(_) => return None,
+            Self::Unknown | Self::Used | Self::Expired | Self::Suspended | Self::Store(_) => {
+                return None;
+            }
         };
         Some(word.to_owned())
     }
@@ -212,6 +217,9 @@ fn enroll(
         })
         .map_err(StoreError::from)?;
     let (scope, expires_at, used, pass) = token.ok_or(EnrollError::Unknown)?;
+    if tenant::is_suspended(db, scope)? {
+        return Err(EnrollError::Suspended);
+    }
     let id = match used {
         Some((id, key)) if key == device.key_thumbprint => DeviceId(u128::from_be_bytes(id)),
         Some(_) => return Err(EnrollError::Used),

@@ -111,6 +111,9 @@ fn redeem(
         })
         .map_err(StoreError::from)?;
     let (scope, owner, code_expires_at, is_used) = code.ok_or(EnrollError::Unknown)?;
+    if tenant::is_suspended(db, scope)? {
+        return Err(EnrollError::Suspended);
+    }
     if is_used {
         return Err(EnrollError::Used);
     }

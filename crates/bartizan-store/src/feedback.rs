@@ -147,7 +147,11 @@ impl Store {
         let (column, id) = match scope.actor() {
             Actor::Device(device) => ("f.device_id", device.0.to_be_bytes()),
             Actor::Member(member) => ("f.member_id", member.column()),
-            Actor::Portal | Actor::CommandLine | Actor::Directory(_) | Actor::Application(_) => {
+            Actor::Portal
+            | Actor::CommandLine
+            | Actor::Operator(_)
+            | Actor::Directory(_)
+            | Actor::Application(_) => {
                 return Ok(Vec::new());
             }
         };
@@ -244,7 +248,11 @@ fn add(
     let (device, member) = match scope.actor() {
         Actor::Device(device) => (Some(device.0.to_be_bytes()), None),
         Actor::Member(member) => (None, Some(member.column())),
-        Actor::Portal | Actor::CommandLine | Actor::Directory(_) | Actor::Application(_) => {
+        Actor::Portal
+        | Actor::CommandLine
+        | Actor::Operator(_)
+        | Actor::Directory(_)
+        | Actor::Application(_) => {
             return Err(StoreError::NotFound { what: "person" });
         }
     };

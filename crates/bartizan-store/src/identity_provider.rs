@@ -222,7 +222,7 @@ impl Store {
                     .prepare_cached(
                         "SELECT t.tenant_id, t.name FROM sign_in_locator AS l
                          JOIN tenant AS t ON t.tenant_id = l.tenant_id
-                         WHERE l.kind = ?1 AND l.key = ?2",
+                         WHERE l.kind = ?1 AND l.key = ?2 AND t.suspended_at_ms IS NULL",
                     )?
                     .query_row(params![kind.word(), key], |row| {
                         Ok((TenantScope::new(row.get(0)?), row.get::<String>(1)?))

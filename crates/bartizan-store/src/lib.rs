@@ -66,6 +66,9 @@ mod member;
 mod member_list;
 pub mod merkle;
 mod notice;
+mod operator;
+mod operator_tenant;
+mod operator_visit;
 mod passkey;
 mod permission;
 mod person;
@@ -92,6 +95,7 @@ mod tenant;
 mod tenant_file;
 mod tenant_indicator;
 mod tenant_indicator_change;
+mod tenant_removal;
 mod triage;
 
 use std::sync::Arc;
@@ -155,6 +159,9 @@ pub use license::{FEATURES, Feature, Licensee, Plan, PlanUse};
 pub use member::{MemberCredential, MemberId, NewMember};
 pub use member_list::MemberRow;
 pub use notice::{NoticeKind, NoticeRow};
+pub use operator::{GrantRow, OperatorScope};
+pub use operator_tenant::{COUNTED_DEVICES, OperatedTenant, TenantCursor};
+pub use operator_visit::{NewVisit, VisitRefusal};
 pub use passkey::{
     MAX_PASSKEYS, NewPasskey, PasskeyCredential, PasskeyRow, PasskeyUse, SpentChallenge,
 };
@@ -174,7 +181,9 @@ pub use role::{NewRole, RoleRow};
 pub use scim_token::ScimTokenRow;
 pub use scope::{Actor, TenantScope};
 pub use second_factor::{NewSecondFactor, SecondFactorRow};
-pub use session::{NewSession, OpenSessionRow, SessionId, SessionRow, SignInMethod, Vouched};
+pub use session::{
+    NewSession, OpenSessionRow, SessionId, SessionRow, SignInMethod, Visit, Vouched,
+};
 pub use sink::{MAX_SINKS, SinkAction, SinkRow, SinkSettings};
 pub use sink_work::{DeadLetterRow, SinkHealth};
 pub use site_report::{NewSiteReport, SiteReportKind, SiteReportRow, SiteReportStatus};

@@ -71,6 +71,8 @@ pub struct MemberCredential {
     pub is_disabled: bool,
     /// Whether the organization lets them come in by a password.
     pub may_use_password: bool,
+    /// Whether the organization is suspended.
+    pub is_suspended: bool,
 }
 
 impl Store {
@@ -135,19 +137,39 @@ impl Store {
     /// # Errors
     /// The store is unavailable.
     pub async fn members_by_email(&self, email: &str) -> Result<Vec<MemberCredential>, StoreError> {
+        self.credentials_by_email(email, false).await
+    }
+
+    /// Finds who may be signing in as an operator of the installation, which no tenant's member is.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn operators_by_name(&self, name: &str) -> Result<Vec<MemberCredential>, StoreError> {
+        self.credentials_by_email(name, true).await
+    }
+
+    async fn credentials_by_email(
+        &self,
+        email: &str,
+        of_installation: bool,
+    ) -> Result<Vec<MemberCredential>, StoreError> {
         let email = folded(email);
         self.db
             .read(Reach::All, move |db| {
                 let statement = db.prepare_cached(
                     "SELECT m.tenant_id, m.member_id, m.password_hash, m.one_time_expires_at_ms,
                             m.disabled_at_ms IS NOT NULL,
-                            (m.break_glass = 1 OR coalesce(s.local_passwords, 1) = 1)
+                            (m.break_glass = 1 OR coalesce(s.local_passwords, 1) = 1),
+                            t.suspended_at_ms IS NOT NULL
                      FROM locator AS l
+                     JOIN tenant AS t ON t.tenant_id = l.tenant_id
                      JOIN member AS m ON m.tenant_id = l.tenant_id AND m.email = ?2
                      LEFT JOIN sign_in_rule AS s ON s.tenant_id = l.tenant_id
-                     WHERE l.kind = 'member' AND l.key = ?1",
+                     WHERE l.kind = 'member' AND l.key = ?1
+                         AND CASE WHEN l.tenant_id = 0 THEN 1 ELSE 0 END = ?3",
                 )?;
-                let rows = statement.query_map(params![email.as_bytes(), email], |row| {
+                let key = params![email.as_bytes(), email, of_installation];
+                let rows = statement.query_map(key, |row| {
                     let id = MemberId::of_column(row.get(1)?);
                     Ok(MemberCredential {
                         scope: TenantScope::new(row.get(0)?).by(Actor::Member(id)),
@@ -156,6 +178,7 @@ impl Store {
                         one_time_expires_at: row.get::<Option<i64>>(3)?.map(time),
                         is_disabled: row.get(4)?,
                         may_use_password: row.get(5)?,
+                        is_suspended: row.get(6)?,
                     })
                 })?;
                 Ok(rows.collect::<crate::db::Result<_>>()?)

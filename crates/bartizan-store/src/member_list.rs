@@ -118,7 +118,7 @@ impl Store {
                 let changed = db
                     .prepare_cached(
                         "UPDATE member SET password_hash = ?3, one_time_expires_at_ms = ?4
-                         WHERE tenant_id = ?1 AND member_id = ?2",
+                         WHERE tenant_id = ?1 AND member_id = ?2 AND operator_id IS NULL",
                     )?
                     .execute(params![
                         scope.id(),
@@ -150,6 +150,16 @@ impl Store {
         self.db
             .write(scope, move |db| {
                 let before = one(db, scope, member)?.roles;
+                // Who stands for an operator does what the operator was let in for.
+                let is_operator = db
+                    .prepare_cached(
+                        "SELECT 1 FROM member
+                         WHERE tenant_id = ?1 AND member_id = ?2 AND operator_id IS NOT NULL",
+                    )?
+                    .exists(params![scope.id(), member.column()])?;
+                if is_operator {
+                    return Err(StoreError::NotFound { what: "person" });
+                }
                 db.prepare_cached(
                     "DELETE FROM member_role WHERE tenant_id = ?1 AND member_id = ?2",
                 )?
@@ -264,6 +274,10 @@ impl Store {
                 )?
                 .execute(params![scope.id(), before.email])?;
                 forget_identities(db, scope, member)?;
+                db.prepare_cached(
+                    "DELETE FROM operator_grant WHERE tenant_id = ?1 AND member_id = ?2",
+                )?
+                .execute(params![scope.id(), member.column()])?;
                 second_factor::forget(db, scope, member)?;
                 passkey::forget(db, scope, member)?;
                 audit_log::forget_person(db, scope, &id)?;

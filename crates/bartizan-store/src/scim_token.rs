@@ -138,7 +138,9 @@ impl Store {
                 let row = db
                     .prepare_cached(
                         "SELECT tenant_id, token_id, last_used_at_ms FROM scim_token
-                         WHERE tenant_id = ?1 AND token_hash = ?2 AND ?3 < expires_at_ms",
+                         WHERE tenant_id = ?1 AND token_hash = ?2 AND ?3 < expires_at_ms
+                             AND NOT EXISTS (SELECT 1 FROM tenant AS t
+                                 WHERE t.tenant_id = ?1 AND t.suspended_at_ms IS NOT NULL)",
                     )?
                     .query_row(params![tenant.0, token_hash, ms(now)], |row| {
                         let id = ScimTokenId::of(row.get(1)?);

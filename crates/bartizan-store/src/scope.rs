@@ -34,6 +34,8 @@ pub enum Actor {
     Directory(ScimTokenId),
     /// A program that calls the API.
     Application(ApplicationId),
+    /// An operator of the installation, from outside the tenant.
+    Operator(MemberId),
 }
 
 impl Actor {
@@ -47,6 +49,7 @@ impl Actor {
             Self::Device(_) => "device",
             Self::Directory(_) => "directory",
             Self::Application(_) => "application",
+            Self::Operator(_) => "operator",
         }
     }
 
@@ -55,7 +58,7 @@ impl Actor {
     pub fn id(self) -> String {
         match self {
             Self::Portal | Self::CommandLine => String::new(),
-            Self::Member(member) => member.to_string(),
+            Self::Member(member) | Self::Operator(member) => member.to_string(),
             Self::Device(device) => Uuid::from_u128(device.0).to_string(),
             Self::Directory(token) => token.to_string(),
             Self::Application(application) => application.to_string(),
@@ -71,6 +74,11 @@ impl TenantScope {
     /// The same rows, for somebody else.
     pub(crate) fn by(self, actor: Actor) -> Self {
         Self { actor, ..self }
+    }
+
+    /// For the same request, another tenant's rows.
+    pub(crate) fn at(self, tenant: i64) -> Self {
+        Self { tenant: TenantId(tenant), ..self }
     }
 
     /// Notes which request this is for and where it came from, for the audit log.

@@ -8,7 +8,7 @@ use bartizan_model::UnixMillis;
 use crate::audit::{self, Event, hex};
 use crate::column::{ms, time, word};
 use crate::db::{Connection, Optional, Reach, params};
-use crate::{Actor, MemberId, Permissions, Store, StoreError, TenantScope, role};
+use crate::{Actor, BuiltIn, MemberId, Permissions, Store, StoreError, TenantScope, role};
 
 /// A session to be.
 #[derive(Clone, Debug)]
@@ -40,15 +40,18 @@ pub enum SignInMethod {
     PasswordAndPasskey,
     /// The organization's provider vouched for them.
     Provider,
+    /// An operator of the installation, who signed in there.
+    Operator,
 }
 
 impl SignInMethod {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Password,
         Self::SecondFactor,
         Self::Passkey,
         Self::PasswordAndPasskey,
         Self::Provider,
+        Self::Operator,
     ];
 
     /// Its word, as it is stored.
@@ -60,6 +63,7 @@ impl SignInMethod {
             Self::Passkey => "passkey",
             Self::PasswordAndPasskey => "password-passkey",
             Self::Provider => "provider",
+            Self::Operator => "operator",
         }
     }
 
@@ -72,6 +76,7 @@ impl SignInMethod {
             Self::Passkey => "by passkey",
             Self::PasswordAndPasskey => "by password and passkey",
             Self::Provider => "by the organization's provider",
+            Self::Operator => "as an operator of the installation",
         }
     }
 
@@ -153,6 +158,17 @@ pub struct SessionRow {
     pub last_seen_at: UnixMillis,
     /// When it ends, whatever happens.
     pub expires_at: UnixMillis,
+    /// Set where an operator of the installation is in.
+    pub visit: Option<Visit>,
+}
+
+/// Why an operator is in a tenant, and what they may do there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visit {
+    /// One of those that every organization has.
+    pub role: BuiltIn,
+    /// In their words.
+    pub reason: String,
 }
 
 impl Store {
@@ -166,37 +182,7 @@ impl Store {
         session: NewSession,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
-        self.db
-            .write(scope, move |db| {
-                sweep(db, scope, now)?;
-                db.prepare_cached(
-                    "INSERT INTO session (tenant_id, token_hash, member_id, created_at_ms,
-                                          last_seen_at_ms, expires_at_ms, address, agent, method,
-                                          subject, provider_session)
-                     VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-                )?
-                .execute(params![
-                    scope.id(),
-                    session.token_hash,
-                    session.member.column(),
-                    ms(now),
-                    ms(session.expires_at),
-                    scope.address().map_or_else(String::new, |address| address.to_string()),
-                    session.agent,
-                    session.method.word(),
-                    session.vouched.as_ref().map(|vouched| vouched.subject.clone()),
-                    session.vouched.as_ref().and_then(|vouched| vouched.session.clone()),
-                ])?;
-                db.prepare_cached(
-                    "INSERT INTO locator (kind, key, tenant_id) VALUES ('session', ?1, ?2)",
-                )?
-                .execute(params![session.token_hash, scope.id()])?;
-                let id = SessionId::of(&session.token_hash);
-                let event = Event::new("session.begin", "session", id)
-                    .detail(serde_json::json!({ "method": session.method.word() }));
-                audit::append(db, scope, event, now)
-            })
-            .await
+        self.db.write(scope, move |db| insert(db, scope, &session, now)).await
     }
 
     /// Finds the session with this token, if it has neither expired nor been idle for too long.
@@ -209,6 +195,17 @@ impl Store {
         idle_limit: Duration,
         now: UnixMillis,
     ) -> Result<Option<SessionRow>, StoreError> {
+        self.find_session(token_hash, idle_limit, false, now).await
+    }
+
+    /// Finds a session of a tenant's, or, `of_installation`, of an operator's own: never one for the other.
+    pub(crate) async fn find_session(
+        &self,
+        token_hash: [u8; 32],
+        idle_limit: Duration,
+        of_installation: bool,
+        now: UnixMillis,
+    ) -> Result<Option<SessionRow>, StoreError> {
         let idle_limit_ms = i64::try_from(idle_limit.as_millis()).unwrap_or(i64::MAX);
         let idle_since = ms(now).saturating_sub(idle_limit_ms);
         self.db
@@ -217,7 +214,8 @@ impl Store {
                     .prepare_cached(
                         "SELECT s.tenant_id, t.name, s.member_id, m.email, m.name,
                                 m.one_time_expires_at_ms IS NOT NULL, s.last_seen_at_ms, s.expires_at_ms,
-                                s.method, coalesce(r.second_factor, 0)
+                                s.method, coalesce(r.second_factor, 0), s.operator_role,
+                                s.operator_reason
                          FROM locator AS l
                          JOIN session AS s ON s.tenant_id = l.tenant_id AND s.token_hash = l.key
                          JOIN member AS m ON m.tenant_id = s.tenant_id AND m.member_id = s.member_id
@@ -225,11 +223,26 @@ impl Store {
                          LEFT JOIN sign_in_rule AS r ON r.tenant_id = s.tenant_id
                          WHERE l.kind = 'session' AND l.key = ?1
                              AND ?2 < s.expires_at_ms AND ?3 < s.last_seen_at_ms
-                             AND m.disabled_at_ms IS NULL",
+                             AND m.disabled_at_ms IS NULL AND t.suspended_at_ms IS NULL
+                             AND CASE WHEN l.tenant_id = 0 THEN 1 ELSE 0 END = ?4
+                             AND (s.operator_session IS NULL AND m.operator_id IS NULL
+                                 OR t.admits_operators = 1 AND EXISTS (
+                                     SELECT 1 FROM session AS o
+                                     JOIN member AS p
+                                         ON p.tenant_id = 0 AND p.member_id = o.member_id
+                                     JOIN operator_grant AS g
+                                         ON g.tenant_id = 0 AND g.member_id = p.member_id
+                                     WHERE o.tenant_id = 0 AND o.token_hash = s.operator_session
+                                         AND ?2 < o.expires_at_ms AND p.member_id = m.operator_id
+                                         AND p.disabled_at_ms IS NULL
+                                         AND g.granted_id IN (0, s.tenant_id)
+                                         AND s.operator_role IN (g.role_id, 'read-only')))",
                     )?
-                    .query_row(params![token_hash, ms(now), idle_since], |row| {
+                    .query_row(params![token_hash, ms(now), idle_since, of_installation], |row| {
                         let member = MemberId::of_column(row.get(2)?);
                         let method: String = row.get(8)?;
+                        let role: Option<String> = row.get(10)?;
+                        let visit = role.zip(row.get::<Option<String>>(11)?);
                         let row = SessionRow {
                             scope: TenantScope::new(row.get(0)?).by(Actor::Member(member)),
                             tenant_name: row.get(1)?,
@@ -242,12 +255,24 @@ impl Store {
                             needs_second_factor: row.get(9)?,
                             last_seen_at: time(row.get(6)?),
                             expires_at: time(row.get(7)?),
+                            visit: None,
                         };
-                        Ok((row, method))
+                        Ok((row, method, visit))
                     })
                     .optional()?;
-                let Some((row, method)) = row else { return Ok(None) };
+                let Some((row, method, visit)) = row else { return Ok(None) };
                 let method = word("session.method", &method, SignInMethod::from_word)?;
+                if let Some((role, reason)) = visit {
+                    let role = word("session.operator_role", &role, BuiltIn::of_id)?;
+                    let visit = Some(Visit { role, reason });
+                    return Ok(Some(SessionRow {
+                        permissions: role.permissions(),
+                        method,
+                        needs_second_factor: false,
+                        visit,
+                        ..row
+                    }));
+                }
                 let permissions = role::permissions_of(db, row.scope, row.member)?;
                 // Whoever has one was asked for it.
                 let needs_second_factor = row.needs_second_factor
@@ -371,6 +396,40 @@ impl Store {
             })
             .await
     }
+}
+
+/// Begins a session, and forgets those of the tenant that are over.
+pub(crate) fn insert(
+    db: &Connection,
+    scope: TenantScope,
+    session: &NewSession,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    sweep(db, scope, now)?;
+    db.prepare_cached(
+        "INSERT INTO session (tenant_id, token_hash, member_id, created_at_ms,
+                              last_seen_at_ms, expires_at_ms, address, agent, method,
+                              subject, provider_session)
+         VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?
+    .execute(params![
+        scope.id(),
+        session.token_hash,
+        session.member.column(),
+        ms(now),
+        ms(session.expires_at),
+        scope.address().map_or_else(String::new, |address| address.to_string()),
+        session.agent,
+        session.method.word(),
+        session.vouched.as_ref().map(|vouched| vouched.subject.clone()),
+        session.vouched.as_ref().and_then(|vouched| vouched.session.clone()),
+    ])?;
+    db.prepare_cached("INSERT INTO locator (kind, key, tenant_id) VALUES ('session', ?1, ?2)")?
+        .execute(params![session.token_hash, scope.id()])?;
+    let id = SessionId::of(&session.token_hash);
+    let event = Event::new("session.begin", "session", id)
+        .detail(serde_json::json!({ "method": session.method.word() }));
+    audit::append(db, scope, event, now)
 }
 
 /// Sessions that end because of the provider.

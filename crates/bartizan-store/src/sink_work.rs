@@ -414,7 +414,7 @@ impl Store {
             .await
     }
 
-    /// Returns the tenants that have sinks.
+    /// Returns the tenants that have sinks and events to tell or to remove.
     ///
     /// # Errors
     /// The store is unavailable.
@@ -423,7 +423,10 @@ impl Store {
             .read(Reach::All, |db| {
                 let rows = db
                     .prepare_cached(
-                        "SELECT tenant_id FROM event_log WHERE 0 < sinks ORDER BY tenant_id",
+                        "SELECT l.tenant_id FROM event_log AS l
+                         WHERE 0 < l.sinks
+                             AND EXISTS (SELECT 1 FROM event AS e WHERE e.tenant_id = l.tenant_id)
+                         ORDER BY l.tenant_id",
                     )?
                     .query_map(params![], |row| Ok(TenantScope::new(row.get(0)?)))?;
                 Ok(rows.collect::<crate::db::Result<_>>()?)

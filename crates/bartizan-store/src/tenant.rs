@@ -35,38 +35,68 @@ impl Store {
         let name = name.to_owned();
         self.db
             .write(Reach::All, move |db| {
-                let tenant: i64 = db
-                    .prepare_cached(
-                        "INSERT INTO tenant (tenant_id, name, signing_key, created_at_ms)
-                         SELECT coalesce(max(tenant_id), 0) + 1, ?1, ?2, ?3 FROM tenant
-                         RETURNING tenant_id",
-                    )?
-                    .query_row(params![name, signing_key, ms(now)], |row| row.get(0))?;
+                let tenant = create(db, &name, signing_key, now)?;
                 let scope = TenantScope::new(tenant);
-                let first = NewPolicyVersion {
-                    settings: "{}".into(),
-                    note: String::new(),
-                    changed_by: String::new(),
-                    percent: 100,
-                };
-                policy::add(db, scope, None, &first, now)?;
                 audit::append(db, scope, Event::new("tenant.create", "tenant", tenant), now)?;
                 Ok(TenantId(tenant))
             })
             .await
     }
 
-    /// Returns every tenant's id and name. For the command line only.
+    /// Returns every tenant's id and name, without the installation's own. For the command line only.
     ///
     /// # Errors
     /// The store is unavailable.
     pub async fn tenants(&self) -> Result<Vec<(TenantId, String)>, StoreError> {
         self.db
             .read(Reach::All, |db| {
-                let statement =
-                    db.prepare_cached("SELECT tenant_id, name FROM tenant ORDER BY tenant_id")?;
+                let statement = db.prepare_cached(
+                    "SELECT tenant_id, name FROM tenant WHERE tenant_id <> 0 ORDER BY tenant_id",
+                )?;
                 let rows = statement
                     .query_map(params![], |row| Ok((TenantId(row.get(0)?), row.get(1)?)))?;
+                Ok(rows.collect::<crate::db::Result<_>>()?)
+            })
+            .await
+    }
+
+    /// Returns every tenant. For the portal's own work.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn every_tenant(&self) -> Result<Vec<TenantScope>, StoreError> {
+        self.scopes("SELECT tenant_id FROM tenant WHERE tenant_id <> 0 ORDER BY tenant_id").await
+    }
+
+    /// Returns the tenants of which some alerts resolve themselves. For the portal's own work.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn tenants_that_auto_resolve(&self) -> Result<Vec<TenantScope>, StoreError> {
+        self.scopes("SELECT DISTINCT tenant_id FROM auto_resolve ORDER BY tenant_id").await
+    }
+
+    /// Returns the tenants whose indicators have changed since their newest file. For the portal's own work.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn tenants_behind(&self) -> Result<Vec<TenantScope>, StoreError> {
+        self.scopes(
+            "SELECT c.tenant_id FROM indicator_counter AS c
+             WHERE coalesce((SELECT f.indicator_version FROM tenant_file AS f
+                             WHERE f.tenant_id = c.tenant_id
+                             ORDER BY f.epoch DESC LIMIT 1), 0) < c.version
+             ORDER BY c.tenant_id",
+        )
+        .await
+    }
+
+    async fn scopes(&self, sql: &'static str) -> Result<Vec<TenantScope>, StoreError> {
+        self.db
+            .read(Reach::All, move |db| {
+                let rows = db
+                    .prepare_cached(sql)?
+                    .query_map(params![], |row| Ok(TenantScope::new(row.get(0)?)))?;
                 Ok(rows.collect::<crate::db::Result<_>>()?)
             })
             .await
@@ -77,6 +107,9 @@ impl Store {
     /// # Errors
     /// There is no such tenant.
     pub async fn tenant(&self, tenant: TenantId) -> Result<TenantScope, StoreError> {
+        if tenant == INSTALLATION {
+            return Err(StoreError::NotFound { what: "tenant" });
+        }
         let scope = TenantScope::new(tenant.0).by(Actor::CommandLine);
         self.tenant_row(scope).await.map(|_| scope)
     }
@@ -88,6 +121,41 @@ impl Store {
     pub async fn tenant_row(&self, scope: TenantScope) -> Result<TenantRow, StoreError> {
         self.db.read(scope, move |db| tenant_row(db, scope)).await
     }
+}
+
+/// Makes a tenant; its number was never another's.
+pub(crate) fn create(
+    db: &Connection,
+    name: &str,
+    signing_key: [u8; 32],
+    now: UnixMillis,
+) -> Result<i64, StoreError> {
+    let tenant: i64 = db
+        .prepare_cached(
+            "INSERT INTO tenant (tenant_id, name, signing_key, created_at_ms)
+             SELECT greatest(i.last_tenant_id, (SELECT max(tenant_id) FROM tenant)) + 1, ?1, ?2, ?3
+             FROM installation AS i WHERE i.id = 1
+             RETURNING tenant_id",
+        )?
+        .query_row(params![name, signing_key, ms(now)], |row| row.get(0))?;
+    let first = NewPolicyVersion {
+        settings: "{}".into(),
+        note: String::new(),
+        changed_by: String::new(),
+        percent: 100,
+    };
+    policy::add(db, TenantScope::new(tenant), None, &first, now)?;
+    Ok(tenant)
+}
+
+/// Whether nobody is let in for now.
+pub(crate) fn is_suspended(db: &Connection, scope: TenantScope) -> Result<bool, StoreError> {
+    let is_suspended = db
+        .prepare_cached(
+            "SELECT 1 FROM tenant WHERE tenant_id = ?1 AND suspended_at_ms IS NOT NULL",
+        )?
+        .exists([scope.id()])?;
+    Ok(is_suspended)
 }
 
 pub(crate) fn tenant_row(db: &Connection, scope: TenantScope) -> Result<TenantRow, StoreError> {
@@ -103,3 +171,6 @@ pub(crate) fn tenant_row(db: &Connection, scope: TenantScope) -> Result<TenantRo
         });
     found(row, "tenant")
 }
+
+/// The installation itself, whose members are its operators (step 23 of the schema).
+pub(crate) const INSTALLATION: TenantId = TenantId(0);

@@ -16,6 +16,7 @@ use bartizan_portal::{Clock, DatabaseUrl, Portal, PortalConfig};
 use crate::audit_admin::{self, AuditCommand};
 use crate::config::Config;
 use crate::feeds::{Listed, Sources};
+use crate::operator_admin::{self, OperatorCommand};
 use crate::out;
 use crate::policy_admin::{self, PolicyArgs};
 
@@ -51,6 +52,9 @@ pub(crate) enum AdminCommand {
         #[arg(long, value_name = "NAME")]
         own: Vec<String>,
     },
+    /// Accounts of those who run the installation
+    #[command(subcommand)]
+    Operator(OperatorCommand),
     /// Prove an exported audit log
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -121,6 +125,7 @@ pub(crate) fn run(command: AdminCommand) -> anyhow::Result<ExitCode> {
         AdminCommand::EnrollmentToken { .. }
         | AdminCommand::Password { .. }
         | AdminCommand::Publish { .. }
+        | AdminCommand::Operator(_)
         | AdminCommand::Policy(_) => return at_a_portal(command),
     }
     Ok(ExitCode::SUCCESS)
@@ -182,6 +187,7 @@ fn at_a_portal(command: AdminCommand) -> anyhow::Result<ExitCode> {
                     published.epoch
                 ));
             }
+            AdminCommand::Operator(command) => operator_admin::run(command).await?,
             AdminCommand::Policy(args) => return policy_admin::run(args).await,
             AdminCommand::Audit(_)
             | AdminCommand::Backup { .. }
@@ -215,12 +221,10 @@ impl Place {
         let flags = flags.into_iter().filter_map(|(key, value)| Some((key, vec![value?])));
         Config::read(self.config.as_deref(), flags.collect())
     }
-}
 
-impl At {
     /// Opens the portal, which has to be there.
-    pub(crate) async fn open(self) -> anyhow::Result<(Portal, TenantId)> {
-        let config = self.place.config()?.portal();
+    pub(crate) async fn open(self) -> anyhow::Result<Portal> {
+        let config = self.config()?.portal();
         if let DatabaseUrl::File(file) = config.database() {
             anyhow::ensure!(
                 file.exists(),
@@ -228,7 +232,14 @@ impl At {
                 file.display()
             );
         }
-        let portal = Portal::open(PortalConfig { secure_cookies: true, ..config }).await?;
+        Portal::open(PortalConfig { secure_cookies: true, ..config }).await
+    }
+}
+
+impl At {
+    /// Opens the portal, which has to be there.
+    pub(crate) async fn open(self) -> anyhow::Result<(Portal, TenantId)> {
+        let portal = self.place.open().await?;
         let tenants = portal.tenants().await?;
         let found = match &self.tenant {
             Some(name) => tenants.iter().find(|(_, known)| known == name).map(|(id, _)| *id),

@@ -21,6 +21,7 @@ mod feeds;
 mod fleet;
 #[cfg(feature = "inspect")]
 mod inspect;
+mod operator_admin;
 mod out;
 #[cfg(feature = "portal")]
 mod policy_admin;

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::attestation::vouching;
 use super::plain;
-use crate::device_auth::{KeyProof, accept_once};
+use crate::device_auth::{KeyProof, accept_once, suspended};
 use crate::error::ApiError;
 use crate::request::{ClientAddress, Message};
 use crate::state::AppState;
@@ -85,6 +85,7 @@ fn refusal(error: EnrollError) -> ApiError {
         EnrollError::Expired => {
             ApiError::new(StatusCode::GONE, code::ENROLLMENT_TOKEN_EXPIRED, detail)
         }
+        EnrollError::Suspended => suspended(),
         EnrollError::WayClosed => {
             ApiError::new(StatusCode::FORBIDDEN, code::ENROLLMENT_WAY_CLOSED, detail)
         }
@@ -158,7 +159,8 @@ fn code_refusal(error: EnrollError) -> ApiError {
             code::ENROLLMENT_CODE_EXPIRED,
             "this code has expired; ask for another",
         ),
-        EnrollError::WayClosed
+        EnrollError::Suspended
+        | EnrollError::WayClosed
         | EnrollError::InactiveUser
         | EnrollError::NoLicense
         | EnrollError::NoUser

@@ -9,7 +9,7 @@ use bartizan_contract::token::{
 };
 
 use crate::access_token::LIFETIME_MS;
-use crate::device_auth::{KeyProof, accept_once, refuse_offboarded, unknown};
+use crate::device_auth::{KeyProof, accept_once, refuse_offboarded, refuse_suspended, unknown};
 use crate::error::ApiError;
 use crate::request::Message;
 use crate::state::AppState;
@@ -41,6 +41,7 @@ pub(crate) async fn token(
         ApiError::unauthorized(code, error.to_string())
     })?;
     refuse_offboarded(&device)?;
+    refuse_suspended(&device)?;
     accept_once(&state, &proof)?;
     let tenant = device.scope.tenant_id();
     Ok(Json(TokenReply {

@@ -86,13 +86,17 @@ impl AuditPage {
 
     fn pager(&self) -> Pager {
         Pager {
-            first: (!self.is_first).then(|| self.form.address("/audit", "")),
-            next: self.next.as_ref().map(|next| self.form.address("/audit", next)),
+            first: (!self.is_first).then(|| self.form.address(&self.path(), "")),
+            next: self.next.as_ref().map(|next| self.form.address(&self.path(), next)),
         }
     }
 
     fn export_address(&self) -> String {
-        self.form.address("/audit/export.jsonl", "")
+        self.form.address(&format!("{}/export.jsonl", self.path()), "")
+    }
+
+    fn path(&self) -> String {
+        format!("{}/audit", self.shell.base())
     }
 
     fn size_text(&self) -> String {

@@ -177,6 +177,8 @@ fn a_secret_is_not_shown_again() {
         one_time_password: false,
         permissions: bartizan_store::Permissions::of(&bartizan_store::Permission::ALL),
         notice: None,
+        is_operator: false,
+        visit: None,
     };
     for (name, html) in pages(&shell) {
         assert!(!html.contains("secret"), "{name}");

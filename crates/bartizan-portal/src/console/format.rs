@@ -54,6 +54,11 @@ pub(crate) fn utc(at: &UnixMillis) -> String {
     stamp(*at, "%Y-%m-%d %H:%M:%S UTC")
 }
 
+/// Says at which minute of the day it is, by UTC.
+pub(crate) fn clock(at: UnixMillis) -> String {
+    stamp(at, "%H:%M UTC")
+}
+
 /// Says on which day it is, by UTC.
 pub(crate) fn day(at: &UnixMillis) -> String {
     stamp(*at, "%Y-%m-%d")

@@ -43,6 +43,9 @@ mod incidents;
 mod indicator;
 mod indicator_import;
 mod indicators;
+#[cfg(test)]
+mod operator_samples;
+mod operators;
 mod overview;
 mod passkeys;
 mod password;
@@ -91,13 +94,16 @@ pub(crate) use feed::{FeedPage, NewFeedPage};
 pub(crate) use feed_form::FeedForm;
 pub(crate) use feedback::{FeedbackFormPage, FeedbackInboxPage, FeedbackPage};
 pub(crate) use feeds::{FeedsPage, Publishing};
-pub(crate) use format::{address, count, day, visible, wait};
+pub(crate) use format::{address, clock, count, day, visible, wait};
 pub(crate) use groups::{GroupDeletePage, GroupForm, GroupPage, GroupsPage};
 pub(crate) use incidents::{IncidentPage, IncidentsPage};
 pub(crate) use indicator::{IndicatorForm, IndicatorPage, StoredIndicator};
 pub(crate) use indicator_import::{ChangedRow, IndicatorImportPage, IndicatorPreviewPage};
 pub(crate) use indicators::{
     IndicatorFilter, IndicatorRow, IndicatorState, IndicatorsDeletePage, IndicatorsPage,
+};
+pub(crate) use operators::{
+    NewTenantPage, OperatorPage, OperatorSignInPage, OperatorsPage, TenantPage, TenantsPage,
 };
 pub(crate) use overview::OverviewPage;
 pub(crate) use passkeys::{PasskeyAction, PasskeysPage};
@@ -130,9 +136,34 @@ pub(crate) struct Shell {
     pub(crate) permissions: Permissions,
     /// What their last action did, in one sentence.
     pub(crate) notice: Option<String>,
+    /// Whether these are the pages of the installation, and they are an operator.
+    pub(crate) is_operator: bool,
+    /// Set where an operator is in the organization.
+    pub(crate) visit: Option<VisitBanner>,
+}
+
+/// What is shown to an operator on every page of an organization.
+#[derive(Clone, Debug)]
+pub(crate) struct VisitBanner {
+    /// What they may do, in words.
+    pub(crate) role: &'static str,
+    /// Why they came.
+    pub(crate) reason: String,
+    /// When they are out again.
+    pub(crate) until: String,
 }
 
 impl Shell {
+    /// What the addresses of one's own account begin with.
+    fn base(&self) -> &'static str {
+        if self.is_operator { "/operator" } else { "" }
+    }
+
+    /// Where one begins.
+    fn home(&self) -> &'static str {
+        if self.is_operator { "/operator/tenants" } else { "/alerts" }
+    }
+
     fn sees(&self) -> bool {
         self.permissions.has(Permission::ViewData)
     }
@@ -189,6 +220,10 @@ pub(crate) enum Section {
     Say,
     /// The member's own account.
     Account,
+    /// The installation's organizations.
+    Tenants,
+    /// The installation's operators.
+    Operators,
 }
 
 /// Ways from one keyset page to others.

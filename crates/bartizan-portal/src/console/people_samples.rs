@@ -107,6 +107,7 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
         form,
         roles: vec![role.clone()],
         rule: SignInRule::default(),
+        admits_operators: true,
         base: HOSTILE.into(),
         problem,
     };
@@ -168,8 +169,12 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
     };
     let fresh = FactorState::Fresh { codes: vec!["ABCDE-FGHJK".into()] };
     let enrolled = FactorState::Enrolled { at: NOW, codes_left: 10 };
-    let asked =
-        |has_codes, has_passkeys, problem| SignInCodePage { has_codes, has_passkeys, problem };
+    let asked = |has_codes, has_passkeys, problem| SignInCodePage {
+        begin: "/sign-in",
+        has_codes,
+        has_passkeys,
+        problem,
+    };
     let waiting = Some(CodeProblem::TooManyTries { wait_s: 30 });
     vec![
         ("people", people(None, None).render().unwrap()),

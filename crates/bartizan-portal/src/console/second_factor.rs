@@ -97,6 +97,8 @@ impl SecondFactorPage {
 #[derive(Template)]
 #[template(path = "console/sign_in_code.html")]
 pub(crate) struct SignInCodePage {
+    /// Where they began.
+    pub(crate) begin: &'static str,
     /// They have an app that shows codes.
     pub(crate) has_codes: bool,
     /// They have passkeys.

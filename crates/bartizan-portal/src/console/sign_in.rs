@@ -52,6 +52,8 @@ pub(crate) enum SignInProblem {
     PasskeyRefused,
     /// Too much time went by until a passkey was shown.
     PasskeyLate,
+    /// Address and password are right, and the organization is suspended.
+    Suspended,
     /// They were signed in until now: too long without a sign of them.
     SessionEnded,
     /// No organization signs in by addresses of this domain.
@@ -64,7 +66,7 @@ pub(crate) enum SignInProblem {
 }
 
 impl SignInProblem {
-    fn sentence(&self) -> String {
+    pub(super) fn sentence(&self) -> String {
         match self {
             Self::WrongCredentials => "The email address or the password is wrong.".into(),
             Self::OneTimePasswordExpired => {
@@ -77,6 +79,10 @@ impl SignInProblem {
                 "This passkey was not accepted. Use your password, or ask an administrator.".into()
             }
             Self::PasskeyLate => "That took too long. Try again.".into(),
+            Self::Suspended => {
+                "Your organization is suspended. Nobody signs in until whoever runs the portal resumes it; devices go on protecting."
+                    .into()
+            }
             Self::SessionEnded => "Your session has ended. Sign in again to go on.".into(),
             Self::NoProvider => {
                 "No organization here signs in by addresses of this domain. Use your password."
@@ -96,6 +102,7 @@ impl SignInProblem {
             | Self::PasskeyRefused
             | Self::PasskeyLate
             | Self::NoProvider
+            | Self::Suspended
             | Self::ProviderRefused { .. } => true,
             Self::SessionEnded => false,
         }

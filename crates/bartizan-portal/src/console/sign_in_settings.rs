@@ -25,6 +25,8 @@ pub(crate) struct SignInSettingsPage {
     pub(crate) roles: Vec<RoleRow>,
     /// What is decided about passwords.
     pub(crate) rule: SignInRule,
+    /// Whether operators of the installation may enter.
+    pub(crate) admits_operators: bool,
     /// Where browsers reach this portal, such as `https://portal.example`.
     pub(crate) base: String,
     /// What does not fit.

@@ -340,7 +340,8 @@ fn pages() -> Vec<(&'static str, String)> {
         ("error-503", rendered(&ErrorPage::unavailable())),
     ];
     pages.extend(feed_samples::pages(&shell()));
-    pages.extend(people_samples::pages(&shell()));
+    pages.extend(people_samples::pages(&operator_samples::visiting(&shell())));
+    pages.extend(operator_samples::pages(&shell()));
     pages.extend(users_samples::pages(&shell()));
     pages.extend(application_samples::pages(&shell()));
     pages.extend(sink_samples::pages(&shell()));
@@ -519,6 +520,8 @@ fn shell() -> Shell {
         one_time_password: false,
         permissions: Permissions::of(&Permission::ALL),
         notice: None,
+        is_operator: false,
+        visit: None,
     }
 }
 

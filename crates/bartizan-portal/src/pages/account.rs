@@ -16,7 +16,7 @@ use crate::console::{PasswordPage, PasswordProblem, SignInPage, SignInProblem};
 use crate::error::ApiError;
 use crate::request::Origin;
 use crate::session::{
-    self, Entry, MAX_PASSWORD, MIN_PASSWORD, Session, SetPasswordError, SignInError, local,
+    self, Entry, MAX_PASSWORD, MIN_PASSWORD, Realm, Session, SetPasswordError, SignInError, local,
 };
 use crate::state::AppState;
 
@@ -55,19 +55,24 @@ pub(crate) async fn sign_in(
     headers: HeaderMap,
     Form(form): Form<SignInForm>,
 ) -> Result<Response, ApiError> {
-    let error = match session::sign_in(&state, &form.email, Private(form.password), origin).await {
-        Ok(Entry::Session(token)) => return Ok(go_on(token.cookie(&state), local(&form.next))),
-        Ok(Entry::Code(member)) => {
-            return second_factor::ask(&state, &form.email, member, local(&form.next));
-        }
-        Err(error) => error,
-    };
+    let error =
+        match session::sign_in(&state, Realm::Tenants, &form.email, Private(form.password), origin)
+            .await
+        {
+            Ok(Entry::Session(token)) => return Ok(go_on(token.cookie(&state), local(&form.next))),
+            Ok(Entry::Code(member)) => {
+                let next = local(&form.next);
+                return second_factor::ask(&state, Realm::Tenants, &form.email, member, next);
+            }
+            Err(error) => error,
+        };
     let problem = match &error {
         SignInError::Refused => Some(SignInProblem::WrongCredentials),
         SignInError::Expired => Some(SignInProblem::OneTimePasswordExpired),
         SignInError::RateLimited { retry_after } => {
             Some(SignInProblem::TooManyTries { wait_s: retry_after.as_secs().max(1) })
         }
+        SignInError::Suspended => Some(SignInProblem::Suspended),
         SignInError::Store(_) | SignInError::Hash(_) => None,
     };
     let error = ApiError::from(error);
@@ -168,7 +173,7 @@ fn characters(number: usize) -> u32 {
 }
 
 /// The page once more, with the status of what went wrong.
-fn again(error: &ApiError, mut page: Response) -> Response {
+pub(super) fn again(error: &ApiError, mut page: Response) -> Response {
     *page.status_mut() = error.status;
     if let Some(seconds) = error.retry_after {
         page.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -176,7 +181,7 @@ fn again(error: &ApiError, mut page: Response) -> Response {
     page
 }
 
-fn go_on(cookie: HeaderValue, next: &str) -> Response {
+pub(super) fn go_on(cookie: HeaderValue, next: &str) -> Response {
     let mut response = Redirect::to(next).into_response();
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     response
@@ -188,6 +193,7 @@ impl From<SignInError> for ApiError {
         match error {
             SignInError::Refused => Self::unauthorized(SIGN_IN_REFUSED, detail),
             SignInError::Expired => Self::unauthorized(ONE_TIME_PASSWORD_EXPIRED, detail),
+            SignInError::Suspended => Self::new(StatusCode::FORBIDDEN, code::SUSPENDED, detail),
             SignInError::RateLimited { retry_after } => {
                 let mut limited =
                     Self::new(StatusCode::TOO_MANY_REQUESTS, code::RATE_LIMITED, detail);

@@ -40,7 +40,8 @@ pub(crate) async fn page(
     rows.truncate(PAGE);
     let members = state.store.members(scope).await?;
     let (tree, head) = audit::head(&state, scope).await?;
-    let rows = rows.into_iter().map(|row| shown(row, &members)).collect();
+    let base = if session.is_operator { "/operator" } else { "" };
+    let rows = rows.into_iter().map(|row| shown(row, &members, base)).collect();
     html(&AuditPage {
         shell: shell(session, None),
         people: members.into_iter().map(|member| (member.id.to_string(), member.email)).collect(),
@@ -93,7 +94,7 @@ fn time(text: &str) -> Option<UnixMillis> {
     u64::try_from(at).ok().map(UnixMillis)
 }
 
-fn shown(row: AuditRow, members: &[MemberRow]) -> AuditEntryRow {
+fn shown(row: AuditRow, members: &[MemberRow], base: &str) -> AuditEntryRow {
     let entry = row.entry;
     let email = |id: &str| {
         members.iter().find(|member| member.id.to_string() == id).map(|one| one.email.clone())
@@ -105,6 +106,7 @@ fn shown(row: AuditRow, members: &[MemberRow]) -> AuditEntryRow {
         "device" => "A device".into(),
         "directory" => "A directory".into(),
         "application" => "An application".into(),
+        "operator" => "An operator".into(),
         _ => entry.actor.kind.clone(),
     };
     let known = ACTIONS.iter().find(|(word, _)| *word == entry.action);
@@ -114,7 +116,9 @@ fn shown(row: AuditRow, members: &[MemberRow]) -> AuditEntryRow {
         "device" => format!("/devices/{id}"),
         "feed" => format!("/feeds/{id}"),
         "indicator" if !id.is_empty() => format!("/indicators/{id}"),
-        "member" => format!("/people/{id}"),
+        "member" if base.is_empty() => format!("/people/{id}"),
+        "member" => format!("{base}/operators/{id}"),
+        "tenant" if !base.is_empty() && !id.is_empty() => format!("{base}/tenants/{id}"),
         "person" => format!("/users/{id}"),
         "person-group" => format!("/user-groups/{id}"),
         "directory-token" => "/directory".into(),

@@ -19,6 +19,8 @@ pub(crate) mod incidents;
 pub(crate) mod indicator_file;
 pub(crate) mod indicators;
 pub(crate) mod licenses;
+pub(crate) mod operator;
+pub(crate) mod operators;
 pub(crate) mod overview;
 pub(crate) mod passkey_sign_in;
 pub(crate) mod passkeys;
@@ -32,6 +34,7 @@ pub(crate) mod sign_in_settings;
 mod sink_form;
 pub(crate) mod sinks;
 pub(crate) mod suppressions;
+pub(crate) mod tenants;
 pub(crate) mod user_groups;
 pub(crate) mod users;
 
@@ -40,9 +43,9 @@ use axum::http::{HeaderMap, header};
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use bartizan_model::{RiskLevel, UnixMillis};
 
-use crate::console::{AlertRow, DeviceRow, Shell};
+use crate::console::{AlertRow, DeviceRow, Shell, VisitBanner};
 use crate::error::ApiError;
-use crate::session::Session;
+use crate::session::{Session, Visiting};
 
 /// `GET /`: the queue is what people come for.
 pub(crate) async fn home() -> Redirect {
@@ -70,6 +73,12 @@ fn shell(session: Session, notice: Option<String>) -> Shell {
         one_time_password: session.one_time_password,
         permissions: session.permissions,
         notice,
+        is_operator: session.is_operator,
+        visit: session.visit.map(|Visiting { visit, until }| VisitBanner {
+            role: visit.role.name(),
+            reason: visit.reason,
+            until: crate::console::clock(until),
+        }),
     }
 }
 

@@ -137,7 +137,7 @@ pub(crate) async fn second(
             | Refusal::Cloned,
         ) => (StatusCode::UNPROCESSABLE_ENTITY, CodeProblem::Passkey),
     };
-    let page = show_code(&state, &member, Some(problem)).await?;
+    let page = show_code(&state, &asked, &member, Some(problem)).await?;
     Ok((status, page).into_response())
 }
 

@@ -33,11 +33,7 @@ pub(crate) async fn invite(
 ) -> Result<Response, ApiError> {
     let email = one(&pairs, "email").trim().to_owned();
     let roles = all(&pairs, "role");
-    let is_address =
-        email.split_once('@').is_some_and(|(who, host)| !who.is_empty() && !host.is_empty())
-            && !email.contains(|c: char| c.is_control() || c.is_whitespace())
-            && email.len() <= MAX_EMAIL;
-    let problem = if !is_address {
+    let problem = if !is_address(&email) {
         "This is not an e-mail address."
     } else if roles.is_empty() {
         "Choose at least one role."
@@ -61,6 +57,13 @@ pub(crate) async fn invite(
     };
     let page = people(&state, session, email, Some(problem), None).await?;
     Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
+}
+
+/// Whether an e-mail address can look like this.
+pub(super) fn is_address(email: &str) -> bool {
+    email.split_once('@').is_some_and(|(who, host)| !who.is_empty() && !host.is_empty())
+        && !email.contains(|c: char| c.is_control() || c.is_whitespace())
+        && email.len() <= MAX_EMAIL
 }
 
 async fn people(

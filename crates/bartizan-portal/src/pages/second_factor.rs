@@ -13,10 +13,10 @@ use crate::console::{CodeProblem, FactorState, SecondFactorPage, SignInCodePage}
 use crate::error::ApiError;
 use crate::request::Origin;
 use crate::second_factor::{self, CodeError};
-use crate::session::{self, Proof, Session};
+use crate::session::{self, Proof, Realm, Session};
 use crate::state::AppState;
 use crate::ticket::{self, Step};
-use crate::{random, totp};
+use crate::{operator_session, random, totp};
 
 /// Who has shown the password, and where they want to go.
 #[derive(Serialize, Deserialize)]
@@ -24,16 +24,35 @@ pub(super) struct Asked {
     email: String,
     member: String,
     pub(super) next: String,
+    /// As an operator.
+    of_installation: bool,
+}
+
+impl Asked {
+    fn realm(&self) -> Realm {
+        if self.of_installation { Realm::Installation } else { Realm::Tenants }
+    }
+
+    /// Where they began.
+    fn begin(&self) -> &'static str {
+        if self.of_installation { operator_session::SIGN_IN } else { SIGN_IN }
+    }
 }
 
 /// Leads from the password to the code.
 pub(super) fn ask(
     state: &AppState,
+    realm: Realm,
     email: &str,
     member: MemberId,
     next: &str,
 ) -> Result<Response, ApiError> {
-    let asked = Asked { email: email.into(), member: member.to_string(), next: next.into() };
+    let asked = Asked {
+        email: email.into(),
+        member: member.to_string(),
+        next: next.into(),
+        of_installation: realm == Realm::Installation,
+    };
     let cookie = ticket::give(state, Step::AskedForCode, asked)?;
     let mut response = Redirect::to(CODE).into_response();
     response.headers_mut().append(header::SET_COOKIE, cookie);
@@ -46,7 +65,7 @@ pub(crate) async fn code_page(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     match asked_member(&state, &headers).await? {
-        Some((_, member)) => show_code(&state, &member, None).await,
+        Some((asked, member)) => show_code(&state, &asked, &member, None).await,
         None => Ok(Redirect::to(SIGN_IN).into_response()),
     }
 }
@@ -60,7 +79,7 @@ pub(super) async fn asked_member(
         return Ok(None);
     };
     // Found anew: they may have been disabled a moment ago.
-    let found = state.store.members_by_email(&asked.email).await?;
+    let found = asked.realm().find(state, &asked.email).await?;
     let member = found.into_iter().find(|member| {
         member.id.to_string() == asked.member && !member.is_disabled && member.may_use_password
     });
@@ -70,10 +89,12 @@ pub(super) async fn asked_member(
 /// Asks for what the member has.
 pub(super) async fn show_code(
     state: &AppState,
+    asked: &Asked,
     member: &MemberCredential,
     problem: Option<CodeProblem>,
 ) -> Result<Response, ApiError> {
     html(&SignInCodePage {
+        begin: asked.begin(),
         has_codes: state.store.second_factor(member.scope, member.id).await?.is_some(),
         has_passkeys: !state.store.passkeys(member.scope, member.id).await?.is_empty(),
         problem,
@@ -103,7 +124,7 @@ pub(crate) async fn code(
         Err(error) => {
             let tenant = scope.tenant_id();
             origin.refused("wrong code of a second factor", Some(tenant), &asked.member);
-            let page = show_code(&state, &member, problem(&error)).await?;
+            let page = show_code(&state, &asked, &member, problem(&error)).await?;
             return Ok((status(&error), page).into_response());
         }
     }
@@ -128,7 +149,7 @@ pub(crate) async fn page(
     State(state): State<AppState>,
     session: Session,
 ) -> Result<Response, ApiError> {
-    if session.method == SignInMethod::Provider {
+    if matches!(session.method, SignInMethod::Provider | SignInMethod::Operator) {
         return show(&state, session, FactorState::NotAsked, None);
     }
     match state.store.second_factor(session.scope, session.member).await? {
@@ -152,7 +173,7 @@ pub(crate) async fn enroll(
 ) -> Result<Response, ApiError> {
     let shown = ticket::read::<Enrolling>(&state, Step::Enrolling, &headers)
         .filter(|shown| shown.member == session.member.to_string());
-    if session.method == SignInMethod::Provider {
+    if matches!(session.method, SignInMethod::Provider | SignInMethod::Operator) {
         return show(&state, session, FactorState::NotAsked, None);
     }
     let Some(Enrolling { seed, .. }) = shown else {

@@ -31,6 +31,7 @@ pub(crate) async fn page(
         "off" => Some("Saved. Nobody signs in by it, and the sessions it vouched for have ended."),
         "rule" => Some("Saved. It counts from the next sign-in on."),
         "removed" => Some("The provider is removed."),
+        "operators" => Some("Saved. It counts at once."),
         _ => None,
     };
     let base = base(&state, &headers, &uri)?;
@@ -101,6 +102,17 @@ pub(crate) async fn set_rule(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// `POST /sign-in-settings/operators`.
+pub(crate) async fn set_admits_operators(
+    State(state): State<AppState>,
+    session: Session,
+    Form(pairs): Form<Vec<(String, String)>>,
+) -> Result<Response, ApiError> {
+    let admits = !one(&pairs, "admits_operators").is_empty();
+    state.store.set_admits_operators(session.scope, admits, state.clock.now()).await?;
+    Ok(Redirect::to(&format!("{SETTINGS}?done=operators")).into_response())
 }
 
 /// `GET /people/{id}/sign-in`.
@@ -345,6 +357,7 @@ async fn show(
     html(&SignInSettingsPage {
         roles: state.store.roles(session.scope).await?,
         rule: state.store.sign_in_rule(session.scope).await?,
+        admits_operators: state.store.admits_operators(session.scope).await?,
         shell: shell(session, notice.map(str::to_owned)),
         is_set: stored.is_some(),
         has_secret: stored.is_some_and(|stored| stored.client_secret.is_some()),

@@ -166,17 +166,26 @@ async fn a_provider_that_calls_itself_otherwise_is_not_taken() {
 
 /// Sets a second factor up by its page; returns the key and the recovery codes.
 async fn enroll(world: &World, browser: &mut Browser) -> (Vec<u8>, Vec<String>) {
-    let page = browser.get("/second-factor").await;
+    enroll_at(world, browser, "/second-factor").await
+}
+
+/// The same, for whom the page is elsewhere.
+pub(crate) async fn enroll_at(
+    world: &World,
+    browser: &mut Browser,
+    path: &str,
+) -> (Vec<u8>, Vec<String>) {
+    let page = browser.get(path).await;
     let session = browser.cookie.clone();
     let ticket = page.header("set-cookie").split(';').next().unwrap().to_owned();
     let page = page.text();
     let key = page.split("Key: <code>").nth(1).unwrap().split('<').next().unwrap();
     let key = base32(key);
     browser.cookie = format!("{session}; {ticket}");
-    let wrong = browser.submit("/second-factor", &[("code", "000000")]).await;
+    let wrong = browser.submit(path, &[("code", "000000")]).await;
     assert_eq!(wrong.status, 422, "{}", wrong.text());
     browser.cookie = format!("{session}; {ticket}");
-    let done = browser.submit("/second-factor", &[("code", &code(&key, world, 0))]).await;
+    let done = browser.submit(path, &[("code", &code(&key, world, 0))]).await;
     let done = done.text();
     browser.cookie = session;
     assert!(done.contains("is set up"), "{done}");

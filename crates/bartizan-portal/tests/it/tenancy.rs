@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use bartizan_contract::{BASE_PATH, path};
 use bartizan_portal::feeds::{FeedOrigin, settings};
-use bartizan_portal::{Access, BuiltIn, Permission, routes};
+use bartizan_portal::{Access, BuiltIn, Duty, Permission, routes};
 
 use crate::applications::client;
 use crate::indicators::{create, upload};
@@ -246,6 +246,7 @@ const ROWS: &[Row] = &[
     row("POST", "/sign-in-settings", 422),
     row("POST", "/sign-in-settings/rule", 303),
     row("POST", "/sign-in-settings/remove", 404),
+    row("POST", "/sign-in-settings/operators", 303),
     row("GET", "/roles", 200),
     row("POST", "/roles", 422),
     row("GET", "/roles/new", 200),
@@ -289,6 +290,48 @@ const ROWS: &[Row] = &[
     row("GET", "/sessions", 200),
     at("POST", "/sessions/{id}/end", "/sessions/x/end", 404),
     row("GET", "/events", 200),
+    // No tenant's member, device, directory or application is an operator.
+    row("GET", "/operator", 303),
+    row("GET", "/operator/sign-in", 200),
+    row("POST", "/operator/sign-in", 422),
+    row("POST", "/operator/sign-out", 401),
+    row("POST", "/operator/leave", 401),
+    row("GET", "/operator/password", 401),
+    row("POST", "/operator/password", 401),
+    row("GET", "/operator/second-factor", 401),
+    row("POST", "/operator/second-factor", 401),
+    row("GET", "/operator/sessions", 401),
+    at("POST", "/operator/sessions/{id}/end", "/operator/sessions/x/end", 401),
+    row("GET", "/operator/tenants", 401),
+    row("POST", "/operator/tenants", 401),
+    row("GET", "/operator/tenants/new", 401),
+    at("GET", "/operator/tenants/{id}", "/operator/tenants/1", 401),
+    at("POST", "/operator/tenants/{id}/enter", "/operator/tenants/1/enter", 401),
+    at("POST", "/operator/tenants/{id}/rename", "/operator/tenants/1/rename", 401),
+    at("POST", "/operator/tenants/{id}/suspend", "/operator/tenants/1/suspend", 401),
+    at("POST", "/operator/tenants/{id}/resume", "/operator/tenants/1/resume", 401),
+    at("POST", "/operator/tenants/{id}/delete", "/operator/tenants/1/delete", 401),
+    row("GET", "/operator/operators", 401),
+    row("POST", "/operator/operators", 401),
+    at("GET", "/operator/operators/{id}", "/operator/operators/{person}", 401),
+    at("POST", "/operator/operators/{id}/grants", "/operator/operators/{person}/grants", 401),
+    at(
+        "POST",
+        "/operator/operators/{id}/grants/remove",
+        "/operator/operators/{person}/grants/remove",
+        401,
+    ),
+    at("POST", "/operator/operators/{id}/disabled", "/operator/operators/{person}/disabled", 401),
+    at("POST", "/operator/operators/{id}/password", "/operator/operators/{person}/password", 401),
+    at(
+        "POST",
+        "/operator/operators/{id}/second-factor/remove",
+        "/operator/operators/{person}/second-factor/remove",
+        401,
+    ),
+    at("POST", "/operator/operators/{id}/remove", "/operator/operators/{person}/remove", 401),
+    row("GET", "/operator/audit", 401),
+    row("GET", "/operator/audit/export.jsonl", 401),
 ];
 
 /// Neither a user nor a group, but a change of either.
@@ -374,6 +417,9 @@ async fn every_route_knows_who_may_call_it() {
         by_scope.push((scope, reply["access_token"].as_str().unwrap().to_owned()));
     }
 
+    let analyst = crate::operators::operator(&world, "ana", false).await.cookie;
+    let leaving = crate::operators::operator(&world, "ann", false).await.cookie;
+
     for (method, pattern, access) in routes() {
         let row = ROWS.iter().find(|row| row.pattern == pattern && row.method == method.as_str());
         let row = row.unwrap_or_else(|| panic!("{method} {pattern} has no row"));
@@ -431,6 +477,21 @@ async fn every_route_knows_who_may_call_it() {
                     let is_let = role.permissions().has(permission);
                     assert_eq!(status != 403, is_let, "{method} {pattern}: {role:?} got {status}");
                 }
+            }
+            Access::Operator(duty) => {
+                assert_eq!((nobody, member, device), (401, 401, 401), "{method} {pattern}");
+                let directory = Caller::Directory(directory.clone());
+                let program = Caller::Application(everything.clone());
+                for other in [directory, program] {
+                    assert_eq!(other.status(&world, method, &path).await, 401, "{pattern}");
+                }
+                // An analyst who was let in nowhere sees no organization, and administers nothing.
+                let cookie = if pattern.ends_with("sign-out") { &leaving } else { &analyst };
+                let browser = Browser { router: world.portal.router(), cookie: cookie.clone() };
+                let status = Caller::Member(browser).status(&world, method, &path).await;
+                assert_eq!(status == 403, duty == Duty::Administer, "{pattern}: {status}");
+                let is_tenants = path.contains("/tenants/1");
+                assert!(!is_tenants || [403, 404, 422].contains(&status), "{pattern}: {status}");
             }
             Access::Api(permission) => {
                 assert_eq!((nobody, member, device), (401, 401, 401), "{method} {pattern}");

@@ -6,10 +6,10 @@ use tokio_postgres::Client;
 
 use super::connection::Connection;
 use super::open::{DatabaseUrl, Role, explain, sqlite};
-use super::params;
+use super::{Reach, params};
 use crate::{StoreError, column};
 
-/// Brings the schema up to date; refuses one whose steps differ from ours. Then makes the installation's secrets, once.
+/// Brings the schema up to date; refuses one whose steps differ from ours. Then makes the installation's secrets and its own scope, once.
 pub(super) fn run(url: &DatabaseUrl, now: UnixMillis) -> Result<(), StoreError> {
     let report = match url {
         DatabaseUrl::File(file) => {
@@ -86,6 +86,18 @@ fn install(db: &Connection, now: UnixMillis) -> Result<(), StoreError> {
          ON CONFLICT DO NOTHING",
     )?
     .execute(params![key, column::ms(now)])?;
+    // The walls let nobody at a tenant's row who does not say for whom they come.
+    db.run("BEGIN")?;
+    if db.is_postgres() {
+        db.run(&Reach::All.statement())?;
+    }
+    getrandom::fill(&mut key).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+    db.prepare_cached(
+        "INSERT INTO tenant (tenant_id, name, signing_key, created_at_ms)
+         VALUES (0, 'Installation', ?1, ?2) ON CONFLICT DO NOTHING",
+    )?
+    .execute(params![key, column::ms(now)])?;
+    db.run("COMMIT")?;
     Ok(())
 }
 
@@ -125,4 +137,5 @@ steps! {
     "V20__lists", "0020_lists.sql";
     "V21__passkey", "0021_passkey.sql";
     "V22__attestation", "0022_attestation.sql";
+    "V23__operators", "0023_operators.sql";
 }

@@ -18,6 +18,7 @@ mod migrate;
 mod news;
 mod open;
 mod postgres;
+mod schema;
 mod tls;
 mod value;
 
@@ -28,6 +29,7 @@ pub use maintain::{DatabaseFacts, DatabaseSetting, TableCount};
 pub(crate) use many::{execute_many, query_many};
 pub(crate) use news::News;
 pub use open::{DatabaseError, DatabaseUrl, Server};
+pub(crate) use schema::tables;
 pub(crate) use value::{Bind, Value};
 
 use crate::TenantScope;

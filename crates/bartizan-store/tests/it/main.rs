@@ -32,6 +32,8 @@ mod indicators;
 #[cfg(test)]
 mod licenses;
 #[cfg(test)]
+mod operators;
+#[cfg(test)]
 mod passkeys;
 #[cfg(test)]
 mod policy;
@@ -64,4 +66,5 @@ use sqlite::{Place, place};
 #[path = "."]
 mod slow {
     mod bulk_rate;
+    mod many_tenants;
 }

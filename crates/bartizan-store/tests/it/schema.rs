@@ -92,9 +92,16 @@ fn definitions(step: &str) -> Vec<String> {
         .split(';')
         .map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
         .filter(|text| {
-            ["CREATE TABLE", "CREATE INDEX", "CREATE UNIQUE", "ALTER TABLE", "DROP"]
-                .iter()
-                .any(|word| text.starts_with(word))
+            [
+                "CREATE TABLE",
+                "CREATE INDEX",
+                "CREATE UNIQUE",
+                "ALTER TABLE",
+                "DROP TABLE",
+                "DROP INDEX",
+            ]
+            .iter()
+            .any(|word| text.starts_with(word))
         })
         .collect()
 }
@@ -132,6 +139,7 @@ async fn opening_again_migrates_nothing() {
             "lists",
             "passkey",
             "attestation",
+            "operators",
         ]
     );
 }

@@ -28,6 +28,8 @@ mod slow {
         mod incidents;
         mod indicators;
         mod licenses;
+        mod many_tenants;
+        mod operators;
         mod passkeys;
         mod policy;
         mod screening;
