@@ -20,8 +20,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::{IntoResponse, Redirect, Response};
 use bartizan_model::{Private, TenantId, UnixMillis};
 use bartizan_store::{
-    MemberCredential, MemberId, NewSession, Permission, Permissions, SessionRow, SignInMethod,
-    StoreError, TenantScope, Vouched,
+    MemberCredential, MemberId, NewSession, Permission, Permissions, SessionRow, Sight,
+    SignInMethod, StoreError, TenantScope, Vouched,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -49,6 +49,8 @@ pub(crate) struct Session {
     pub(crate) email: String,
     /// What they may do.
     pub(crate) permissions: Permissions,
+    /// Which devices they see, for what the route needs.
+    pub(crate) sight: Sight,
     /// Whether they came in by a one-time password, and are asked to choose their own.
     pub(crate) one_time_password: bool,
     /// How they showed who they are.
@@ -73,7 +75,10 @@ impl FromRequestParts<AppState> for Session {
             touched.map_err(|error| ApiError::from(error).into_response())?;
         }
         let origin = Origin::of(parts);
+        let needs = parts.extensions.get::<Needs>();
+        let needed = needs.map_or(Permission::ViewData, |Needs(permission)| *permission);
         Ok(Self {
+            sight: row.sight(needed).during(origin.request, origin.address),
             scope: row.scope.during(origin.request, origin.address),
             permissions: row.permissions,
             tenant_name: row.tenant_name,
@@ -92,6 +97,8 @@ impl FromRequestParts<AppState> for Session {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Watching {
     pub(crate) tenant: TenantId,
+    /// Which devices they see.
+    pub(crate) sight: Sight,
 }
 
 impl FromRequestParts<AppState> for Watching {
@@ -99,7 +106,7 @@ impl FromRequestParts<AppState> for Watching {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Response> {
         let (_, row) = find(parts, state).await?;
-        Ok(Self { tenant: row.scope.tenant_id() })
+        Ok(Self { tenant: row.scope.tenant_id(), sight: row.sight(Permission::ViewData) })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::column::{count, found, ms, time, word};
 use crate::db::{Connection, Reach, Row, Value, params, query_many};
 use crate::device_change::DeviceValue;
 use crate::gather::Outcomes;
-use crate::{Actor, GroupId, Store, StoreError, TenantScope};
+use crate::{Actor, GroupId, Sight, Store, StoreError, TenantScope};
 
 /// What a device's word is checked against.
 #[derive(Clone, Debug)]
@@ -216,37 +216,41 @@ impl Store {
     /// The store is unavailable.
     pub async fn devices(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         filter: DeviceFilter,
         after: Option<DeviceCursor>,
         limit: u32,
     ) -> Result<Vec<DeviceRow>, StoreError> {
-        self.db.read(scope, move |db| list(db, scope, filter, after, limit)).await
+        self.db.read(sight, move |db| list(db, sight, filter, after, limit)).await
     }
 
     /// Returns one device.
     ///
     /// # Errors
     /// The tenant has no such device.
-    pub async fn device(
-        &self,
-        scope: TenantScope,
-        device: DeviceId,
-    ) -> Result<DeviceRow, StoreError> {
-        self.db.read(scope, move |db| one(db, scope, device)).await
+    pub async fn device(&self, sight: Sight, device: DeviceId) -> Result<DeviceRow, StoreError> {
+        self.db
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.device(db, scope, device)?;
+                one(db, scope, device)
+            })
+            .await
     }
 }
 
 fn list(
     db: &Connection,
-    scope: TenantScope,
+    sight: Sight,
     filter: DeviceFilter,
     after: Option<DeviceCursor>,
     limit: u32,
 ) -> Result<Vec<DeviceRow>, StoreError> {
+    let (scope, within) = sight.open(db)?;
     // Fixed pieces only; what a caller says is always a parameter.
     let mut sql = concat!(device_columns!(), "WHERE s.tenant_id = ?").to_owned();
     let mut values = vec![Value::from(scope.id())];
+    within.narrow(&mut sql, &mut values, "d.group_id");
     let mut narrow = |piece: &str, value: Option<Value>| {
         sql.push_str(piece);
         values.extend(value);

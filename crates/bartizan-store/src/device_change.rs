@@ -13,7 +13,7 @@ use crate::column::{found, ms};
 use crate::db::{Connection, params};
 use crate::device_event::{DeviceEventKind, note};
 use crate::event::{self, EventKind, Happened};
-use crate::{Store, StoreError, TenantScope, device_member};
+use crate::{Sight, Store, StoreError, TenantScope, device_member};
 
 /// What a device is worth to the organization.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,14 +58,16 @@ impl Store {
     /// The tenant has no such device, or it has [`MAX_TAGS`].
     pub async fn add_tag(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         device: DeviceId,
         tag: String,
         actor: String,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         self.db
-            .write(scope, move |db| {
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.device(db, scope, device)?;
                 exists(db, scope, device)?;
                 let id = device.0.to_be_bytes();
                 let tags: i64 = db
@@ -101,14 +103,16 @@ impl Store {
     /// The tenant has no such device.
     pub async fn remove_tag(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         device: DeviceId,
         tag: String,
         actor: String,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         self.db
-            .write(scope, move |db| {
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.device(db, scope, device)?;
                 exists(db, scope, device)?;
                 let removed = db
                     .prepare_cached(
@@ -133,12 +137,14 @@ impl Store {
     /// The tenant has no such device.
     pub async fn set_policy_tag(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         device: DeviceId,
         tag: Option<String>,
     ) -> Result<(), StoreError> {
         self.db
-            .write(scope, move |db| {
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.device(db, scope, device)?;
                 exists(db, scope, device)?;
                 let id = device.0.to_be_bytes();
                 db.prepare_cached(
@@ -163,11 +169,13 @@ impl Store {
     /// The store is unavailable.
     pub async fn device_tags(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         device: DeviceId,
     ) -> Result<Vec<(String, bool)>, StoreError> {
         self.db
-            .read(scope, move |db| {
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.device(db, scope, device)?;
                 let statement = db.prepare_cached(
                     "SELECT tag, CASE origin WHEN 'policy' THEN 1 ELSE 0 END FROM device_tag
                      WHERE tenant_id = ?1 AND device_id = ?2 ORDER BY tag, origin",
@@ -187,14 +195,16 @@ impl Store {
     /// The tenant has no such device.
     pub async fn describe_device(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         device: DeviceId,
         (owner, value): (String, DeviceValue),
         actor: String,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         self.db
-            .write(scope, move |db| {
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.device(db, scope, device)?;
                 let id = device.0.to_be_bytes();
                 let before = db
                     .prepare_cached(
@@ -234,13 +244,15 @@ impl Store {
     /// The tenant has no such device.
     pub async fn offboard_device(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         device: DeviceId,
         actor: String,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         self.db
-            .write(scope, move |db| {
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.device(db, scope, device)?;
                 exists(db, scope, device)?;
                 let written = db
                     .prepare_cached(
@@ -267,17 +279,20 @@ impl Store {
     /// The tenant has no such device.
     pub async fn forget_device(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         device: DeviceId,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         self.db
-            .write(scope, move |db| {
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.device(db, scope, device)?;
                 exists(db, scope, device)?;
                 let id = device.0.to_be_bytes();
                 for statement in [
                     "DELETE FROM device_tag WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM device_event WHERE tenant_id = ?1 AND device_id = ?2",
+                    "DELETE FROM risk_change WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM device_status WHERE tenant_id = ?1 AND device_id = ?2",
                     "UPDATE external_alert SET original = '{}', link = '' WHERE tenant_id = ?1 AND alert_id IN (
                          SELECT alert_id FROM alert WHERE tenant_id = ?1 AND device_id = ?2)",

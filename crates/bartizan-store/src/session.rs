@@ -8,7 +8,8 @@ use bartizan_model::UnixMillis;
 use crate::audit::{self, Event, hex};
 use crate::column::{ms, time, word};
 use crate::db::{Connection, Optional, Reach, params};
-use crate::{Actor, MemberId, Permissions, Store, StoreError, TenantScope, role};
+use crate::sight::{self, Allowed};
+use crate::{Actor, MemberId, Permission, Permissions, Sight, Store, StoreError, TenantScope};
 
 /// A session to be.
 #[derive(Clone, Debug)]
@@ -131,6 +132,8 @@ pub struct SessionRow {
     pub must_set_password: bool,
     /// What they may do, by all of their roles.
     pub permissions: Permissions,
+    /// Of these, with every device.
+    pub(crate) whole: Permissions,
     /// How they showed who they are.
     pub method: SignInMethod,
     /// Whether they have to set up a second factor before they go on.
@@ -139,6 +142,14 @@ pub struct SessionRow {
     pub last_seen_at: UnixMillis,
     /// When it ends, whatever happens.
     pub expires_at: UnixMillis,
+}
+
+impl SessionRow {
+    /// What they see where they need a permission.
+    #[must_use]
+    pub fn sight(&self, permission: Permission) -> Sight {
+        Sight::of_member(self.scope, self.member, permission, self.whole)
+    }
 }
 
 impl Store {
@@ -224,6 +235,7 @@ impl Store {
                             member_name: row.get(4)?,
                             must_set_password: row.get(5)?,
                             permissions: Permissions::default(),
+                            whole: Permissions::default(),
                             method: SignInMethod::Password,
                             needs_second_factor: row.get(9)?,
                             last_seen_at: time(row.get(6)?),
@@ -234,12 +246,12 @@ impl Store {
                     .optional()?;
                 let Some((row, method)) = row else { return Ok(None) };
                 let method = word("session.method", &method, SignInMethod::from_word)?;
-                let permissions = role::permissions_of(db, row.scope, row.member)?;
+                let Allowed { any: permissions, whole } = sight::allowed(db, row.scope, row.member)?;
                 // Whoever has one was asked for it.
                 let needs_second_factor = row.needs_second_factor
                     && method == SignInMethod::Password
                     && permissions.manage_settings();
-                Ok(Some(SessionRow { permissions, method, needs_second_factor, ..row }))
+                Ok(Some(SessionRow { permissions, whole, method, needs_second_factor, ..row }))
             })
             .await
     }

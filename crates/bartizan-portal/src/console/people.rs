@@ -80,6 +80,16 @@ pub(crate) struct RolesPage {
 }
 
 impl RolesPage {
+    fn devices(role: &RoleRow) -> String {
+        match &role.device_groups {
+            None => "All".to_owned(),
+            Some(groups) => {
+                let many = u64::try_from(groups.len()).unwrap_or(u64::MAX);
+                format::count_of(many, "device group", "device groups")
+            }
+        }
+    }
+
     fn section(&self) -> Section {
         Section::People
     }
@@ -93,6 +103,8 @@ pub(crate) struct RolePage {
     pub(crate) shell: Shell,
     /// Without an id while it is new.
     pub(crate) role: RoleRow,
+    /// The device groups that there are: id and name.
+    pub(crate) groups: Vec<(String, String)>,
     /// Why it was not saved.
     pub(crate) problem: Option<&'static str>,
 }
@@ -104,6 +116,14 @@ impl RolePage {
 
     fn heading(&self) -> &str {
         if self.role.id.is_empty() { "New role" } else { &self.role.name }
+    }
+
+    fn is_limited(&self) -> bool {
+        self.role.device_groups.is_some()
+    }
+
+    fn has_group(&self, id: &str) -> bool {
+        self.role.device_groups.iter().flatten().any(|group| group == id)
     }
 
     fn members(&self) -> String {

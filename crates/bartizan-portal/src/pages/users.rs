@@ -198,7 +198,7 @@ async fn page(
     problem: Option<String>,
 ) -> Result<UserPage, ApiError> {
     Ok(UserPage {
-        devices: state.store.devices_of_person(session.scope, person.id).await?,
+        devices: state.store.devices_of_person(session.sight, person.id).await?,
         plans: state.store.licenses_of(session.scope, Licensee::Person(person.id)).await?,
         plan: state.store.plan_of(session.scope, person.id).await?,
         shell: shell(session, notice.map(str::to_owned)),

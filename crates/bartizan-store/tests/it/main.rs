@@ -10,6 +10,8 @@ mod applications;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod audited;
+#[cfg(test)]
 mod devices;
 #[cfg(test)]
 mod directory;
@@ -35,6 +37,8 @@ mod policy;
 mod schema;
 #[cfg(test)]
 mod screening;
+#[cfg(test)]
+mod sight;
 #[cfg(test)]
 mod sign_in;
 #[cfg(test)]

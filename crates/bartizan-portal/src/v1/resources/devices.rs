@@ -239,7 +239,7 @@ async fn list(call: Call) -> Answer {
     let after = call.after::<DeviceId>()?;
     let after = after.map(|(last_seen_at, id)| DeviceCursor { last_seen_at, id });
     let store = &call.state.store;
-    let rows = store.devices(call.application.scope, filter, after, call.one_more()).await?;
+    let rows = store.devices(call.application.sight, filter, after, call.one_more()).await?;
     let place = |row: &DeviceRow| (row.last_seen_at, row.id.to_string());
     Ok(call.page(rows, place, |row| shown(&row)))
 }
@@ -261,9 +261,9 @@ async fn describe(mut call: Call) -> Answer {
     let id = call.id::<DeviceId>("device")?;
     let is_owner_said = call.body.get("owner").is_some();
     let wanted: Description = call.message()?;
-    let (store, scope, now) = (&call.state.store, call.application.scope, call.now);
-    let row = store.device(scope, id).await?;
-    let tags = store.device_tags(scope, id).await?;
+    let (store, sight, now) = (&call.state.store, call.application.sight, call.now);
+    let row = store.device(sight, id).await?;
+    let tags = store.device_tags(sight, id).await?;
     call.matches(&version(&row, &tags))?;
     let actor = || format!("application {}", call.application.name);
     let given: BTreeSet<_> =
@@ -284,15 +284,15 @@ async fn describe(mut call: Call) -> Answer {
     }
     let value = wanted.value.as_deref().and_then(DeviceValue::from_word).unwrap_or(row.value);
     if value != row.value || owner != row.owner {
-        store.describe_device(scope, id, (owner, value), actor(), now).await?;
+        store.describe_device(sight, id, (owner, value), actor(), now).await?;
     }
     if let Some(wanted) = wanted.tags {
         let wanted: BTreeSet<_> = wanted.into_iter().collect();
         for tag in given.difference(&wanted) {
-            store.remove_tag(scope, id, tag.clone(), actor(), now).await?;
+            store.remove_tag(sight, id, tag.clone(), actor(), now).await?;
         }
         for tag in wanted.difference(&given) {
-            store.add_tag(scope, id, tag.clone(), actor(), now).await?;
+            store.add_tag(sight, id, tag.clone(), actor(), now).await?;
         }
     }
     one(&call, id).await
@@ -301,22 +301,22 @@ async fn describe(mut call: Call) -> Answer {
 async fn offboard(call: Call) -> Answer {
     let id = call.id("device")?;
     let actor = format!("application {}", call.application.name);
-    call.state.store.offboard_device(call.application.scope, id, actor, call.now).await?;
+    call.state.store.offboard_device(call.application.sight, id, actor, call.now).await?;
     one(&call, id).await
 }
 
 async fn forget(call: Call) -> Answer {
     let id = call.id("device")?;
-    call.state.store.forget_device(call.application.scope, id, call.now).await?;
+    call.state.store.forget_device(call.application.sight, id, call.now).await?;
     Ok(Reply::nothing())
 }
 
 async fn timeline(call: Call) -> Answer {
     let id = call.id("device")?;
-    let (store, scope) = (&call.state.store, call.application.scope);
-    store.device(scope, id).await?;
+    let (store, sight) = (&call.state.store, call.application.sight);
+    store.device(sight, id).await?;
     let before = call.after::<u128>()?;
-    let rows = store.device_events(scope, id, before, call.one_more()).await?;
+    let rows = store.device_events(sight, id, before, call.one_more()).await?;
     let place = |row: &DeviceEventRow| (row.at, row.id.to_string());
     Ok(call.page(rows, place, |row| {
         json!({
@@ -331,18 +331,18 @@ async fn timeline(call: Call) -> Answer {
 
 async fn risk(call: Call) -> Answer {
     let id = call.id("device")?;
-    let (store, scope) = (&call.state.store, call.application.scope);
-    store.device(scope, id).await?;
-    let changes = store.risk_changes(scope, id, call.limit()).await?;
+    let (store, sight) = (&call.state.store, call.application.sight);
+    store.device(sight, id).await?;
+    let changes = store.risk_changes(sight, id, call.limit()).await?;
     let item = |change: RiskChange| json!({ "at_ms": change.at.0, "risk": change.risk.word(), "reason": change.reason });
     let items: Vec<_> = changes.into_iter().map(item).collect();
     Ok(Reply::of(json!({ "items": items, "next": null })))
 }
 
 async fn one(call: &Call, id: DeviceId) -> Answer {
-    let (store, scope) = (&call.state.store, call.application.scope);
-    let row = store.device(scope, id).await?;
-    let tags = store.device_tags(scope, id).await?;
+    let (store, sight) = (&call.state.store, call.application.sight);
+    let row = store.device(sight, id).await?;
+    let tags = store.device_tags(sight, id).await?;
     let mut body = shown(&row);
     let of = |policy: bool| -> Vec<&str> {
         let some = tags.iter().filter(|(_, by_policy)| *by_policy == policy);

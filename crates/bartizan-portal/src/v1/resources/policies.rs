@@ -114,7 +114,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 ];
 
 async fn list(call: Call) -> Answer {
-    let groups = call.state.store.device_groups(call.application.scope).await?;
+    let groups = call.state.store.device_groups(call.application.sight).await?;
     let mut items = vec![one(&call, None, "All devices").await?.0];
     for group in groups {
         items.push(one(&call, Some(group.id), &group.name).await?.0);
@@ -184,7 +184,7 @@ async fn find(call: &Call) -> Result<(Option<GroupId>, String), ApiError> {
         return Ok((None, "All devices".to_owned()));
     }
     let group = call.id("policy")?;
-    let row = call.state.store.device_group(call.application.scope, group).await?;
+    let row = call.state.store.device_group(call.application.sight, group).await?;
     Ok((Some(group), row.name))
 }
 
