@@ -24,7 +24,6 @@ use crate::stamp::Stamper;
 use crate::tallies::Tallies;
 use crate::throttle::Throttle;
 use crate::v1::rate::Rates;
-use crate::v1::turns::Turns;
 use crate::{password, random};
 
 /// The state of a portal, given to every handler. Cloning shares it.
@@ -48,7 +47,6 @@ pub(crate) struct Shared {
     pub(crate) providers: Providers,
     pub(crate) replays: Replays,
     pub(crate) rates: Rates,
-    pub(crate) turns: Turns,
     /// Of what goes out and comes back: tokens of applications, places in lists.
     pub(crate) stamper: Stamper,
     pub(crate) throttle: Throttle,
@@ -96,7 +94,6 @@ impl AppState {
             providers: Providers::default(),
             replays: Replays::default(),
             rates: Rates::default(),
-            turns: Turns::default(),
             stamper,
             throttle: Throttle::default(),
             news: News::default(),

@@ -201,14 +201,7 @@ impl Store {
             .read(sight, move |db| {
                 let (scope, within) = sight.open(db)?;
                 within.alert(db, scope, key)?;
-                let statement = db.prepare_cached(concat!(
-                    alert_columns!(),
-                    "WHERE a.tenant_id = ?1 AND a.alert_id = ?2"
-                ))?;
-                let mut rows = statement.query(params![scope.id(), key.0.to_be_bytes()])?;
-                let alert = rows
-                    .next()?
-                    .map_or(Err(StoreError::NotFound { what: "alert" }), |row| read(&row))?;
+                let alert = row(db, scope, key)?;
                 let device = device::one(db, scope, alert.device)?;
                 Ok(AlertDetail { alert, device })
             })
@@ -258,6 +251,18 @@ impl Store {
             })
             .await
     }
+}
+
+/// Reads one alert.
+pub(crate) fn row(
+    db: &Connection,
+    scope: TenantScope,
+    key: AlertKey,
+) -> Result<AlertRow, StoreError> {
+    let statement =
+        db.prepare_cached(concat!(alert_columns!(), "WHERE a.tenant_id = ?1 AND a.alert_id = ?2"))?;
+    let mut rows = statement.query(params![scope.id(), key.0.to_be_bytes()])?;
+    rows.next()?.map_or(Err(StoreError::NotFound { what: "alert" }), |row| read(&row))
 }
 
 /// Counts the alerts that a filter takes.

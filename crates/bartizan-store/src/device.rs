@@ -147,6 +147,8 @@ pub struct DeviceFilter {
     pub state: Option<DeviceState>,
     /// Only those of this system, `iOS`; empty for all.
     pub os: String,
+    /// Only those with this version of the system; empty for all.
+    pub os_version: String,
     /// Only those with this version of the program; empty for all.
     pub app_version: String,
     /// Only those with this tag; empty for all.
@@ -277,6 +279,7 @@ fn list(
     }
     for (piece, text) in [
         (" AND d.os = ?", filter.os),
+        (" AND s.os_version = ?", filter.os_version),
         (" AND s.app_version = ?", filter.app_version),
         (
             " AND EXISTS (SELECT 1 FROM device_tag AS t WHERE t.tenant_id = s.tenant_id

@@ -48,6 +48,7 @@ mod feed_version;
 mod feedback;
 mod gather;
 mod grouping;
+mod guard;
 mod held;
 mod hit;
 mod idempotency;
@@ -120,7 +121,7 @@ pub use device::{
     CheckinState, Counters, DeviceCredential, DeviceCursor, DeviceFilter, DeviceReport, DeviceRow,
     DeviceState, GroupChoice,
 };
-pub use device_change::{DeviceValue, MAX_TAGS};
+pub use device_change::{DeviceRevision, DeviceValue, MAX_TAGS};
 pub use device_event::{DeviceEventKind, DeviceEventRow};
 pub use device_group::{GroupRow, MAX_GROUPS};
 pub use device_rule::{Combine, GroupRules, Rule, RuleField, RuleOperator};
@@ -136,6 +137,7 @@ pub use feed::{
 pub use feed_health::FeedHealth;
 pub use feed_version::{AddedVersion, FeedVersionRow, FeedVersionState, NewFeedVersion};
 pub use feedback::{FeedbackCursor, FeedbackRow, FeedbackStatus, NewFeedback};
+pub use guard::{CHANGED_SINCE, Guard};
 pub use hit::HitRow;
 pub use idempotency::Repeat;
 pub use identity_provider::{IdentityProvider, SignInKey, SignInPlace, SignInRule};

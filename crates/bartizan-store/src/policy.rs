@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::audit::{self, Event};
 use crate::column::{count, found, int, ms, time};
 use crate::db::{Connection, Optional as _, Row, Value, params};
-use crate::{GroupId, Sight, Store, StoreError, TenantScope};
+use crate::{GroupId, Guard, Sight, Store, StoreError, TenantScope};
 
 /// A version of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,8 +82,30 @@ impl Store {
         new: NewPolicyVersion,
         now: UnixMillis,
     ) -> Result<u64, StoreError> {
+        self.add_policy_version_if(scope, group, Guard::open(), new, now).await
+    }
+
+    /// The same, if the number of the latest version is as the guard wants it; 0 where there is none.
+    ///
+    /// # Errors
+    /// There is no such group; [`crate::CHANGED_SINCE`].
+    pub async fn add_policy_version_if(
+        &self,
+        scope: TenantScope,
+        group: Option<GroupId>,
+        guard: Guard<u64>,
+        new: NewPolicyVersion,
+        now: UnixMillis,
+    ) -> Result<u64, StoreError> {
         self.db
             .write(scope, move |db| {
+                let latest: i64 = db
+                    .prepare_cached(
+                        "SELECT coalesce(max(number), 0) FROM policy_version
+                         WHERE tenant_id = ?1 AND policy_id = ?2",
+                    )?
+                    .query_row(params![scope.id(), policy_id(group)], |row| row.get(0))?;
+                guard.check(&count(latest))?;
                 let epoch = add(db, scope, group, &new, now)?;
                 let group = group.map(|group| audit::hex(&group.octets()));
                 let event = Event::new("policy.change", "policy", epoch).detail(json!({

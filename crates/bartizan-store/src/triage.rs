@@ -3,11 +3,11 @@
 
 use bartizan_model::{AlertStatus, UnixMillis};
 
-use crate::alert::{AlertKey, StatusFilter};
+use crate::alert::{self, AlertKey, StatusFilter};
 use crate::alert_apply::{Change, Outcome};
 use crate::column::time;
 use crate::db::{Connection, params};
-use crate::{MemberId, Sight, Store, StoreError, TenantScope};
+use crate::{AlertRow, Guard, MemberId, Sight, Store, StoreError, TenantScope};
 
 /// What is to change about alerts; what is absent stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -109,6 +109,33 @@ impl Store {
                 let outcomes = change.apply(&keys, StatusFilter::Any)?;
                 let found = outcomes.iter().filter(|(_, outcome)| *outcome != Outcome::Gone);
                 Ok(u64::try_from(found.count()).unwrap_or(u64::MAX))
+            })
+            .await
+    }
+
+    /// Changes one alert, if it is as the guard wants it.
+    ///
+    /// # Errors
+    /// As of many; the tenant has no such alert; [`crate::CHANGED_SINCE`].
+    pub async fn update_alert_if(
+        &self,
+        sight: Sight,
+        key: AlertKey,
+        guard: Guard<AlertRow>,
+        update: AlertUpdate,
+        by: MemberId,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        update.check()?;
+        self.db
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.alert(db, scope, key)?;
+                guard.check(&alert::row(db, scope, key)?)?;
+                let (update, within) = (&update, &within);
+                let change =
+                    Change { db, scope, within, update, by: Ok(by), now, audit_each: true };
+                change.apply(&[key], StatusFilter::Any).map(drop)
             })
             .await
     }

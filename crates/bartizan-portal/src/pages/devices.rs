@@ -216,6 +216,7 @@ fn store_filter(filter: &console::DeviceFilter, now: UnixMillis) -> bartizan_sto
         name_contains: filter.text.clone(),
         state,
         os: filter.os.clone(),
+        os_version: String::new(),
         app_version: filter.app.clone(),
         tag: filter.tag.clone(),
         group: match filter.group.as_str() {

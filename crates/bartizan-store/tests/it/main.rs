@@ -26,11 +26,15 @@ mod feeds;
 #[cfg(test)]
 mod file;
 #[cfg(test)]
+mod guard;
+#[cfg(test)]
 mod incidents;
 #[cfg(test)]
 mod indicators;
 #[cfg(test)]
 mod licenses;
+#[cfg(test)]
+mod members;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]

@@ -25,11 +25,14 @@ mod slow {
         mod exceptions;
         mod feedback;
         mod feeds;
+        mod guard;
         mod incidents;
         mod indicators;
         mod licenses;
+        mod members;
         mod policy;
         mod screening;
+        mod sight;
         mod sign_in;
         mod sinks;
         mod tenancy;

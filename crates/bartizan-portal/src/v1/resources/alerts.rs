@@ -281,8 +281,6 @@ async fn triage(mut call: Call) -> Answer {
     let key = call.id::<AlertKey>("alert")?;
     let wanted: Triage = call.message()?;
     let (store, scope, sight) = (&call.state.store, call.application.scope, call.application.sight);
-    let row = store.alert(sight, key).await?.alert;
-    call.matches(&version(&row))?;
     let verdict = match (wanted.classification, wanted.determination) {
         (None, None) => None,
         (Some(classification), Some(determination)) => {
@@ -308,7 +306,8 @@ async fn triage(mut call: Call) -> Answer {
         ..AlertUpdate::default()
     };
     let member = call.application.member;
-    let changed = store.update_alerts(sight, vec![key], update, member, call.now).await;
+    let guard = call.guard(version);
+    let changed = store.update_alert_if(sight, key, guard, update, member, call.now).await;
     changed.map_err(|error| match error {
         StoreError::NotFound { what: "verdict" } => {
             unfit("the determination does not go with the classification")
