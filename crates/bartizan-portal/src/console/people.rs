@@ -5,7 +5,7 @@ use bartizan_model::UnixMillis;
 use bartizan_store::{MemberRow, OpenSessionRow, Permission, RoleRow, SessionId};
 
 use super::format::{self, Ago};
-use super::{Icon, Section, Shell, filters};
+use super::{Icon, Pager, Section, Shell, filters};
 
 /// Everybody, and a form to invite one more.
 #[derive(Template)]
@@ -13,8 +13,12 @@ use super::{Icon, Section, Shell, filters};
 pub(crate) struct PeoplePage {
     /// What surrounds it.
     pub(crate) shell: Shell,
-    /// By address.
+    /// Of this page, by address.
     pub(crate) people: Vec<MemberRow>,
+    /// What was searched for.
+    pub(crate) text: String,
+    /// Other pages.
+    pub(crate) pager: Pager,
     /// All there are.
     pub(crate) roles: Vec<RoleRow>,
     /// What was typed.

@@ -8,7 +8,7 @@ use bartizan_store::{
 };
 
 use super::{
-    AuditEntryRow, AuditForm, AuditPage, CodeProblem, FactorState, GoOnPage, PeoplePage,
+    AuditEntryRow, AuditForm, AuditPage, CodeProblem, FactorState, GoOnPage, Pager, PeoplePage,
     PersonPage, PersonSignInPage, ProviderField, ProviderForm, RolePage, RolesPage,
     SecondFactorPage, SessionsPage, Shell, SignInCodePage, SignInSettingsPage,
 };
@@ -50,6 +50,8 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
     };
     let people = |problem, given| PeoplePage {
         shell: shell.clone(),
+        text: HOSTILE.into(),
+        pager: Pager { first: Some("/people".into()), next: Some("/people?after=x".into()) },
         people: vec![person.clone(), MemberRow { disabled_at: Some(NOW), ..person.clone() }],
         roles: vec![role.clone()],
         email: HOSTILE.into(),
