@@ -9,6 +9,7 @@ use std::fs;
 /// Functions that write and leave no entry.
 const WITHOUT: &[(&str, &str)] = &[
     ("application::touch_application", "when it last called"),
+    ("arrival::log_out_by_provider", "`session` notes each session that ends"),
     ("audit_log::keep_audit_head", "signs the log itself"),
     ("auto_resolve::auto_resolve", "each alert's history says so"),
     ("checkin::check_in", "a device says how it is"),
@@ -45,6 +46,7 @@ const WITHOUT: &[(&str, &str)] = &[
     ("site_report::add_site_report", "what somebody says stands on the feed's page"),
     ("tenant_file::add_tenant_file", "follows from indicators, whose change has an entry"),
     ("tenant_file::forget_tenant_files", "work of the portal"),
+    ("triage::update_alert_if", "as of many"),
     ("triage::update_alerts", "`alert_apply` notes each new status, and each alert has a history"),
 ];
 

@@ -60,6 +60,8 @@ async fn of_many_who_saw_the_same_state_in_two_processes_one_changes_it() {
     let world = World::new().await;
     let other = world.open_again().unwrap();
     let scope = world.acme.scope;
+    let before = world.store.policy_versions(scope, None, None, 99).await.unwrap();
+    let latest = before.first().map_or(0, |version| version.number);
     let version = |note: usize| NewPolicyVersion {
         settings: "{}".into(),
         note: note.to_string(),
@@ -70,7 +72,7 @@ async fn of_many_who_saw_the_same_state_in_two_processes_one_changes_it() {
         let store = store.clone();
         let new = version(note);
         tokio::spawn(async move {
-            let guard = Guard::new(|number: &u64| *number == 0);
+            let guard = Guard::new(move |number: &u64| *number == latest);
             store.add_policy_version_if(scope, None, guard, new, NOW).await
         })
     };
@@ -86,7 +88,8 @@ async fn of_many_who_saw_the_same_state_in_two_processes_one_changes_it() {
         }
     }
     assert_eq!(made, 1);
-    assert_eq!(world.store.policy_versions(scope, None, None, 99).await.unwrap().len(), 1);
+    let after = world.store.policy_versions(scope, None, None, 99).await.unwrap();
+    assert_eq!(after.len(), before.len() + 1);
 }
 
 #[track_caller]
