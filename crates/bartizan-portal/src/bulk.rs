@@ -104,13 +104,14 @@ mod tests {
         let member = other.store.invite_member(scope, member, now).await.unwrap();
         let keys = AlertChoice::Keys((0..600).map(AlertKey).collect());
         let update = AlertUpdate { comment: Some("Seen.".into()), ..AlertUpdate::default() };
-        let job = other.store.create_alert_job(scope, keys, update, member, now).await.unwrap();
+        let job =
+            other.store.create_alert_job(scope.whole(), keys, update, member, now).await.unwrap();
         let until = later(now, LEASE);
         let lease = dead.store.lease(scope, JOB.to_owned(), dead.holder, until, now);
         assert!(lease.await.unwrap());
         dead.store.step_alert_job(scope, SLICE, now).await.unwrap();
         let seen = async || {
-            let job = other.store.alert_job(scope, job).await.unwrap();
+            let job = other.store.alert_job(scope.whole(), job).await.unwrap();
             (job.state, job.seen())
         };
         work(&other).await.unwrap();

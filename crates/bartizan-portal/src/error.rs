@@ -10,7 +10,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use bartizan_contract::problem::{self, Problem, code};
 use bartizan_model::UnixMillis;
-use bartizan_store::{Permission, StoreError};
+use bartizan_store::{CHANGED_SINCE, Permission, StoreError};
 
 use crate::admission::come_back_later;
 use crate::console::ErrorPage;
@@ -131,6 +131,10 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound { what } => Self::not_found(what),
+            StoreError::Conflict { what: CHANGED_SINCE } => {
+                let detail = "it has changed since: get it again, and decide again";
+                Self::new(StatusCode::PRECONDITION_FAILED, CHANGED, detail)
+            }
             StoreError::Conflict { what } => {
                 Self::new(StatusCode::CONFLICT, CONFLICT, format!("{what} has changed"))
             }
@@ -157,6 +161,8 @@ pub(crate) mod bearer {
 const PERMISSION_MISSING: &str = "permission_missing";
 const CONFLICT: &str = "conflict";
 const NO_ROOM: &str = "the portal's disk is full; nothing was stored, try again later";
+/// `If-Match` stands for another state.
+const CHANGED: &str = "changed_since";
 /// Long enough for a queue to drain, short enough that nobody gives up.
 const RETRY_AFTER_S: u64 = 5;
 

@@ -467,7 +467,11 @@ impl Portal {
     /// There is no such tenant, or the store is unavailable.
     pub async fn newest_alerts(&self, tenant: TenantId) -> Result<Vec<AlertSummary>, StoreError> {
         let scope = self.state.store.tenant(tenant).await?;
-        let rows = self.state.store.alerts(scope, AlertFilter::default(), None, ALERT_PAGE).await?;
+        let rows = self
+            .state
+            .store
+            .alerts(scope.whole(), AlertFilter::default(), None, ALERT_PAGE)
+            .await?;
         Ok(rows.into_iter().map(AlertSummary::from).collect())
     }
 

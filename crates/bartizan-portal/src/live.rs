@@ -1,12 +1,14 @@
 //! News for open consoles: that something changed, never what. They ask for it by their ordinary routes.
+//!
+//! Who sees a part of the devices hears only of what changed there.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use bartizan_model::TenantId;
-use bartizan_store::Store;
+use bartizan_model::{TenantId, UnixMillis};
+use bartizan_store::{AlertFilter, AlertKey, AlertOrder, Sight, Store, StoreError, Tally};
 use futures_util::stream::{Stream, unfold};
 use tokio::sync::{broadcast, watch};
 
@@ -55,15 +57,19 @@ pub(crate) async fn run(state: AppState) {
 /// `GET /events`: an `alerts` event, with a counter, whenever the tenant has news.
 pub(crate) async fn events(
     State(state): State<AppState>,
-    Watching { tenant, .. }: Watching,
+    Watching { tenant, sight }: Watching,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let reader = Reader {
+    let mut reader = Reader {
         tenant,
+        part: None,
         news: state.news.sender.subscribe(),
         closing: state.closing.subscribe(),
         ends_at: tokio::time::Instant::now() + LIFETIME,
         sent: 0,
     };
+    if !sight.is_whole() {
+        reader.part = Some(Part { seen: look(&state, sight).await.ok(), state, sight });
+    }
     let stream = unfold(reader, async |mut reader| {
         let event = reader.next().await?;
         Some((Ok(event), reader))
@@ -73,6 +79,8 @@ pub(crate) async fn events(
 
 struct Reader {
     tenant: TenantId,
+    /// Of who does not see everything.
+    part: Option<Part>,
     news: broadcast::Receiver<Option<TenantId>>,
     closing: watch::Receiver<bool>,
     ends_at: tokio::time::Instant,
@@ -82,17 +90,55 @@ struct Reader {
 impl Reader {
     /// Waits for news; `None` when the portal shuts down or the session has to be looked at again.
     async fn next(&mut self) -> Option<Event> {
-        let pause = if self.sent == 0 { Duration::ZERO } else { PAUSE };
-        tokio::select! {
-            () = closed(&mut self.closing) => return None,
-            () = tokio::time::sleep_until(self.ends_at) => return None,
-            () = news_of(&mut self.news, self.tenant, pause) => {}
+        let mut pause = if self.sent == 0 { Duration::ZERO } else { PAUSE };
+        loop {
+            tokio::select! {
+                () = closed(&mut self.closing) => return None,
+                () = tokio::time::sleep_until(self.ends_at) => return None,
+                () = news_of(&mut self.news, self.tenant, pause) => {}
+            }
+            // Whatever came meanwhile is told by this one event.
+            self.news = self.news.resubscribe();
+            let is_theirs = match &mut self.part {
+                Some(part) => part.changed().await,
+                None => true,
+            };
+            if is_theirs {
+                break;
+            }
+            pause = PAUSE;
         }
-        // Whatever came meanwhile is told by this one event.
-        self.news = self.news.resubscribe();
         self.sent += 1;
         Some(Event::default().event("alerts").data(self.sent.to_string()))
     }
+}
+
+/// What somebody sees who sees a part, as it was when they were last told.
+struct Part {
+    state: AppState,
+    sight: Sight,
+    seen: Option<Seen>,
+}
+
+/// How the devices are, and the alert that changed last.
+type Seen = (Tally, Option<(UnixMillis, AlertKey)>);
+
+impl Part {
+    async fn changed(&mut self) -> bool {
+        // Who cannot be told whether it did is told that it did: then they look.
+        let now = look(&self.state, self.sight).await.ok();
+        let changed = now.is_none() || now != self.seen;
+        self.seen = now;
+        changed
+    }
+}
+
+async fn look(state: &AppState, sight: Sight) -> Result<Seen, StoreError> {
+    let order = AlertOrder { by_update: true, ascending: false };
+    let store = &state.store;
+    let newest = store.alerts_in_order(sight, AlertFilter::default(), order, None, 1).await?;
+    let newest = newest.first().map(|alert| (alert.updated_at, alert.key));
+    Ok((store.tally(sight, UnixMillis(0)).await?, newest))
 }
 
 async fn news_of(

@@ -5,8 +5,8 @@
 
 use bartizan_model::{DeviceId, Policy, UnixMillis};
 use bartizan_store::{
-    DevicePolicyRow, GroupId, NewPolicyVersion, PolicyLayerRow, PolicyVersionRow, StoreError,
-    TenantScope,
+    DevicePolicyRow, GroupId, NewPolicyVersion, PolicyLayerRow, PolicyVersionRow, Sight,
+    StoreError, TenantScope,
 };
 
 use crate::policy::effective::{Audience, Effective, Layer, Version, resolve};
@@ -20,20 +20,20 @@ use crate::state::AppState;
 /// What holds for a device, and the version of it.
 pub(crate) async fn effective(
     state: &AppState,
-    scope: TenantScope,
+    sight: Sight,
     device: DeviceId,
 ) -> Result<(Effective, u64), StoreError> {
-    let row = state.store.device_policy(scope, device).await?;
+    let row = state.store.device_policy(sight, device).await?;
     Ok((resolve(device, &layers(&row)?), row.version))
 }
 
 /// What a device is to be given. Has the device carry the tag that it says.
 pub(crate) async fn give(
     state: &AppState,
-    scope: TenantScope,
+    sight: Sight,
     device: DeviceId,
 ) -> Result<Policy, StoreError> {
-    let row = state.store.device_policy(scope, device).await?;
+    let row = state.store.device_policy(sight, device).await?;
     let effective = resolve(device, &layers(&row)?);
     let tag = match effective.get(Key::DeviceTag) {
         Some(Value::Text(tag)) => Some(tag.to_string()),
@@ -42,7 +42,7 @@ pub(crate) async fn give(
         }
     };
     if tag != row.tag {
-        state.store.set_policy_tag(scope, device, tag).await?;
+        state.store.set_policy_tag(sight, device, tag).await?;
     }
     Ok(effective.policy(row.version))
 }

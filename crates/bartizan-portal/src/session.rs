@@ -21,7 +21,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use bartizan_model::{Private, TenantId, UnixMillis};
 use bartizan_store::{
     BuiltIn, MemberCredential, MemberId, NewSession, NewVisit, OperatorScope, Permission,
-    Permissions, SessionRow, SignInMethod, StoreError, TenantScope, Visit, VisitRefusal, Vouched,
+    Permissions, SessionRow, Sight, SignInMethod, StoreError, TenantScope, Visit, VisitRefusal,
+    Vouched,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -50,6 +51,8 @@ pub(crate) struct Session {
     pub(crate) email: String,
     /// What they may do.
     pub(crate) permissions: Permissions,
+    /// Which devices they see, for what the route needs.
+    pub(crate) sight: Sight,
     /// Whether they came in by a one-time password, and are asked to choose their own.
     pub(crate) one_time_password: bool,
     /// How they showed who they are.
@@ -91,7 +94,10 @@ impl Session {
         }
         let origin = Origin::of(parts);
         let until = row.expires_at;
+        let needs = parts.extensions.get::<Needs>();
+        let needed = needs.map_or(Permission::ViewData, |Needs(permission)| *permission);
         Ok(Self {
+            sight: row.sight(needed).during(origin.request, origin.address),
             scope: row.scope.during(origin.request, origin.address),
             permissions: row.permissions,
             tenant_name: row.tenant_name,
@@ -127,6 +133,8 @@ impl FromRequestParts<AppState> for Session {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Watching {
     pub(crate) tenant: TenantId,
+    /// Which devices they see.
+    pub(crate) sight: Sight,
 }
 
 impl FromRequestParts<AppState> for Watching {
@@ -134,7 +142,7 @@ impl FromRequestParts<AppState> for Watching {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Response> {
         let (_, row) = find(parts, state).await?;
-        Ok(Self { tenant: row.scope.tenant_id() })
+        Ok(Self { tenant: row.scope.tenant_id(), sight: row.sight(Permission::ViewData) })
     }
 }
 

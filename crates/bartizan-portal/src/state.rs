@@ -28,7 +28,6 @@ use crate::tallies::Tallies;
 use crate::telemetry::Telemetry;
 use crate::throttle::Throttle;
 use crate::v1::rate::Rates;
-use crate::v1::turns::Turns;
 use crate::{PortalConfig, password, random};
 
 /// The state of a portal, given to every handler. Cloning shares it.
@@ -59,7 +58,6 @@ pub(crate) struct Shared {
     pub(crate) providers: Providers,
     pub(crate) replays: Replays,
     pub(crate) rates: Rates,
-    pub(crate) turns: Turns,
     /// Of what goes out and comes back: tokens of applications, places in lists.
     pub(crate) stamper: Stamper,
     pub(crate) throttle: Throttle,
@@ -111,7 +109,6 @@ impl AppState {
             providers: Providers::default(),
             replays: Replays::default(),
             rates: Rates::default(),
-            turns: Turns::default(),
             stamper,
             throttle: Throttle::default(),
             news,

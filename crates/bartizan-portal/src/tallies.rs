@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use bartizan_model::{TenantId, UnixMillis};
-use bartizan_store::{StoreError, Tally, TenantScope};
+use bartizan_store::{Sight, StoreError, Tally};
 
 use crate::console::INACTIVE_AFTER_MS;
 use crate::state::AppState;
@@ -48,23 +48,26 @@ impl Kept {
     }
 }
 
-/// Returns how the tenant's devices are, or were a moment ago.
-pub(crate) async fn of(state: &AppState, scope: TenantScope) -> Result<Tally, StoreError> {
+/// Returns how the devices that somebody sees are, or were a moment ago. Of who sees a part nothing is kept.
+pub(crate) async fn of(state: &AppState, sight: Sight) -> Result<Tally, StoreError> {
+    if !sight.is_whole() {
+        return state.store.tally(sight, silent_since(state.clock.now())).await;
+    }
     let now = state.clock.now();
     let kept = {
         let mut tallies = state.tallies.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tallies.get_mut(&scope.tenant_id()).and_then(|kept| match kept.worth(now) {
+        tallies.get_mut(&sight.tenant_id()).and_then(|kept| match kept.worth(now) {
             Worth::Nothing => None,
             Worth::Fresh => Some((kept.tally, false)),
             // One renews for all.
             Worth::Stale => Some((kept.tally, !std::mem::replace(&mut kept.is_renewed, true))),
         })
     };
-    let Some((tally, renew)) = kept else { return count(state, scope).await };
+    let Some((tally, renew)) = kept else { return count(state, sight).await };
     if renew {
         let state = state.clone();
         tokio::spawn(async move {
-            if let Err(error) = count(&state, scope).await {
+            if let Err(error) = count(&state, sight).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot count devices");
             }
         });
@@ -72,19 +75,22 @@ pub(crate) async fn of(state: &AppState, scope: TenantScope) -> Result<Tally, St
     Ok(tally)
 }
 
-async fn count(state: &AppState, scope: TenantScope) -> Result<Tally, StoreError> {
+fn silent_since(now: UnixMillis) -> UnixMillis {
+    UnixMillis(now.0.saturating_sub(INACTIVE_AFTER_MS))
+}
+
+async fn count(state: &AppState, sight: Sight) -> Result<Tally, StoreError> {
     let at = state.clock.now();
-    let silent_since = UnixMillis(at.0.saturating_sub(INACTIVE_AFTER_MS));
-    let tally = state.store.tally(scope, silent_since).await;
+    let tally = state.store.tally(sight, silent_since(at)).await;
     let took_ms = state.clock.now().0.saturating_sub(at.0);
     let mut tallies = state.tallies.0.lock().unwrap_or_else(PoisonError::into_inner);
     match tally {
         Ok(tally) => {
             let kept = Kept { tally, at, took_ms, is_renewed: false };
-            tallies.insert(scope.tenant_id(), kept);
+            tallies.insert(sight.tenant_id(), kept);
         }
         // Whoever comes next may try.
-        Err(_) => drop(tallies.remove(&scope.tenant_id())),
+        Err(_) => drop(tallies.remove(&sight.tenant_id())),
     }
     tally
 }

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use crate::column::{count, ms, time, word};
 use crate::db::{Connection, Row, Value, params};
-use crate::{DeviceRow, IncidentId, Store, StoreError, TenantScope, Verdict, device};
+use crate::sight::Within;
+use crate::{DeviceRow, IncidentId, Sight, Store, StoreError, TenantScope, Verdict, device};
 
 /// An alert in the portal: a `UUIDv7`. Several uploads may have joined in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -167,13 +168,13 @@ impl Store {
     /// The store is unavailable.
     pub async fn alerts(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         filter: AlertFilter,
         after: Option<AlertCursor>,
         limit: u32,
     ) -> Result<Vec<AlertRow>, StoreError> {
         let after = after.map(|after| (after.last_seen_at, after.key));
-        self.alerts_in_order(scope, filter, AlertOrder::default(), after, limit).await
+        self.alerts_in_order(sight, filter, AlertOrder::default(), after, limit).await
     }
 
     /// Lists alerts in an order, from after the alert with this time and key on.
@@ -182,34 +183,25 @@ impl Store {
     /// The store is unavailable.
     pub async fn alerts_in_order(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         filter: AlertFilter,
         order: AlertOrder,
         after: Option<(UnixMillis, AlertKey)>,
         limit: u32,
     ) -> Result<Vec<AlertRow>, StoreError> {
-        self.db.read(scope, move |db| list(db, scope, filter, order, after, limit)).await
+        self.db.read(sight, move |db| list(db, sight, filter, order, after, limit)).await
     }
 
     /// Returns an alert with its device.
     ///
     /// # Errors
     /// The tenant has no such alert.
-    pub async fn alert(
-        &self,
-        scope: TenantScope,
-        key: AlertKey,
-    ) -> Result<AlertDetail, StoreError> {
+    pub async fn alert(&self, sight: Sight, key: AlertKey) -> Result<AlertDetail, StoreError> {
         self.db
-            .read(scope, move |db| {
-                let statement = db.prepare_cached(concat!(
-                    alert_columns!(),
-                    "WHERE a.tenant_id = ?1 AND a.alert_id = ?2"
-                ))?;
-                let mut rows = statement.query(params![scope.id(), key.0.to_be_bytes()])?;
-                let alert = rows
-                    .next()?
-                    .map_or(Err(StoreError::NotFound { what: "alert" }), |row| read(&row))?;
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.alert(db, scope, key)?;
+                let alert = row(db, scope, key)?;
                 let device = device::one(db, scope, alert.device)?;
                 Ok(AlertDetail { alert, device })
             })
@@ -222,22 +214,28 @@ impl Store {
     /// The store is unavailable.
     pub async fn alerts_matching(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         filter: AlertFilter,
     ) -> Result<u64, StoreError> {
-        self.db.read(scope, move |db| matching(db, scope, filter)).await
+        self.db
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                matching(db, scope, &within, filter)
+            })
+            .await
     }
 
     /// Counts the tenant's unresolved alerts.
     ///
     /// # Errors
     /// The store is unavailable.
-    pub async fn unresolved_alerts(
-        &self,
-        scope: TenantScope,
-    ) -> Result<UnresolvedAlerts, StoreError> {
+    pub async fn unresolved_alerts(&self, sight: Sight) -> Result<UnresolvedAlerts, StoreError> {
         self.db
-            .read(scope, move |db| {
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                if !within.is_whole() {
+                    return unresolved_of(db, scope, &within);
+                }
                 let statement = db.prepare_cached(
                     "SELECT severity, alerts FROM alert_count
                      WHERE tenant_id = ?1 AND status <> 'Resolved'",
@@ -255,22 +253,66 @@ impl Store {
     }
 }
 
+/// Reads one alert.
+pub(crate) fn row(
+    db: &Connection,
+    scope: TenantScope,
+    key: AlertKey,
+) -> Result<AlertRow, StoreError> {
+    let statement =
+        db.prepare_cached(concat!(alert_columns!(), "WHERE a.tenant_id = ?1 AND a.alert_id = ?2"))?;
+    let mut rows = statement.query(params![scope.id(), key.0.to_be_bytes()])?;
+    rows.next()?.map_or(Err(StoreError::NotFound { what: "alert" }), |row| read(&row))
+}
+
 /// Counts the alerts that a filter takes.
 pub(crate) fn matching(
     db: &Connection,
     scope: TenantScope,
+    within: &Within,
     filter: AlertFilter,
 ) -> Result<u64, StoreError> {
     let is_counted = filter.device.is_none() && filter.incident.is_none();
-    let mut sql = if is_counted {
+    let mut sql = if !within.is_whole() {
+        "SELECT count(*) FROM alert AS a
+         JOIN device AS d ON d.tenant_id = a.tenant_id AND d.device_id = a.device_id
+         WHERE a.tenant_id = ?"
+    } else if is_counted {
         "SELECT CAST(coalesce(sum(a.alerts), 0) AS BIGINT) FROM alert_count AS a WHERE a.tenant_id = ?"
     } else {
         "SELECT count(*) FROM alert AS a WHERE a.tenant_id = ?"
     }
     .to_owned();
     let mut values = vec![Value::from(scope.id())];
+    within.narrow(&mut sql, &mut values, "d.group_id");
     filter.narrow(&mut sql, &mut values);
     Ok(count(db.prepare_cached(&sql)?.query_row(values, |row| row.get(0))?))
+}
+
+/// Counts the unresolved alerts of some groups' devices, which count their own.
+fn unresolved_of(
+    db: &Connection,
+    scope: TenantScope,
+    within: &Within,
+) -> Result<UnresolvedAlerts, StoreError> {
+    let sum = |column| format!("CAST(coalesce(sum(s.unresolved_{column}), 0) AS BIGINT)");
+    let sums = ["high", "medium", "low", "informational"].map(sum).join(", ");
+    let mut sql = format!(
+        "SELECT {sums} FROM device_status AS s
+         JOIN device AS d ON d.tenant_id = s.tenant_id AND d.device_id = s.device_id
+         WHERE s.tenant_id = ?"
+    );
+    let mut values = vec![Value::from(scope.id())];
+    within.narrow(&mut sql, &mut values, "d.group_id");
+    let unresolved = db.prepare_cached(&sql)?.query_row(values, |row| {
+        Ok(UnresolvedAlerts {
+            high: count(row.get(0)?),
+            medium: count(row.get(1)?),
+            low: count(row.get(2)?),
+            informational: count(row.get(3)?),
+        })
+    })?;
+    Ok(unresolved)
 }
 
 /// Adds to how many alerts of a status and severity there are.
@@ -333,15 +375,17 @@ impl AlertFilter {
 
 fn list(
     db: &Connection,
-    scope: TenantScope,
+    sight: Sight,
     filter: AlertFilter,
     order: AlertOrder,
     after: Option<(UnixMillis, AlertKey)>,
     limit: u32,
 ) -> Result<Vec<AlertRow>, StoreError> {
+    let (scope, within) = sight.open(db)?;
     // Fixed pieces only; what a caller says is always a parameter.
     let mut sql = concat!(alert_columns!(), "WHERE a.tenant_id = ?").to_owned();
     let mut values = vec![Value::from(scope.id())];
+    within.narrow(&mut sql, &mut values, "d.group_id");
     filter.narrow(&mut sql, &mut values);
     let mut narrow = |piece: &str, value: Value| {
         sql.push_str(piece);

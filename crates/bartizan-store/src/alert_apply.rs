@@ -16,6 +16,7 @@ use crate::audit::{self, Event};
 use crate::column::{fresh_id, ms};
 use crate::db::{Connection, Optional, Value, execute_many, params, query_many};
 use crate::event::{self, EventKind, Happened};
+use crate::sight::Within;
 use crate::{
     Actor, AlertUpdate, MAX_ALERT_TAGS, MemberId, StoreError, TenantScope, incident, risk,
 };
@@ -24,6 +25,8 @@ use crate::{
 pub(crate) struct Change<'a> {
     pub(crate) db: &'a Connection,
     pub(crate) scope: TenantScope,
+    /// Alerts outside are as if they were not there.
+    pub(crate) within: &'a Within,
     pub(crate) update: &'a AlertUpdate,
     /// A member, or why the portal does it by itself.
     pub(crate) by: Result<MemberId, &'a str>,
@@ -84,6 +87,11 @@ impl Change<'_> {
             self.name(member.column())?;
         }
         let mut alerts = self.before(keys)?;
+        if !self.within.is_whole() {
+            let devices = alerts.values().map(|alert| alert.device).collect();
+            let inside = self.within.devices(self.db, self.scope, devices)?;
+            alerts.retain(|_, alert| inside.contains(&alert.device));
+        }
         let mut tags = self.tags(keys)?;
         let mut risks =
             risk::of_devices(self.db, self.scope, alerts.values().map(|alert| alert.device))?;

@@ -10,9 +10,10 @@ use serde_json::json;
 use crate::alert::{self, AlertKey};
 use crate::audit::{self, Event};
 use crate::column::{count, fresh_id, int, ms, time, word};
-use crate::db::{Connection, Reach, Row, params};
+use crate::db::{Connection, Reach, Row, Value, params};
+use crate::sight::Within;
 use crate::{
-    AlertChoice, AlertJobId, AlertUpdate, MemberId, Store, StoreError, TenantScope, triage,
+    AlertChoice, AlertJobId, AlertUpdate, MemberId, Sight, Store, StoreError, TenantScope, triage,
 };
 
 /// How far a job has come.
@@ -145,7 +146,7 @@ impl Store {
     /// done yet.
     pub async fn create_alert_job(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         mut choice: AlertChoice,
         update: AlertUpdate,
         by: MemberId,
@@ -157,9 +158,10 @@ impl Store {
             keys.dedup();
         }
         self.db
-            .write(scope, move |db| {
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
                 let total = match &choice {
-                    AlertChoice::Filter(filter) => alert::matching(db, scope, *filter)?,
+                    AlertChoice::Filter(filter) => alert::matching(db, scope, &within, *filter)?,
                     AlertChoice::Keys(keys) if keys.len() <= MAX_CHOSEN => {
                         u64::try_from(keys.len()).unwrap_or(u64::MAX)
                     }
@@ -217,12 +219,8 @@ impl Store {
     ///
     /// # Errors
     /// The tenant has no such job.
-    pub async fn alert_job(
-        &self,
-        scope: TenantScope,
-        id: AlertJobId,
-    ) -> Result<AlertJobRow, StoreError> {
-        self.db.read(scope, move |db| one(db, scope, id)).await
+    pub async fn alert_job(&self, sight: Sight, id: AlertJobId) -> Result<AlertJobRow, StoreError> {
+        self.db.read(sight, move |db| seen(db, sight, id)).await
     }
 
     /// Lists jobs, the newest first, from before one on.
@@ -231,19 +229,29 @@ impl Store {
     /// The store is unavailable.
     pub async fn alert_jobs(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         before: Option<AlertJobId>,
         limit: u32,
     ) -> Result<Vec<AlertJobRow>, StoreError> {
         self.db
-            .read(scope, move |db| {
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
                 let before = before.map_or([0xff; 16], AlertJobId::octets);
-                let mut rows = db
-                    .prepare_cached(concat!(
-                        job_columns!(),
-                        "AND j.job_id < ?2 ORDER BY j.job_id DESC LIMIT ?3"
-                    ))?
-                    .query(params![scope.id(), before, limit])?;
+                let mut rows = match &within {
+                    Within::Whole => db
+                        .prepare_cached(concat!(
+                            job_columns!(),
+                            "AND j.job_id < ?2 ORDER BY j.job_id DESC LIMIT ?3"
+                        ))?
+                        .query(params![scope.id(), before, limit])?,
+                    // Of who does not see everything, those that they asked for.
+                    Within::Groups { of, .. } => db
+                        .prepare_cached(concat!(
+                            job_columns!(),
+                            "AND j.job_id < ?2 AND j.created_by = ?4 ORDER BY j.job_id DESC LIMIT ?3"
+                        ))?
+                        .query(params![scope.id(), before, limit, of.map(MemberId::column)])?,
+                };
                 let mut jobs = Vec::new();
                 while let Some(row) = rows.next()? {
                     jobs.push(read(&row)?);
@@ -259,13 +267,15 @@ impl Store {
     /// The tenant has no such job.
     pub async fn cancel_alert_job(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         id: AlertJobId,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         self.db
-            .write(scope, move |db| {
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
                 let job = one(db, scope, id)?;
+                within.job(&job)?;
                 if !job.state.is_open() {
                     return Ok(());
                 }
@@ -287,20 +297,42 @@ impl Store {
     /// The store is unavailable.
     pub async fn alert_job_items(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         id: AlertJobId,
         after: AlertKey,
         limit: u32,
     ) -> Result<Vec<AlertJobItem>, StoreError> {
         self.db
-            .read(scope, move |db| {
-                let mut rows = db
-                    .prepare_cached(
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                let mut values = vec![
+                    Value::from(scope.id()),
+                    id.octets().into(),
+                    after.0.to_be_bytes().into(),
+                    i64::from(limit).into(),
+                ];
+                let mut rows = if within.is_whole() {
+                    db.prepare_cached(
                         "SELECT alert_id, outcome, reason FROM alert_job_item
                          WHERE tenant_id = ?1 AND job_id = ?2 AND ?3 < alert_id
                          ORDER BY alert_id LIMIT ?4",
                     )?
-                    .query(params![scope.id(), id.octets(), after.0.to_be_bytes(), limit])?;
+                    .query(values)?
+                } else {
+                    within.job(&one(db, scope, id)?)?;
+                    let inside = within.condition("d.group_id", values.len().saturating_add(1));
+                    values.extend(within.values());
+                    // Of alerts that are gone nothing is told but that they are.
+                    let sql = format!(
+                        "SELECT i.alert_id, i.outcome, i.reason FROM alert_job_item AS i
+                         LEFT JOIN alert AS a ON a.tenant_id = i.tenant_id AND a.alert_id = i.alert_id
+                         LEFT JOIN device AS d ON d.tenant_id = a.tenant_id AND d.device_id = a.device_id
+                         WHERE i.tenant_id = ?1 AND i.job_id = ?2 AND ?3 < i.alert_id
+                             AND (a.alert_id IS NULL OR {inside})
+                         ORDER BY i.alert_id LIMIT ?4"
+                    );
+                    db.prepare_cached(&sql)?.query(values)?
+                };
                 let mut items = Vec::new();
                 while let Some(row) = rows.next()? {
                     let outcome: String = row.get(1)?;
@@ -332,6 +364,13 @@ impl Store {
             })
             .await
     }
+}
+
+fn seen(db: &Connection, sight: Sight, id: AlertJobId) -> Result<AlertJobRow, StoreError> {
+    let (scope, within) = sight.open(db)?;
+    let job = one(db, scope, id)?;
+    within.job(&job)?;
+    Ok(job)
 }
 
 pub(crate) fn one(

@@ -18,9 +18,10 @@ use crate::alert_apply::{Change, Outcome};
 use crate::audit::{self, Event};
 use crate::column::ms;
 use crate::db::{Connection, Value, execute_many, params, query_many};
+use crate::sight::{self, Within};
 use crate::{
-    AlertChoice, AlertJobRow, AlertJobState, MAX_ALERT_TAGS, Store, StoreError, TenantScope,
-    alert_job,
+    AlertChoice, AlertJobRow, AlertJobState, MAX_ALERT_TAGS, Permission, Store, StoreError,
+    TenantScope, alert_job,
 };
 
 /// What a step did.
@@ -98,20 +99,35 @@ fn slice(
             let place = i64::try_from(place).unwrap_or(i64::MAX);
             Ok(Slice { keys, place: (place, [0; 16]), is_last })
         }
-        AlertChoice::Filter(filter) => filtered(db, scope, job, *filter, limit),
+        AlertChoice::Filter(filter) => {
+            let within = within(db, scope, job)?;
+            filtered(db, (scope, &within), job, *filter, limit)
+        }
     }
+}
+
+/// What who asked for it may change by now.
+fn within(db: &Connection, scope: TenantScope, job: &AlertJobRow) -> Result<Within, StoreError> {
+    sight::of_member(db, scope, job.created_by, Permission::AlertsInvestigation)
 }
 
 fn filtered(
     db: &Connection,
-    scope: TenantScope,
+    (scope, within): (TenantScope, &Within),
     job: &AlertJobRow,
     filter: AlertFilter,
     limit: u32,
 ) -> Result<Slice, StoreError> {
-    let mut sql =
-        "SELECT a.last_seen_at_ms, a.alert_id FROM alert AS a WHERE a.tenant_id = ?".to_owned();
+    let mut sql = if within.is_whole() {
+        "SELECT a.last_seen_at_ms, a.alert_id FROM alert AS a WHERE a.tenant_id = ?"
+    } else {
+        "SELECT a.last_seen_at_ms, a.alert_id FROM alert AS a
+         JOIN device AS d ON d.tenant_id = a.tenant_id AND d.device_id = a.device_id
+         WHERE a.tenant_id = ?"
+    }
+    .to_owned();
     let mut values = vec![Value::from(scope.id())];
+    within.narrow(&mut sql, &mut values, "d.group_id");
     filter.narrow(&mut sql, &mut values);
     sql.push_str(
         " AND a.received_at_ms <= ? AND (a.last_seen_at_ms, a.alert_id) > (?, ?)
@@ -153,8 +169,8 @@ fn carry_out(
     };
     let keys: Vec<AlertKey> =
         slice.keys.iter().filter(|key| !known.contains(key)).copied().collect();
-    let change =
-        Change { db, scope, update: &job.update, by: Ok(job.created_by), now, audit_each: false };
+    let (within, update, by) = (&within(db, scope, &job)?, &job.update, Ok(job.created_by));
+    let change = Change { db, scope, within, update, by, now, audit_each: false };
     let mut items = Vec::with_capacity(keys.len());
     for (key, outcome) in change.apply(&keys, only)? {
         let (word, reason) = match outcome {

@@ -12,6 +12,7 @@ use crate::alert::{AlertKey, StatusFilter};
 use crate::alert_apply::{Change, Outcome};
 use crate::column::int;
 use crate::db::params;
+use crate::sight::Within;
 use crate::{AlertUpdate, Store, StoreError, TenantScope, detector_mode};
 
 impl Store {
@@ -48,7 +49,15 @@ impl Store {
                     let days = if days == 1 { "1 day".into() } else { format!("{days} days") };
                     let why = format!("not seen again for {days}");
                     let (by, audit_each) = (Err(why.as_str()), false);
-                    let change = Change { db, scope, update: &update, by, now, audit_each };
+                    let change = Change {
+                        db,
+                        scope,
+                        within: &Within::Whole,
+                        update: &update,
+                        by,
+                        now,
+                        audit_each,
+                    };
                     let outcomes = change.apply(&keys, StatusFilter::Only(AlertStatus::New))?;
                     let changed =
                         outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::Changed);

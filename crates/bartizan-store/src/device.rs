@@ -10,7 +10,9 @@ use crate::column::{count, found, ms, time, word};
 use crate::db::{Connection, Reach, Row, Value, params, query_many};
 use crate::device_change::DeviceValue;
 use crate::gather::Outcomes;
-use crate::{Actor, Attestation, GroupId, OsVersion, Store, StoreError, TenantScope};
+use crate::{
+    Actor, Attestation, GroupId, OsVersion, Sight, Store, StoreError, TenantScope,
+};
 
 /// What a device's word is checked against.
 #[derive(Clone, Debug)]
@@ -157,6 +159,8 @@ pub struct DeviceFilter {
     pub state: Option<DeviceState>,
     /// Only those of this system, `iOS`; empty for all.
     pub os: String,
+    /// Only those with this version of the system; empty for all.
+    pub os_version: String,
     /// Only those with this version of the program; empty for all.
     pub app_version: String,
     /// Only those with this tag; empty for all.
@@ -230,37 +234,41 @@ impl Store {
     /// The store is unavailable.
     pub async fn devices(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         filter: DeviceFilter,
         after: Option<DeviceCursor>,
         limit: u32,
     ) -> Result<Vec<DeviceRow>, StoreError> {
-        self.db.read(scope, move |db| list(db, scope, filter, after, limit)).await
+        self.db.read(sight, move |db| list(db, sight, filter, after, limit)).await
     }
 
     /// Returns one device.
     ///
     /// # Errors
     /// The tenant has no such device.
-    pub async fn device(
-        &self,
-        scope: TenantScope,
-        device: DeviceId,
-    ) -> Result<DeviceRow, StoreError> {
-        self.db.read(scope, move |db| one(db, scope, device)).await
+    pub async fn device(&self, sight: Sight, device: DeviceId) -> Result<DeviceRow, StoreError> {
+        self.db
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.device(db, scope, device)?;
+                one(db, scope, device)
+            })
+            .await
     }
 }
 
 fn list(
     db: &Connection,
-    scope: TenantScope,
+    sight: Sight,
     filter: DeviceFilter,
     after: Option<DeviceCursor>,
     limit: u32,
 ) -> Result<Vec<DeviceRow>, StoreError> {
+    let (scope, within) = sight.open(db)?;
     // Fixed pieces only; what a caller says is always a parameter.
     let mut sql = concat!(device_columns!(), "WHERE s.tenant_id = ?").to_owned();
     let mut values = vec![Value::from(scope.id())];
+    within.narrow(&mut sql, &mut values, "d.group_id");
     let mut narrow = |piece: &str, value: Option<Value>| {
         sql.push_str(piece);
         values.extend(value);
@@ -290,6 +298,7 @@ fn list(
     }
     for (piece, text) in [
         (" AND d.os = ?", filter.os),
+        (" AND s.os_version = ?", filter.os_version),
         (" AND s.app_version = ?", filter.app_version),
         (
             " AND EXISTS (SELECT 1 FROM device_tag AS t WHERE t.tenant_id = s.tenant_id

@@ -4,6 +4,8 @@
 //! - Each that changes something is in the device's timeline, with who did it.
 //! - A device that is forgotten leaves a row without anything of a person, for its alerts to lead to.
 
+use std::collections::BTreeSet;
+
 use bartizan_model::{DeviceId, UnixMillis};
 
 use serde_json::json;
@@ -13,7 +15,7 @@ use crate::column::{found, ms};
 use crate::db::{Connection, params};
 use crate::device_event::{DeviceEventKind, note};
 use crate::event::{self, EventKind, Happened};
-use crate::{Store, StoreError, TenantScope, device_member};
+use crate::{DeviceRow, Guard, Sight, Store, StoreError, TenantScope, device, device_member};
 
 /// What a device is worth to the organization.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +50,17 @@ impl DeviceValue {
     }
 }
 
+/// What is to be said of a device; what is absent stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceRevision {
+    /// Whose it is; empty for nobody.
+    pub owner: Option<String>,
+    /// What it is worth.
+    pub value: Option<DeviceValue>,
+    /// All tags that people give it.
+    pub tags: Option<BTreeSet<String>>,
+}
+
 /// Tags that people may give one device.
 pub const MAX_TAGS: u64 = 50;
 
@@ -58,39 +71,17 @@ impl Store {
     /// The tenant has no such device, or it has [`MAX_TAGS`].
     pub async fn add_tag(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         device: DeviceId,
         tag: String,
         actor: String,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         self.db
-            .write(scope, move |db| {
-                exists(db, scope, device)?;
-                let id = device.0.to_be_bytes();
-                let tags: i64 = db
-                    .prepare_cached(
-                        "SELECT count(*) FROM device_tag
-                         WHERE tenant_id = ?1 AND device_id = ?2 AND origin = 'hand' AND tag <> ?3",
-                    )?
-                    .query_row(params![scope.id(), id, tag], |row| row.get(0))?;
-                if MAX_TAGS <= crate::column::count(tags) {
-                    return Err(StoreError::Full { what: "tags on this device", limit: MAX_TAGS });
-                }
-                let added = db
-                    .prepare_cached(
-                        "INSERT INTO device_tag (tenant_id, device_id, tag, origin)
-                         VALUES (?1, ?2, ?3, 'hand')
-                         ON CONFLICT (tenant_id, device_id, tag, origin) DO NOTHING",
-                    )?
-                    .execute(params![scope.id(), id, tag])?;
-                if added == 0 {
-                    return Ok(());
-                }
-                note(db, scope, device, DeviceEventKind::Tagged, (&actor, &tag), now)?;
-                let event = Event::new("device.tag", "device", device);
-                audit::append(db, scope, event.detail(json!({ "tag": tag })), now)?;
-                device_member::regroup(db, scope, device, false)
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.device(db, scope, device)?;
+                give(db, scope, device, (&tag, &actor), now)
             })
             .await
     }
@@ -101,28 +92,17 @@ impl Store {
     /// The tenant has no such device.
     pub async fn remove_tag(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         device: DeviceId,
         tag: String,
         actor: String,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         self.db
-            .write(scope, move |db| {
-                exists(db, scope, device)?;
-                let removed = db
-                    .prepare_cached(
-                        "DELETE FROM device_tag
-                         WHERE tenant_id = ?1 AND device_id = ?2 AND tag = ?3 AND origin = 'hand'",
-                    )?
-                    .execute(params![scope.id(), device.0.to_be_bytes(), tag])?;
-                if removed == 0 {
-                    return Ok(());
-                }
-                note(db, scope, device, DeviceEventKind::Untagged, (&actor, &tag), now)?;
-                let event = Event::new("device.untag", "device", device);
-                audit::append(db, scope, event.detail(json!({ "tag": tag })), now)?;
-                device_member::regroup(db, scope, device, false)
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.device(db, scope, device)?;
+                take(db, scope, device, (&tag, &actor), now)
             })
             .await
     }
@@ -133,12 +113,14 @@ impl Store {
     /// The tenant has no such device.
     pub async fn set_policy_tag(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         device: DeviceId,
         tag: Option<String>,
     ) -> Result<(), StoreError> {
         self.db
-            .write(scope, move |db| {
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.device(db, scope, device)?;
                 exists(db, scope, device)?;
                 let id = device.0.to_be_bytes();
                 db.prepare_cached(
@@ -163,20 +145,14 @@ impl Store {
     /// The store is unavailable.
     pub async fn device_tags(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         device: DeviceId,
     ) -> Result<Vec<(String, bool)>, StoreError> {
         self.db
-            .read(scope, move |db| {
-                let statement = db.prepare_cached(
-                    "SELECT tag, CASE origin WHEN 'policy' THEN 1 ELSE 0 END FROM device_tag
-                     WHERE tenant_id = ?1 AND device_id = ?2 ORDER BY tag, origin",
-                )?;
-                let rows = statement
-                    .query_map(params![scope.id(), device.0.to_be_bytes()], |row| {
-                        Ok((row.get(0)?, row.get(1)?))
-                    })?;
-                Ok(rows.collect::<crate::db::Result<_>>()?)
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.device(db, scope, device)?;
+                tags_of(db, scope, device)
             })
             .await
     }
@@ -187,41 +163,55 @@ impl Store {
     /// The tenant has no such device.
     pub async fn describe_device(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         device: DeviceId,
         (owner, value): (String, DeviceValue),
         actor: String,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         self.db
-            .write(scope, move |db| {
-                let id = device.0.to_be_bytes();
-                let before = db
-                    .prepare_cached(
-                        "SELECT owner, value FROM device
-                         WHERE tenant_id = ?1 AND device_id = ?2 AND forgotten_at_ms IS NULL",
-                    )?
-                    .query_row(params![scope.id(), id], |row| {
-                        Ok((row.get::<String>(0)?, row.get::<String>(1)?))
-                    });
-                let before = found(before, "device")?;
-                db.prepare_cached(
-                    "UPDATE device SET owner = ?3, value = ?4 WHERE tenant_id = ?1 AND device_id = ?2",
-                )?
-                .execute(params![scope.id(), id, owner, value.word()])?;
-                if before.1 != value.word() || before.0 != owner {
-                    let told = json!({ "value": value.word(), "owner_changed": before.0 != owner });
-                    let event = Event::new("device.describe", "device", device).detail(told);
-                    audit::append(db, scope, event, now)?;
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.device(db, scope, device)?;
+                describe(db, scope, device, (&owner, value), &actor, now)
+            })
+            .await
+    }
+
+    /// Changes what people say of a device, all at once, if it is as the guard wants it with its tags.
+    ///
+    /// # Errors
+    /// The tenant has no such device, it would have more than [`MAX_TAGS`]; [`crate::CHANGED_SINCE`].
+    pub async fn revise_device(
+        &self,
+        sight: Sight,
+        device: DeviceId,
+        guard: Guard<(DeviceRow, Vec<(String, bool)>)>,
+        revision: DeviceRevision,
+        actor: String,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        self.db
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.device(db, scope, device)?;
+                let before = (device::one(db, scope, device)?, tags_of(db, scope, device)?);
+                let (row, tags) = (before.0.clone(), before.1.clone());
+                guard.check(&before)?;
+                let owner = revision.owner.unwrap_or(row.owner);
+                let value = revision.value.unwrap_or(row.value);
+                describe(db, scope, device, (&owner, value), &actor, now)?;
+                let Some(wanted) = revision.tags else { return Ok(()) };
+                let given: BTreeSet<String> = tags
+                    .into_iter()
+                    .filter(|(_, by_policy)| !by_policy)
+                    .map(|(tag, _)| tag)
+                    .collect();
+                for tag in given.difference(&wanted) {
+                    take(db, scope, device, (tag, &actor), now)?;
                 }
-                if before.1 != value.word() {
-                    let what = (actor.as_str(), value.word());
-                    note(db, scope, device, DeviceEventKind::Value, what, now)?;
-                }
-                if before.0 != owner {
-                    let what = (actor.as_str(), owner.as_str());
-                    note(db, scope, device, DeviceEventKind::Owner, what, now)?;
-                    device_member::regroup(db, scope, device, false)?;
+                for tag in wanted.difference(&given) {
+                    give(db, scope, device, (tag, &actor), now)?;
                 }
                 Ok(())
             })
@@ -234,13 +224,15 @@ impl Store {
     /// The tenant has no such device.
     pub async fn offboard_device(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         device: DeviceId,
         actor: String,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         self.db
-            .write(scope, move |db| {
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.device(db, scope, device)?;
                 exists(db, scope, device)?;
                 let written = db
                     .prepare_cached(
@@ -267,17 +259,20 @@ impl Store {
     /// The tenant has no such device.
     pub async fn forget_device(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         device: DeviceId,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         self.db
-            .write(scope, move |db| {
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.device(db, scope, device)?;
                 exists(db, scope, device)?;
                 let id = device.0.to_be_bytes();
                 for statement in [
                     "DELETE FROM device_tag WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM device_event WHERE tenant_id = ?1 AND device_id = ?2",
+                    "DELETE FROM risk_change WHERE tenant_id = ?1 AND device_id = ?2",
                     "DELETE FROM device_status WHERE tenant_id = ?1 AND device_id = ?2",
                     "UPDATE external_alert SET original = '{}', link = '' WHERE tenant_id = ?1 AND alert_id IN (
                          SELECT alert_id FROM alert WHERE tenant_id = ?1 AND device_id = ?2)",
@@ -314,6 +309,117 @@ impl Store {
             })
             .await
     }
+}
+
+fn give(
+    db: &Connection,
+    scope: TenantScope,
+    device: DeviceId,
+    (tag, actor): (&str, &str),
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    exists(db, scope, device)?;
+    let id = device.0.to_be_bytes();
+    let tags: i64 = db
+        .prepare_cached(
+            "SELECT count(*) FROM device_tag
+             WHERE tenant_id = ?1 AND device_id = ?2 AND origin = 'hand' AND tag <> ?3",
+        )?
+        .query_row(params![scope.id(), id, tag], |row| row.get(0))?;
+    if MAX_TAGS <= crate::column::count(tags) {
+        return Err(StoreError::Full { what: "tags on this device", limit: MAX_TAGS });
+    }
+    let added = db
+        .prepare_cached(
+            "INSERT INTO device_tag (tenant_id, device_id, tag, origin)
+             VALUES (?1, ?2, ?3, 'hand')
+             ON CONFLICT (tenant_id, device_id, tag, origin) DO NOTHING",
+        )?
+        .execute(params![scope.id(), id, tag])?;
+    if added == 0 {
+        return Ok(());
+    }
+    note(db, scope, device, DeviceEventKind::Tagged, (actor, tag), now)?;
+    let event = Event::new("device.tag", "device", device);
+    audit::append(db, scope, event.detail(json!({ "tag": tag })), now)?;
+    device_member::regroup(db, scope, device, false)
+}
+
+fn take(
+    db: &Connection,
+    scope: TenantScope,
+    device: DeviceId,
+    (tag, actor): (&str, &str),
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    exists(db, scope, device)?;
+    let removed = db
+        .prepare_cached(
+            "DELETE FROM device_tag
+             WHERE tenant_id = ?1 AND device_id = ?2 AND tag = ?3 AND origin = 'hand'",
+        )?
+        .execute(params![scope.id(), device.0.to_be_bytes(), tag])?;
+    if removed == 0 {
+        return Ok(());
+    }
+    note(db, scope, device, DeviceEventKind::Untagged, (actor, tag), now)?;
+    let event = Event::new("device.untag", "device", device);
+    audit::append(db, scope, event.detail(json!({ "tag": tag })), now)?;
+    device_member::regroup(db, scope, device, false)
+}
+
+fn describe(
+    db: &Connection,
+    scope: TenantScope,
+    device: DeviceId,
+    (owner, value): (&str, DeviceValue),
+    actor: &str,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    let id = device.0.to_be_bytes();
+    let before = db
+        .prepare_cached(
+            "SELECT owner, value FROM device
+             WHERE tenant_id = ?1 AND device_id = ?2 AND forgotten_at_ms IS NULL",
+        )?
+        .query_row(params![scope.id(), id], |row| {
+            Ok((row.get::<String>(0)?, row.get::<String>(1)?))
+        });
+    let before = found(before, "device")?;
+    db.prepare_cached(
+        "UPDATE device SET owner = ?3, value = ?4 WHERE tenant_id = ?1 AND device_id = ?2",
+    )?
+    .execute(params![scope.id(), id, owner, value.word()])?;
+    if before.1 != value.word() || before.0 != owner {
+        let told = json!({ "value": value.word(), "owner_changed": before.0 != owner });
+        let event = Event::new("device.describe", "device", device).detail(told);
+        audit::append(db, scope, event, now)?;
+    }
+    if before.1 != value.word() {
+        let what = (actor, value.word());
+        note(db, scope, device, DeviceEventKind::Value, what, now)?;
+    }
+    if before.0 != owner {
+        let what = (actor, owner);
+        note(db, scope, device, DeviceEventKind::Owner, what, now)?;
+        device_member::regroup(db, scope, device, false)?;
+    }
+    Ok(())
+}
+
+fn tags_of(
+    db: &Connection,
+    scope: TenantScope,
+    device: DeviceId,
+) -> Result<Vec<(String, bool)>, StoreError> {
+    let statement = db.prepare_cached(
+        "SELECT tag, CASE origin WHEN 'policy' THEN 1 ELSE 0 END FROM device_tag
+         WHERE tenant_id = ?1 AND device_id = ?2 ORDER BY tag, origin",
+    )?;
+    let rows = statement.query_map(params![scope.id(), device.0.to_be_bytes()], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    Ok(rows.collect::<crate::db::Result<_>>()?)
 }
 
 fn exists(db: &Connection, scope: TenantScope, device: DeviceId) -> Result<(), StoreError> {

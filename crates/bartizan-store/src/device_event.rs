@@ -7,7 +7,7 @@ use bartizan_model::{DeviceId, UnixMillis};
 
 use crate::column::{count, fresh_id, int, ms, time, word};
 use crate::db::{Connection, params};
-use crate::{Store, StoreError, TenantScope};
+use crate::{Sight, Store, StoreError, TenantScope};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,12 +90,18 @@ impl Store {
     /// The store is unavailable.
     pub async fn device_events(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         device: DeviceId,
         before: Option<(UnixMillis, u128)>,
         limit: u32,
     ) -> Result<Vec<DeviceEventRow>, StoreError> {
-        self.db.read(scope, move |db| list(db, scope, device, before, limit)).await
+        self.db
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.device(db, scope, device)?;
+                list(db, scope, device, before, limit)
+            })
+            .await
     }
 }
 

@@ -8,11 +8,14 @@
 //! - Every change counts the policy's epoch up and wants devices to be put into groups anew, since both may differ.
 
 use bartizan_model::UnixMillis;
+use serde_json::{Value as Json, json};
 
+use crate::audit::{self, Event};
 use crate::column::{count, found, fresh_id, int, ms, stored, time, word};
 use crate::db::{Connection, params};
 use crate::device_rule::{Combine, GroupRules, Rule, RuleField, RuleOperator};
-use crate::{GroupId, Store, StoreError, TenantScope, device_member, policy};
+use crate::sight::Within;
+use crate::{GroupId, Sight, Store, StoreError, TenantScope, device_member, policy};
 
 /// A device group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,12 +42,13 @@ impl Store {
     ///
     /// # Errors
     /// The store is unavailable.
-    pub async fn device_groups(&self, scope: TenantScope) -> Result<Vec<GroupRow>, StoreError> {
+    pub async fn device_groups(&self, sight: Sight) -> Result<Vec<GroupRow>, StoreError> {
         self.db
-            .read(scope, move |db| {
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
                 let mut groups = groups(db, scope)?;
                 for group in &mut groups {
-                    group.devices = members(db, scope, group.id)?;
+                    group.devices = members(db, scope, &within, group.id)?;
                 }
                 Ok(groups)
             })
@@ -55,16 +59,13 @@ impl Store {
     ///
     /// # Errors
     /// The tenant has no such group.
-    pub async fn device_group(
-        &self,
-        scope: TenantScope,
-        id: GroupId,
-    ) -> Result<GroupRow, StoreError> {
+    pub async fn device_group(&self, sight: Sight, id: GroupId) -> Result<GroupRow, StoreError> {
         self.db
-            .read(scope, move |db| {
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
                 let group = groups(db, scope)?.into_iter().find(|group| group.id == id);
                 let mut group = group.ok_or(NO_GROUP)?;
-                group.devices = members(db, scope, id)?;
+                group.devices = members(db, scope, &within, id)?;
                 Ok(group)
             })
             .await
@@ -108,6 +109,8 @@ impl Store {
                     return Err(NAME_TAKEN);
                 }
                 write_rules(db, scope, id, &rules)?;
+                let event = Event::new("device-group.create", "device-group", id);
+                audit::append(db, scope, event.detail(told(&name, &rules)), now)?;
                 changed(db, scope)?;
                 Ok(id)
             })
@@ -124,6 +127,7 @@ impl Store {
         id: GroupId,
         name: String,
         rules: GroupRules,
+        now: UnixMillis,
     ) -> Result<(), StoreError> {
         self.db
             .write(scope, move |db| {
@@ -154,6 +158,8 @@ impl Store {
                 )?
                 .execute(params![scope.id(), id.octets()])?;
                 write_rules(db, scope, id, &rules)?;
+                let event = Event::new("device-group.change", "device-group", id);
+                audit::append(db, scope, event.detail(told(&name, &rules)), now)?;
                 changed(db, scope)
             })
             .await
@@ -168,6 +174,7 @@ impl Store {
         scope: TenantScope,
         id: GroupId,
         rank: u32,
+        now: UnixMillis,
     ) -> Result<(), StoreError> {
         self.db
             .write(scope, move |db| {
@@ -181,6 +188,9 @@ impl Store {
                 let place = usize::try_from(rank.saturating_sub(1)).unwrap_or(usize::MAX);
                 order.insert(place.min(order.len()), id);
                 write_ranks(db, scope, &order)?;
+                let event = Event::new("device-group.rank", "device-group", id)
+                    .detail(json!({ "rank": rank }));
+                audit::append(db, scope, event, now)?;
                 changed(db, scope)
             })
             .await
@@ -194,6 +204,7 @@ impl Store {
         &self,
         scope: TenantScope,
         id: GroupId,
+        now: UnixMillis,
     ) -> Result<(), StoreError> {
         self.db
             .write(scope, move |db| {
@@ -212,6 +223,8 @@ impl Store {
                 }
                 let rest: Vec<GroupId> = order.into_iter().filter(|other| *other != id).collect();
                 write_ranks(db, scope, &rest)?;
+                let event = Event::new("device-group.remove", "device-group", id);
+                audit::append(db, scope, event, now)?;
                 changed(db, scope)
             })
             .await
@@ -264,7 +277,16 @@ pub(crate) fn groups(db: &Connection, scope: TenantScope) -> Result<Vec<GroupRow
     Ok(groups)
 }
 
-fn members(db: &Connection, scope: TenantScope, id: GroupId) -> Result<u64, StoreError> {
+fn members(
+    db: &Connection,
+    scope: TenantScope,
+    within: &Within,
+    id: GroupId,
+) -> Result<u64, StoreError> {
+    // The group is a setting, and seen; its devices are not.
+    if !within.has(Some(id.octets())) {
+        return Ok(0);
+    }
     let members = db
         .prepare_cached("SELECT count(*) FROM device WHERE tenant_id = ?1 AND group_id = ?2")?
         .query_row(params![scope.id(), id.octets()], |row| row.get(0));
@@ -304,6 +326,12 @@ fn write_ranks(db: &Connection, scope: TenantScope, order: &[GroupId]) -> Result
         .execute(params![scope.id(), id.octets(), int(rank)])?;
     }
     Ok(())
+}
+
+/// Values of rules may name people, and are not told.
+fn told(name: &str, rules: &GroupRules) -> Json {
+    let fields: Vec<&str> = rules.rules.iter().map(|rule| rule.field.word()).collect();
+    json!({ "name": name, "combine": rules.combine.word(), "rules": fields.join(" ") })
 }
 
 fn changed(db: &Connection, scope: TenantScope) -> Result<(), StoreError> {

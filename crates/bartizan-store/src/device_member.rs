@@ -10,7 +10,7 @@ use crate::column::count;
 use crate::db::{Connection, Reach, params};
 use crate::device_group::groups;
 use crate::device_rule::{Facts, GroupRules};
-use crate::{GroupId, Store, StoreError, TenantScope};
+use crate::{GroupId, Sight, Store, StoreError, TenantScope};
 
 impl Store {
     /// Returns the tenants whose devices are to be put into groups anew. For the portal's own work.
@@ -43,17 +43,21 @@ impl Store {
     /// The store is unavailable.
     pub async fn devices_that_match(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         rules: GroupRules,
     ) -> Result<u64, StoreError> {
         self.db
-            .read(scope, move |db| {
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
                 let (mut from, mut matching) = (0, 0);
                 loop {
                     let page = members(db, scope, from, u128::MAX, PAGE)?;
                     let Some(last) = page.last() else { return Ok(matching) };
                     from = last.id.saturating_add(1);
-                    let found = page.iter().filter(|member| rules.matches(&member.facts)).count();
+                    let found = page
+                        .iter()
+                        .filter(|member| within.has(member.group) && rules.matches(&member.facts))
+                        .count();
                     matching += u64::try_from(found).unwrap_or(0);
                 }
             })

@@ -12,7 +12,7 @@ use crate::audit::{self, Event};
 use crate::column::{count, found, int, ms, time, word};
 use crate::db::{Connection, Row, params};
 use crate::feed::changed_one;
-use crate::{FeedId, Store, StoreError, TenantScope};
+use crate::{Actor, FeedId, Store, StoreError, TenantScope};
 
 /// What became of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +117,18 @@ impl Store {
         feed: FeedId,
         new: NewFeedVersion,
     ) -> Result<AddedVersion, StoreError> {
-        self.db.write(scope, move |db| add(db, scope, feed, &new)).await
+        self.db
+            .write(scope, move |db| {
+                let added = add(db, scope, feed, &new)?;
+                // What is fetched by itself is no act of anybody.
+                if matches!(scope.actor(), Actor::Member(_) | Actor::CommandLine) {
+                    let event = Event::new("feed.upload", "feed", feed)
+                        .detail(json!({ "sha256": new.sha256 }));
+                    audit::append(db, scope, event, new.fetched_at)?;
+                }
+                Ok(added)
+            })
+            .await
     }
 
     /// Makes a version current, whatever became of it. Newer ones that were in use are rolled back.

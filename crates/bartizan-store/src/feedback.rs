@@ -8,10 +8,11 @@ use bartizan_model::{DeviceId, UnixMillis};
 use serde_json::json;
 
 use crate::audit::{self, Event};
-use crate::column::{fresh_id, ms, time, word};
+use crate::column::{found, fresh_id, ms, time, word};
 use crate::db::{Connection, Optional, Row, Value, params};
 use crate::key::FeedbackId;
-use crate::{Actor, MemberId, Store, StoreError, TenantScope};
+use crate::sight::Within;
+use crate::{Actor, MemberId, Sight, Store, StoreError, TenantScope};
 
 /// What became of feedback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,22 +118,28 @@ impl Store {
     /// The store is unavailable.
     pub async fn feedback_list(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         status: Option<FeedbackStatus>,
         after: Option<FeedbackCursor>,
         limit: u32,
     ) -> Result<Vec<FeedbackRow>, StoreError> {
-        let mut narrow = String::new();
-        let mut values: Vec<Value> = vec![scope.id().into()];
-        if let Some(status) = status {
-            narrow.push_str(" AND f.status = ?");
-            values.push(status.word().into());
-        }
-        if let Some((at, id)) = after {
-            narrow.push_str(" AND (f.sent_at_ms, f.feedback_id) < (?, ?)");
-            values.extend([ms(at).into(), id.octets().into()]);
-        }
-        self.db.read(scope, move |db| list(db, &narrow, values, limit)).await
+        self.db
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                let mut narrow = String::new();
+                let mut values: Vec<Value> = vec![scope.id().into()];
+                within.narrow_said(&mut narrow, &mut values);
+                if let Some(status) = status {
+                    narrow.push_str(" AND f.status = ?");
+                    values.push(status.word().into());
+                }
+                if let Some((at, id)) = after {
+                    narrow.push_str(" AND (f.sent_at_ms, f.feedback_id) < (?, ?)");
+                    values.extend([ms(at).into(), id.octets().into()]);
+                }
+                list(db, &narrow, values, limit)
+            })
+            .await
     }
 
     /// Returns the latest of what the scope's device or member said, the newest first.
@@ -164,28 +171,27 @@ impl Store {
     ///
     /// # Errors
     /// The tenant has no such feedback.
-    pub async fn feedback(
-        &self,
-        scope: TenantScope,
-        id: FeedbackId,
-    ) -> Result<FeedbackRow, StoreError> {
-        let values = vec![scope.id().into(), id.octets().into()];
-        let rows =
-            self.db.read(scope, move |db| list(db, " AND f.feedback_id = ?", values, 1)).await?;
-        rows.into_iter().next().ok_or(MISSING)
+    pub async fn feedback(&self, sight: Sight, id: FeedbackId) -> Result<FeedbackRow, StoreError> {
+        self.db
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                check(db, scope, &within, id)?;
+                let values = vec![scope.id().into(), id.octets().into()];
+                let rows = list(db, " AND f.feedback_id = ?", values, 1)?;
+                rows.into_iter().next().ok_or(MISSING)
+            })
+            .await
     }
 
     /// Returns the logs that came along.
     ///
     /// # Errors
     /// There is no such feedback, or it has none.
-    pub async fn feedback_logs(
-        &self,
-        scope: TenantScope,
-        id: FeedbackId,
-    ) -> Result<Vec<u8>, StoreError> {
+    pub async fn feedback_logs(&self, sight: Sight, id: FeedbackId) -> Result<Vec<u8>, StoreError> {
         self.db
-            .read(scope, move |db| {
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                check(db, scope, &within, id)?;
                 let logs: Option<Option<Vec<u8>>> = db
                     .prepare_cached(
                         "SELECT logs FROM feedback WHERE tenant_id = ?1 AND feedback_id = ?2",
@@ -203,14 +209,16 @@ impl Store {
     /// The tenant has no such feedback.
     pub async fn settle_feedback(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         id: FeedbackId,
         status: FeedbackStatus,
         reply: Option<String>,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         self.db
-            .write(scope, move |db| {
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                check(db, scope, &within, id)?;
                 let action = if reply.is_some() { "feedback.answer" } else { "feedback.status" };
                 let replied_at = reply.is_some().then_some(ms(now));
                 let changed = db
@@ -236,6 +244,29 @@ impl Store {
                 audit::append(db, scope, event, now)
             })
             .await
+    }
+}
+
+/// Refuses what a device outside said. What members say is nobody's device's.
+fn check(
+    db: &Connection,
+    scope: TenantScope,
+    within: &Within,
+    id: FeedbackId,
+) -> Result<(), StoreError> {
+    if within.is_whole() {
+        return Ok(());
+    }
+    let row = db
+        .prepare_cached("SELECT device_id FROM feedback WHERE tenant_id = ?1 AND feedback_id = ?2")?
+        .query_row(params![scope.id(), id.octets()], |row| row.get::<Option<[u8; 16]>>(0));
+    match found(row, "feedback")? {
+        None => Ok(()),
+        Some(device) => {
+            within.device(db, scope, DeviceId(u128::from_be_bytes(device))).map_err(|error| {
+                if matches!(error, StoreError::NotFound { .. }) { MISSING } else { error }
+            })
+        }
     }
 }
 

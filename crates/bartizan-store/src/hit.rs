@@ -3,8 +3,9 @@
 use bartizan_model::UnixMillis;
 
 use crate::column::{count, time};
-use crate::db::params;
-use crate::{Store, StoreError, TenantScope};
+use crate::db::{Connection, Value, params};
+use crate::sight::Within;
+use crate::{Sight, Store, StoreError, TenantScope};
 
 /// An entry that stopped something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,13 +26,17 @@ impl Store {
     /// The store is unavailable.
     pub async fn top_hits(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         source: &str,
         limit: u32,
     ) -> Result<Vec<HitRow>, StoreError> {
         let source = source.to_owned();
         self.db
-            .read(scope, move |db| {
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                if !within.is_whole() {
+                    return of_part(db, (scope, &within), &source, None, limit);
+                }
                 let statement = db.prepare_cached(
                     "SELECT pattern, hits, last_hit_at_ms FROM indicator_hit
                      WHERE tenant_id = ?1 AND source = ?2 ORDER BY hits DESC, pattern LIMIT ?3",
@@ -54,13 +59,21 @@ impl Store {
     /// The store is unavailable.
     pub async fn hits_of(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         source: &str,
         patterns: Vec<String>,
     ) -> Result<Vec<HitRow>, StoreError> {
         let source = source.to_owned();
         self.db
-            .read(scope, move |db| {
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                if !within.is_whole() {
+                    let mut hits = Vec::new();
+                    for pattern in patterns {
+                        hits.extend(of_part(db, (scope, &within), &source, Some(pattern), 1)?);
+                    }
+                    return Ok(hits);
+                }
                 let statement = db.prepare_cached(
                     "SELECT hits, last_hit_at_ms FROM indicator_hit
                      WHERE tenant_id = ?1 AND source = ?2 AND pattern = ?3",
@@ -77,4 +90,35 @@ impl Store {
             })
             .await
     }
+}
+
+/// Counts hits by the alerts that some groups' devices raised: nobody counts them by device.
+fn of_part(
+    db: &Connection,
+    (scope, within): (TenantScope, &Within),
+    source: &str,
+    pattern: Option<String>,
+    limit: u32,
+) -> Result<Vec<HitRow>, StoreError> {
+    let mut sql =
+        "SELECT a.matched, CAST(sum(a.count) AS BIGINT), max(a.last_seen_at_ms) FROM alert AS a
+         JOIN device AS d ON d.tenant_id = a.tenant_id AND d.device_id = a.device_id
+         WHERE a.tenant_id = ? AND a.matched IS NOT NULL AND coalesce(a.source, '') = ?"
+            .to_owned();
+    let mut values = vec![Value::from(scope.id()), source.into()];
+    within.narrow(&mut sql, &mut values, "d.group_id");
+    if let Some(pattern) = pattern {
+        sql.push_str(" AND a.matched = ?");
+        values.push(pattern.into());
+    }
+    sql.push_str(" GROUP BY a.matched ORDER BY 2 DESC, a.matched LIMIT ?");
+    values.push(i64::from(limit).into());
+    let rows = db.prepare_cached(&sql)?.query_map(values, |row| {
+        Ok(HitRow {
+            pattern: row.get(0)?,
+            hits: count(row.get(1)?),
+            last_hit_at: time(row.get(2)?),
+        })
+    })?;
+    Ok(rows.collect::<crate::db::Result<_>>()?)
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::column::{count, ms, time, word};
 use crate::db::{Connection, Row, Value, execute_many, params};
-use crate::{Store, StoreError, TenantScope};
+use crate::{Sight, Store, StoreError, TenantScope, incident_part};
 
 /// An incident: a `UUIDv7`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,13 +79,23 @@ impl Store {
     /// The store is unavailable.
     pub async fn incidents(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         unresolved_only: bool,
         after: Option<IncidentCursor>,
         limit: u32,
     ) -> Result<Vec<IncidentRow>, StoreError> {
         self.db
-            .read(scope, move |db| {
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                if !within.is_whole() {
+                    return incident_part::list(
+                        db,
+                        (scope, &within),
+                        unresolved_only,
+                        after,
+                        limit,
+                    );
+                }
                 let mut sql = incident_columns!().to_owned();
                 let mut values = vec![Value::from(scope.id())];
                 if unresolved_only {
@@ -112,13 +122,13 @@ impl Store {
     ///
     /// # Errors
     /// The tenant has no such incident.
-    pub async fn incident(
-        &self,
-        scope: TenantScope,
-        id: IncidentId,
-    ) -> Result<IncidentRow, StoreError> {
+    pub async fn incident(&self, sight: Sight, id: IncidentId) -> Result<IncidentRow, StoreError> {
         self.db
-            .read(scope, move |db| {
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                if !within.is_whole() {
+                    return incident_part::one(db, (scope, &within), id);
+                }
                 let sql = concat!(incident_columns!(), " AND incident_id = ?");
                 let mut rows =
                     db.prepare_cached(sql)?.query(params![scope.id(), id.0.to_be_bytes()])?;
@@ -129,7 +139,7 @@ impl Store {
     }
 }
 
-fn read(row: &Row<'_>) -> Result<IncidentRow, StoreError> {
+pub(crate) fn read(row: &Row<'_>) -> Result<IncidentRow, StoreError> {
     let severity: String = row.get(2)?;
     Ok(IncidentRow {
         id: IncidentId(u128::from_be_bytes(row.get(0)?)),

@@ -12,7 +12,8 @@ use crate::alert::AlertKey;
 use crate::audit::{self, Event};
 use crate::column::{count, found, fresh_id, int, ms, time, word};
 use crate::db::{Connection, Optional as _, Value, execute_many, params, query_many};
-use crate::{IncidentId, MemberId, Store, StoreError, TenantScope};
+use crate::sight::Within;
+use crate::{IncidentId, MemberId, Sight, Store, StoreError, TenantScope};
 
 /// Something that somebody changed about an incident.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,11 +48,12 @@ impl Store {
     /// The tenant has no such incident.
     pub async fn incident_merged_into(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         id: IncidentId,
     ) -> Result<Option<IncidentId>, StoreError> {
         self.db
-            .read(scope, move |db| {
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
                 let row = db
                     .prepare_cached(
                         "SELECT merged_into FROM incident WHERE tenant_id = ?1 AND incident_id = ?2",
@@ -59,7 +61,8 @@ impl Store {
                     .query_row(params![scope.id(), octets(id)], |row| {
                         row.get::<Option<[u8; 16]>>(0)
                     });
-                Ok(found(row, "incident")?.map(|id| IncidentId(u128::from_be_bytes(id))))
+                let into = found(row, "incident")?.map(|id| IncidentId(u128::from_be_bytes(id)));
+                within.merged(db, scope, (id, into))
             })
             .await
     }
@@ -70,12 +73,14 @@ impl Store {
     /// The store is unavailable.
     pub async fn incident_changes(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         id: IncidentId,
         limit: u32,
     ) -> Result<Vec<IncidentChange>, StoreError> {
         self.db
-            .read(scope, move |db| {
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.incident(db, scope, id)?;
                 let rows = db
                     .prepare_cached(
                         "SELECT c.at_ms, m.name, c.kind, c.detail, c.reason FROM incident_change AS c
@@ -102,13 +107,15 @@ impl Store {
     /// The tenant has no such incident.
     pub async fn set_incident_title(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         id: IncidentId,
         title: String,
         edit: IncidentEdit,
     ) -> Result<(), StoreError> {
         self.db
-            .write(scope, move |db| {
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.whole_incident(db, scope, id)?;
                 let before = open(db, scope, id)?.title;
                 if before == title {
                     return Ok(());
@@ -129,13 +136,16 @@ impl Store {
     /// The tenant has no such incidents, they are one and the same, or there are more than [`MAX_MOVED`] alerts.
     pub async fn merge_incidents(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         from: IncidentId,
         into: IncidentId,
         edit: IncidentEdit,
     ) -> Result<(), StoreError> {
         self.db
-            .write(scope, move |db| {
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.whole_incident(db, scope, from)?;
+                within.incident(db, scope, into)?;
                 if from == into {
                     return Err(StoreError::Conflict { what: "this incident" });
                 }
@@ -182,16 +192,18 @@ impl Store {
     /// The tenant has no such incident, none of the alerts is in it, or all of its alerts are.
     pub async fn split_incident(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         from: IncidentId,
         keys: Vec<AlertKey>,
         title: String,
         edit: IncidentEdit,
     ) -> Result<IncidentId, StoreError> {
         self.db
-            .write(scope, move |db| {
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.incident(db, scope, from)?;
                 let source = open(db, scope, from)?;
-                let moved = alerts_of(db, scope, from, &keys)?;
+                let moved = alerts_of(db, (scope, &within), from, &keys)?;
                 let many = u64::try_from(moved.len()).unwrap_or(u64::MAX);
                 if many == 0 {
                     return Err(StoreError::NotFound { what: "alert of this incident" });
@@ -247,10 +259,10 @@ fn open(db: &Connection, scope: TenantScope, id: IncidentId) -> Result<Held, Sto
     found(row, "incident")
 }
 
-/// Returns those of some alerts that are in an incident, as rows.
+/// Returns those of some alerts that are in an incident and inside, as rows.
 fn alerts_of(
     db: &Connection,
-    scope: TenantScope,
+    (scope, within): (TenantScope, &Within),
     id: IncidentId,
     keys: &[AlertKey],
 ) -> Result<Vec<Vec<Value>>, StoreError> {
@@ -264,12 +276,16 @@ fn alerts_of(
         db,
         "WITH k (tenant_id, alert_id) AS (",
         &rows,
-        ") SELECT a.alert_id FROM k JOIN alert AS a
-           ON a.tenant_id = k.tenant_id AND a.alert_id = k.alert_id WHERE a.incident_id = ?",
+        ") SELECT a.alert_id, d.group_id FROM k JOIN alert AS a
+           ON a.tenant_id = k.tenant_id AND a.alert_id = k.alert_id
+           JOIN device AS d ON d.tenant_id = a.tenant_id AND d.device_id = a.device_id
+           WHERE a.incident_id = ?",
         &[octets(id).into()],
         |rows| {
             while let Some(row) = rows.next()? {
-                found.push(vec![scope.id().into(), row.get::<[u8; 16]>(0)?.into()]);
+                if within.has(row.get(1)?) {
+                    found.push(vec![scope.id().into(), row.get::<[u8; 16]>(0)?.into()]);
+                }
             }
             Ok(())
         },

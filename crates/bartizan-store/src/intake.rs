@@ -21,7 +21,7 @@ use crate::audit::{self, Event};
 use crate::column::{fresh_id, int, ms, time};
 use crate::db::{Connection, Optional, params};
 use crate::grouping::Joining;
-use crate::{Store, StoreError, TenantScope, device_member, risk};
+use crate::{Sight, Store, StoreError, TenantScope, device_member, risk};
 
 /// An alert of another product.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,11 +118,13 @@ impl Store {
     /// The store is unavailable.
     pub async fn external_alert(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         key: AlertKey,
     ) -> Result<Option<ExternalRow>, StoreError> {
         self.db
-            .read(scope, move |db| {
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.alert(db, scope, key)?;
                 let row = db
                     .prepare_cached(
                         "SELECT product, external_id, link, original, updated_at_ms FROM external_alert

@@ -49,12 +49,14 @@ mod feed_version;
 mod feedback;
 mod gather;
 mod grouping;
+mod guard;
 mod held;
 mod hit;
 mod idempotency;
 mod identity_provider;
 mod incident;
 mod incident_change;
+mod incident_part;
 mod indicator;
 mod ingest;
 mod ingest_known;
@@ -85,6 +87,7 @@ mod scope;
 mod screening;
 mod second_factor;
 mod session;
+mod sight;
 mod sink;
 mod sink_work;
 mod site_report;
@@ -127,7 +130,7 @@ pub use device::{
     CheckinState, Counters, DeviceCredential, DeviceCursor, DeviceFilter, DeviceReport, DeviceRow,
     DeviceState, GroupChoice,
 };
-pub use device_change::{DeviceValue, MAX_TAGS};
+pub use device_change::{DeviceRevision, DeviceValue, MAX_TAGS};
 pub use device_event::{DeviceEventKind, DeviceEventRow};
 pub use device_group::{GroupRow, MAX_GROUPS};
 pub use device_rule::{Combine, GroupRules, Rule, RuleField, RuleOperator};
@@ -143,6 +146,7 @@ pub use feed::{
 pub use feed_health::FeedHealth;
 pub use feed_version::{AddedVersion, FeedVersionRow, FeedVersionState, NewFeedVersion};
 pub use feedback::{FeedbackCursor, FeedbackRow, FeedbackStatus, NewFeedback};
+pub use guard::{CHANGED_SINCE, Guard};
 pub use hit::HitRow;
 pub use idempotency::Repeat;
 pub use identity_provider::{IdentityProvider, SignInKey, SignInPlace, SignInRule};
@@ -184,6 +188,7 @@ pub use second_factor::{NewSecondFactor, SecondFactorRow};
 pub use session::{
     NewSession, OpenSessionRow, SessionId, SessionRow, SignInMethod, Visit, Vouched,
 };
+pub use sight::Sight;
 pub use sink::{MAX_SINKS, SinkAction, SinkRow, SinkSettings};
 pub use sink_work::{DeadLetterRow, SinkHealth};
 pub use site_report::{NewSiteReport, SiteReportKind, SiteReportRow, SiteReportStatus};

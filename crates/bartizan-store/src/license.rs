@@ -289,6 +289,22 @@ impl Store {
         self.db.read(scope, move |db| plan_of(db, scope, person)).await
     }
 
+    /// Returns the plans that some people have, in their order.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn plans_of(
+        &self,
+        scope: TenantScope,
+        people: Vec<PersonId>,
+    ) -> Result<Vec<Option<Plan>>, StoreError> {
+        self.db
+            .read(scope, move |db| {
+                people.into_iter().map(|person| plan_of(db, scope, person)).collect()
+            })
+            .await
+    }
+
     /// Whether the person of a device, by an address of theirs, is given something. Where licenses are not enforced, and
     /// where nobody is known whose plan could lack it, everything is.
     ///

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::audit::{self, Event};
 use crate::column::{fresh_id, ms, stored, time};
-use crate::db::{Connection, params};
+use crate::db::{Connection, Row, params};
 use crate::member::{folded, name_of};
 use crate::session::end_sessions;
 use crate::{
@@ -42,6 +42,21 @@ impl Store {
     /// The store is unavailable.
     pub async fn members(&self, scope: TenantScope) -> Result<Vec<MemberRow>, StoreError> {
         self.db.read(scope, move |db| members(db, scope, None)).await
+    }
+
+    /// Lists members by address, those whose address or name has a text in it, from after an address on.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn members_page(
+        &self,
+        scope: TenantScope,
+        text: &str,
+        after: String,
+        limit: u32,
+    ) -> Result<Vec<MemberRow>, StoreError> {
+        let text = text.to_lowercase();
+        self.db.read(scope, move |db| page(db, scope, (&text, &after), limit)).await
     }
 
     /// Returns one member.
@@ -336,29 +351,64 @@ fn members(
             Ok((MemberId::of_column(row.get(0)?), row.get::<String>(1)?))
         })?
         .collect::<crate::db::Result<Vec<_>>>()?;
-    let statement = db.prepare_cached(
+    let statement = db.prepare_cached(concat!(
+        member_columns!(),
+        "WHERE m.tenant_id = ?1 AND m.member_id = coalesce(?2, m.member_id) ORDER BY m.email"
+    ))?;
+    let rows = statement.query_map(params![scope.id(), only], read)?;
+    let mut rows: Vec<MemberRow> = rows.collect::<crate::db::Result<_>>()?;
+    for row in &mut rows {
+        let roles = given.iter().filter(|(member, _)| *member == row.id);
+        row.roles = roles.map(|(_, role)| role.clone()).collect();
+    }
+    Ok(rows)
+}
+
+/// Lists a page by address, those whose address or name has a text in it.
+fn page(
+    db: &Connection,
+    scope: TenantScope,
+    (text, after): (&str, &str),
+    limit: u32,
+) -> Result<Vec<MemberRow>, StoreError> {
+    let statement = db.prepare_cached(concat!(
+        member_columns!(),
+        "WHERE m.tenant_id = ?1 AND ?2 < m.email
+             AND (?3 = '' OR 0 < strpos(lower(m.email), ?3) OR 0 < strpos(lower(m.name), ?3))
+         ORDER BY m.email LIMIT ?4"
+    ))?;
+    let rows = statement.query_map(params![scope.id(), after, text, limit], read)?;
+    let mut rows: Vec<MemberRow> = rows.collect::<crate::db::Result<_>>()?;
+    for row in &mut rows {
+        row.roles = role::ids_of(db, scope, row.id)?;
+    }
+    Ok(rows)
+}
+
+/// Reads the columns of [`member_columns`]; without roles.
+fn read(row: &Row<'_>) -> crate::db::Result<MemberRow> {
+    Ok(MemberRow {
+        id: MemberId::of_column(row.get(0)?),
+        email: row.get(1)?,
+        name: row.get(2)?,
+        one_time_expires_at: row.get::<Option<i64>>(3)?.map(time),
+        created_at: time(row.get(4)?),
+        disabled_at: row.get::<Option<i64>>(5)?.map(time),
+        roles: Vec::new(),
+        last_seen_at: row.get::<Option<i64>>(6)?.map(time),
+        is_break_glass: row.get(7)?,
+    })
+}
+
+/// What [`read`] reads.
+macro_rules! member_columns {
+    () => {
         "SELECT m.member_id, m.email, m.name, m.one_time_expires_at_ms, m.created_at_ms,
                 m.disabled_at_ms,
                 (SELECT max(s.last_seen_at_ms) FROM session AS s
                  WHERE s.tenant_id = m.tenant_id AND s.member_id = m.member_id),
                 m.break_glass
-         FROM member AS m WHERE m.tenant_id = ?1 AND m.member_id = coalesce(?2, m.member_id)
-         ORDER BY m.email",
-    )?;
-    let rows = statement.query_map(params![scope.id(), only], |row| {
-        let id = MemberId::of_column(row.get(0)?);
-        let roles = given.iter().filter(|(member, _)| *member == id);
-        Ok(MemberRow {
-            id,
-            email: row.get(1)?,
-            name: row.get(2)?,
-            one_time_expires_at: row.get::<Option<i64>>(3)?.map(time),
-            created_at: time(row.get(4)?),
-            disabled_at: row.get::<Option<i64>>(5)?.map(time),
-            roles: roles.map(|(_, role)| role.clone()).collect(),
-            last_seen_at: row.get::<Option<i64>>(6)?.map(time),
-            is_break_glass: row.get(7)?,
-        })
-    })?;
-    Ok(rows.collect::<crate::db::Result<_>>()?)
+         FROM member AS m "
+    };
 }
+use member_columns;

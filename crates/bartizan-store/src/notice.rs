@@ -6,6 +6,7 @@
 
 use bartizan_model::UnixMillis;
 
+use crate::audit::{self, Event};
 use crate::column::{fresh_id, ms, time, word};
 use crate::db::{Row, params};
 use crate::{FeedId, NoticeId, Store, StoreError, TenantScope};
@@ -143,11 +144,18 @@ impl Store {
             .write(scope, move |db| {
                 let changed = db
                     .prepare_cached(
-                        "UPDATE notice SET dismissed_at_ms = coalesce(dismissed_at_ms, ?3)
-                         WHERE tenant_id = ?1 AND notice_id = ?2",
+                        "UPDATE notice SET dismissed_at_ms = ?3
+                         WHERE tenant_id = ?1 AND notice_id = ?2 AND dismissed_at_ms IS NULL",
                     )?
                     .execute(params![scope.id(), notice.octets(), ms(now)])?;
-                if changed == 0 { Err(StoreError::NotFound { what: "notice" }) } else { Ok(()) }
+                if changed != 0 {
+                    let event = Event::new("notice.dismiss", "notice", notice);
+                    return audit::append(db, scope, event, now);
+                }
+                let is_there = db
+                    .prepare_cached("SELECT 1 FROM notice WHERE tenant_id = ?1 AND notice_id = ?2")?
+                    .exists(params![scope.id(), notice.octets()])?;
+                if is_there { Ok(()) } else { Err(StoreError::NotFound { what: "notice" }) }
             })
             .await
     }

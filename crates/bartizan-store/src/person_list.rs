@@ -5,7 +5,9 @@ use bartizan_model::{DeviceId, UnixMillis};
 use crate::column::{count, time};
 use crate::db::{Connection, Value, params};
 use crate::person::{self, folded, person_columns};
-use crate::{PersonGroupId, PersonGroupRow, PersonId, PersonRow, Store, StoreError, TenantScope};
+use crate::{
+    PersonGroupId, PersonGroupRow, PersonId, PersonRow, Sight, Store, StoreError, TenantScope,
+};
 
 /// What a filter speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,23 +232,27 @@ impl Store {
     /// The tenant has no such person.
     pub async fn devices_of_person(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         person: PersonId,
     ) -> Result<Vec<OwnDevice>, StoreError> {
         self.db
-            .read(scope, move |db| {
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
                 let facts = person::one(db, scope, person)?.facts;
                 let mut all = Vec::new();
                 for address in facts.addresses() {
-                    let statement = db.prepare_cached(
+                    let mut values =
+                        vec![Value::from(scope.id()), address.into(), i64::from(MAX_DEVICES).into()];
+                    let inside = within.condition("d.group_id", values.len().saturating_add(1));
+                    values.extend(within.values());
+                    let sql = format!(
                         "SELECT d.device_id, d.device_name, d.os, s.os_version, s.last_seen_at_ms
                          FROM device AS d JOIN device_status AS s
                              ON s.tenant_id = d.tenant_id AND s.device_id = d.device_id
-                         WHERE d.tenant_id = ?1 AND d.owner = ?2 AND d.forgotten_at_ms IS NULL
-                         ORDER BY d.device_id DESC LIMIT ?3",
-                    )?;
-                    let rows =
-                        statement.query_map(params![scope.id(), address, MAX_DEVICES], |row| {
+                         WHERE d.tenant_id = ?1 AND d.owner = ?2 AND d.forgotten_at_ms IS NULL AND {inside}
+                         ORDER BY d.device_id DESC LIMIT ?3"
+                    );
+                    let rows = db.prepare_cached(&sql)?.query_map(values, |row| {
                             let (os, version): (String, String) = (row.get(2)?, row.get(3)?);
                             Ok(OwnDevice {
                                 id: DeviceId(u128::from_be_bytes(row.get(0)?)),

@@ -13,8 +13,8 @@ use serde_json::json;
 
 use crate::audit::{self, Event};
 use crate::column::{count, found, int, ms, time};
-use crate::db::{Connection, Optional as _, Row, params};
-use crate::{GroupId, Store, StoreError, TenantScope};
+use crate::db::{Connection, Optional as _, Row, Value, params};
+use crate::{GroupId, Guard, Sight, Store, StoreError, TenantScope};
 
 /// A version of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,8 +82,30 @@ impl Store {
         new: NewPolicyVersion,
         now: UnixMillis,
     ) -> Result<u64, StoreError> {
+        self.add_policy_version_if(scope, group, Guard::open(), new, now).await
+    }
+
+    /// The same, if the number of the latest version is as the guard wants it; 0 where there is none.
+    ///
+    /// # Errors
+    /// There is no such group; [`crate::CHANGED_SINCE`].
+    pub async fn add_policy_version_if(
+        &self,
+        scope: TenantScope,
+        group: Option<GroupId>,
+        guard: Guard<u64>,
+        new: NewPolicyVersion,
+        now: UnixMillis,
+    ) -> Result<u64, StoreError> {
         self.db
             .write(scope, move |db| {
+                let latest: i64 = db
+                    .prepare_cached(
+                        "SELECT coalesce(max(number), 0) FROM policy_version
+                         WHERE tenant_id = ?1 AND policy_id = ?2",
+                    )?
+                    .query_row(params![scope.id(), policy_id(group)], |row| row.get(0))?;
+                guard.check(&count(latest))?;
                 let epoch = add(db, scope, group, &new, now)?;
                 let group = group.map(|group| audit::hex(&group.octets()));
                 let event = Event::new("policy.change", "policy", epoch).detail(json!({
@@ -107,6 +129,7 @@ impl Store {
         group: Option<GroupId>,
         number: u64,
         percent: u8,
+        now: UnixMillis,
     ) -> Result<(), StoreError> {
         self.db
             .write(scope, move |db| {
@@ -125,7 +148,14 @@ impl Store {
                 if written == 0 {
                     return Err(StoreError::NotFound { what: "latest version of this policy" });
                 }
-                next_epoch(db, scope).map(drop)
+                let epoch = next_epoch(db, scope)?;
+                let group = group.map(|group| audit::hex(&group.octets()));
+                let event = Event::new("policy.percent", "policy", epoch).detail(json!({
+                    "group": group.unwrap_or_default(),
+                    "number": number,
+                    "percent": percent,
+                }));
+                audit::append(db, scope, event, now)
             })
             .await
     }
@@ -185,10 +215,16 @@ impl Store {
     /// The tenant has no such device.
     pub async fn device_policy(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         device: DeviceId,
     ) -> Result<DevicePolicyRow, StoreError> {
-        self.db.read(scope, move |db| device_policy(db, scope, device)).await
+        self.db
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.device(db, scope, device)?;
+                device_policy(db, scope, device)
+            })
+            .await
     }
 
     /// Returns the document of a group, or that of everybody, as it holds now.
@@ -215,20 +251,23 @@ impl Store {
     ///
     /// # Errors
     /// The store is unavailable.
-    pub async fn policy_progress(&self, scope: TenantScope) -> Result<PolicyProgress, StoreError> {
+    pub async fn policy_progress(&self, sight: Sight) -> Result<PolicyProgress, StoreError> {
         self.db
-            .read(scope, move |db| {
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
                 let epoch = int(epoch(db, scope)?);
-                let counts = db
-                    .prepare_cached(
+                let mut values = vec![Value::from(scope.id()), epoch.into()];
+                let inside = within.condition("d.group_id", values.len().saturating_add(1));
+                values.extend(within.values());
+                let sql = format!(
                         "SELECT count(*),
                                 count(*) FILTER (WHERE s.policy_version = 0),
                                 count(*) FILTER (WHERE ?2 + d.group_moves <= s.policy_version)
                          FROM device_status AS s
                          JOIN device AS d ON d.tenant_id = s.tenant_id AND d.device_id = s.device_id
-                         WHERE s.tenant_id = ?1 AND d.offboarded_at_ms IS NULL AND d.jwk <> ''",
-                    )?
-                    .query_row(params![scope.id(), epoch], |row| {
+                         WHERE s.tenant_id = ?1 AND d.offboarded_at_ms IS NULL AND d.jwk <> '' AND {inside}"
+                );
+                let counts = db.prepare_cached(&sql)?.query_row(values, |row| {
                         Ok([count(row.get(0)?), count(row.get(1)?), count(row.get(2)?)])
                     })?;
                 let [all, without, current] = counts;

@@ -14,7 +14,7 @@ use crate::{Store, StoreError, TenantScope, alert_job, incident_change, quiet};
 pub struct Removed {
     /// Alerts, with their receipts, history and tags; an incident goes with the last of its own.
     pub alerts: u64,
-    /// Reports of sites, notices, and what became of changes of many alerts.
+    /// Reports of sites, notices, how risks changed, and what became of changes of many alerts.
     pub others: u64,
     /// Whether there may be more.
     pub more: bool,
@@ -52,6 +52,9 @@ impl Store {
                          SELECT feedback_id FROM feedback
                          WHERE tenant_id = ?1 AND status IN ('Answered', 'Closed') AND status_at_ms < ?2
                          LIMIT ?3)",
+                    "DELETE FROM risk_change WHERE tenant_id = ?1 AND (device_id, change_id) IN (
+                         SELECT c.device_id, c.change_id FROM risk_change AS c
+                         WHERE c.tenant_id = ?1 AND c.at_ms < ?2 LIMIT ?3)",
                     "DELETE FROM dead_letter WHERE tenant_id = ?1 AND seq IN (
                          SELECT seq FROM dead_letter
                          WHERE tenant_id = ?1 AND died_at_ms < ?2 LIMIT ?3) AND died_at_ms < ?2",

@@ -11,7 +11,7 @@ use bartizan_model::{DeviceId, RiskLevel, Severity, UnixMillis, UnresolvedAlerts
 use crate::column::{count, fresh_id, int, ms, time, word};
 use crate::db::{Connection, Value, execute_many, params, query_many};
 use crate::event::{self, Happened};
-use crate::{Store, StoreError, TenantScope};
+use crate::{Sight, Store, StoreError, TenantScope};
 
 /// When the risk of a device became what, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,12 +31,14 @@ impl Store {
     /// The store is unavailable.
     pub async fn risk_changes(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         device: DeviceId,
         limit: u32,
     ) -> Result<Vec<RiskChange>, StoreError> {
         self.db
-            .read(scope, move |db| {
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.device(db, scope, device)?;
                 let mut rows = db
                     .prepare_cached(
                         "SELECT at_ms, risk, reason FROM risk_change

@@ -1,7 +1,7 @@
 //! Roles: what members may do.
 //!
 //! Some roles every organization has ([`BuiltIn`]); others are its own rows. A member may do what any of their roles lets
-//! them, with every device: device groups of a role are kept, and limit nothing.
+//! them, with the devices of the groups that this role is limited to (`sight`).
 //!
 //! # Invariants
 //! - Somebody who is not disabled is an administrator, once somebody was; and can come in by a password where only
@@ -222,28 +222,6 @@ fn roles(db: &Connection, scope: TenantScope) -> Result<Vec<RoleRow>, StoreError
         all.push(row?);
     }
     Ok(all)
-}
-
-/// What a member may do, by all of their roles.
-pub(crate) fn permissions_of(
-    db: &Connection,
-    scope: TenantScope,
-    member: MemberId,
-) -> Result<Permissions, StoreError> {
-    let statement = db.prepare_cached(
-        "SELECT m.role_id, coalesce(r.permissions, '') FROM member_role AS m
-         LEFT JOIN role AS r ON r.tenant_id = m.tenant_id AND r.role_id = m.role_id
-         WHERE m.tenant_id = ?1 AND m.member_id = ?2",
-    )?;
-    let mut permissions = Permissions::default();
-    for row in statement.query_map(params![scope.id(), member.column()], |row| {
-        Ok((row.get::<String>(0)?, row.get::<String>(1)?))
-    })? {
-        let (id, words) = row?;
-        let role = BuiltIn::of_id(&id).map(BuiltIn::permissions);
-        permissions = permissions.union(role.unwrap_or_else(|| Permissions::of_words(&words)));
-    }
-    Ok(permissions)
 }
 
 /// Gives a member these roles.

@@ -8,7 +8,10 @@ use bartizan_model::UnixMillis;
 use crate::audit::{self, Event, hex};
 use crate::column::{ms, time, word};
 use crate::db::{Connection, Optional, Reach, params};
-use crate::{Actor, BuiltIn, MemberId, Permissions, Store, StoreError, TenantScope, role};
+use crate::sight::{self, Allowed};
+use crate::{
+    Actor, BuiltIn, MemberId, Permission, Permissions, Sight, Store, StoreError, TenantScope,
+};
 
 /// A session to be.
 #[derive(Clone, Debug)]
@@ -150,6 +153,8 @@ pub struct SessionRow {
     pub must_set_password: bool,
     /// What they may do, by all of their roles.
     pub permissions: Permissions,
+    /// Of these, with every device.
+    pub(crate) whole: Permissions,
     /// How they showed who they are.
     pub method: SignInMethod,
     /// Whether they have to set up a second factor before they go on.
@@ -169,6 +174,14 @@ pub struct Visit {
     pub role: BuiltIn,
     /// In their words.
     pub reason: String,
+}
+
+impl SessionRow {
+    /// What they see where they need a permission.
+    #[must_use]
+    pub fn sight(&self, permission: Permission) -> Sight {
+        Sight::of_member(self.scope, self.member, permission, self.whole)
+    }
 }
 
 impl Store {
@@ -251,6 +264,7 @@ impl Store {
                             member_name: row.get(4)?,
                             must_set_password: row.get(5)?,
                             permissions: Permissions::default(),
+                            whole: Permissions::default(),
                             method: SignInMethod::Password,
                             needs_second_factor: row.get(9)?,
                             last_seen_at: time(row.get(6)?),
@@ -267,18 +281,19 @@ impl Store {
                     let visit = Some(Visit { role, reason });
                     return Ok(Some(SessionRow {
                         permissions: role.permissions(),
+                        whole: role.permissions(),
                         method,
                         needs_second_factor: false,
                         visit,
                         ..row
                     }));
                 }
-                let permissions = role::permissions_of(db, row.scope, row.member)?;
+                let Allowed { any: permissions, whole } = sight::allowed(db, row.scope, row.member)?;
                 // Whoever has one was asked for it.
                 let needs_second_factor = row.needs_second_factor
                     && method == SignInMethod::Password
                     && permissions.manage_settings();
-                Ok(Some(SessionRow { permissions, method, needs_second_factor, ..row }))
+                Ok(Some(SessionRow { permissions, whole, method, needs_second_factor, ..row }))
             })
             .await
     }

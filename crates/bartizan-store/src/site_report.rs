@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::audit::{self, Event};
 use crate::column::{count, found, int, ms, time, word};
-use crate::db::{Connection, Row, params};
-use crate::{Store, StoreError, TenantScope};
+use crate::db::{Connection, Row, Value, params};
+use crate::{Sight, Store, StoreError, TenantScope};
 
 /// What is said about a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,22 +141,27 @@ impl Store {
     /// The store is unavailable.
     pub async fn site_reports(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         source: Option<String>,
         limit: u32,
     ) -> Result<Vec<SiteReportRow>, StoreError> {
         self.db
-            .read(scope, move |db| {
-                let statement = db.prepare_cached(
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                let mut values =
+                    vec![Value::from(scope.id()), source.into(), i64::from(limit).into()];
+                let inside = within.condition("d.group_id", values.len().saturating_add(1));
+                values.extend(within.values());
+                let sql = format!(
                     "SELECT r.report_id, r.kind, r.host, r.pattern, r.source, r.comment,
                             r.indicator_epoch, r.device_id, d.device_name, r.app_version,
                             r.reported_at_ms, r.status, r.status_by
                      FROM site_report AS r
                      JOIN device AS d ON d.tenant_id = r.tenant_id AND d.device_id = r.device_id
-                     WHERE r.tenant_id = ?1 AND r.source = coalesce(?2, r.source)
-                     ORDER BY r.reported_at_ms DESC, r.report_id LIMIT ?3",
-                )?;
-                let mut rows = statement.query(params![scope.id(), source, limit])?;
+                     WHERE r.tenant_id = ?1 AND r.source = coalesce(?2, r.source) AND {inside}
+                     ORDER BY r.reported_at_ms DESC, r.report_id LIMIT ?3"
+                );
+                let mut rows = db.prepare_cached(&sql)?.query(values)?;
                 let mut reports = Vec::new();
                 while let Some(row) = rows.next()? {
                     reports.push(read(&row)?);
@@ -172,7 +177,7 @@ impl Store {
     /// The tenant has no such report.
     pub async fn decide_site_report(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         report: u128,
         status: SiteReportStatus,
         by: &str,
@@ -180,7 +185,17 @@ impl Store {
     ) -> Result<(), StoreError> {
         let by = by.to_owned();
         self.db
-            .write(scope, move |db| {
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                if !within.is_whole() {
+                    let device = db
+                        .prepare_cached(
+                            "SELECT device_id FROM site_report WHERE tenant_id = ?1 AND report_id = ?2",
+                        )?
+                        .query_row(params![scope.id(), report.to_be_bytes()], |row| row.get(0));
+                    let device = DeviceId(u128::from_be_bytes(found(device, "report")?));
+                    within.device(db, scope, device)?;
+                }
                 let changed = db
                     .prepare_cached(
                         "UPDATE site_report SET status = ?3, status_by = ?4, status_at_ms = ?5

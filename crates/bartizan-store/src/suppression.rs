@@ -14,7 +14,7 @@ use crate::alert::AlertKey;
 use crate::audit::{self, Event};
 use crate::column::{count, found, fresh_id, ms, time, word};
 use crate::db::{Connection, Row, Value, params};
-use crate::{GroupId, MemberId, Store, StoreError, SuppressionId, TenantScope};
+use crate::{GroupId, MemberId, Sight, Store, StoreError, SuppressionId, TenantScope};
 
 /// Whose alerts a rule hides.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -259,11 +259,13 @@ impl Store {
     /// The tenant has no such alert.
     pub async fn alert_suppressed_by(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         key: AlertKey,
     ) -> Result<Option<SuppressionId>, StoreError> {
         self.db
-            .read(scope, move |db| {
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.alert(db, scope, key)?;
                 let row = db
                     .prepare_cached(
                         "SELECT suppressed_by FROM alert WHERE tenant_id = ?1 AND alert_id = ?2",
@@ -282,12 +284,13 @@ impl Store {
     /// The store is unavailable.
     pub async fn preview_suppression(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         terms: SuppressionTerms,
         since: UnixMillis,
     ) -> Result<SuppressionPreview, StoreError> {
         self.db
-            .read(scope, move |db| {
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
                 let (kind, key) = scope_words(&terms.scope);
                 let (under, exact) = match terms.host.strip_prefix("*.") {
                     Some(end) => (format!(".{end}|"), String::new()),
@@ -299,36 +302,38 @@ impl Store {
                     SuppressionScope::Device(device) => (NOBODY, device.0.to_be_bytes()),
                     SuppressionScope::All | SuppressionScope::Person(_) => (NOBODY, NOBODY),
                 };
+                let mut values: Vec<Value> = vec![
+                    scope.id().into(),
+                    ms(since).into(),
+                    terms.detector.map_or("", Detector::id).into(),
+                    exact.into(),
+                    under.into(),
+                    kind.into(),
+                    group.into(),
+                    device.into(),
+                    if kind == "person" { key } else { String::new() }.into(),
+                    i64::from(PREVIEWED).into(),
+                ];
+                let inside = within.condition("d.group_id", values.len().saturating_add(1));
+                values.extend(within.values());
+                let sql = format!(
+                    "SELECT count(*), CAST(coalesce(sum(CASE WHEN
+                         (?3 = '' OR n.detector = ?3)
+                         AND (?4 = '' OR n.subject = ?4)
+                         AND (?5 = '' OR 0 < strpos('.' || n.subject || '|', ?5))
+                         AND (?6 = 'all' OR ?6 = 'group' AND d.group_id = ?7
+                             OR ?6 = 'device' AND n.device_id = ?8
+                             OR ?6 = 'person' AND lower(d.owner) = ?9)
+                         THEN 1 ELSE 0 END), 0) AS BIGINT)
+                     FROM (SELECT tenant_id, device_id, detector, subject FROM alert
+                           WHERE tenant_id = ?1 AND ?2 <= last_seen_at_ms
+                           ORDER BY last_seen_at_ms DESC LIMIT ?10) AS n
+                     JOIN device AS d ON d.tenant_id = n.tenant_id AND d.device_id = n.device_id
+                     WHERE {inside}"
+                );
                 let row = db
-                    .prepare_cached(
-                        "SELECT count(*), CAST(coalesce(sum(CASE WHEN
-                             (?3 = '' OR n.detector = ?3)
-                             AND (?4 = '' OR n.subject = ?4)
-                             AND (?5 = '' OR 0 < strpos('.' || n.subject || '|', ?5))
-                             AND (?6 = 'all' OR ?6 = 'group' AND d.group_id = ?7
-                                 OR ?6 = 'device' AND n.device_id = ?8
-                                 OR ?6 = 'person' AND lower(d.owner) = ?9)
-                             THEN 1 ELSE 0 END), 0) AS BIGINT)
-                         FROM (SELECT tenant_id, device_id, detector, subject FROM alert
-                               WHERE tenant_id = ?1 AND ?2 <= last_seen_at_ms
-                               ORDER BY last_seen_at_ms DESC LIMIT ?10) AS n
-                         JOIN device AS d ON d.tenant_id = n.tenant_id AND d.device_id = n.device_id",
-                    )?
-                    .query_row(
-                        params![
-                            scope.id(),
-                            ms(since),
-                            terms.detector.map_or("", Detector::id),
-                            exact,
-                            under,
-                            kind,
-                            group,
-                            device,
-                            if kind == "person" { key.as_str() } else { "" },
-                            PREVIEWED,
-                        ],
-                        |row| Ok((row.get(0)?, row.get(1)?)),
-                    )?;
+                    .prepare_cached(&sql)?
+                    .query_row(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
                 Ok(SuppressionPreview { of: count(row.0), matching: count(row.1) })
             })
             .await

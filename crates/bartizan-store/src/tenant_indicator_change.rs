@@ -12,7 +12,10 @@ use crate::audit::{self, Event};
 use crate::column::{count, int, ms, stored};
 use crate::db::{Connection, Optional, params};
 use crate::tenant_indicator::one;
-use crate::{IndicatorId, IndicatorRule, MemberId, NewIndicator, Store, StoreError, TenantScope};
+use crate::{
+    Guard, IndicatorId, IndicatorRow, IndicatorRule, MemberId, NewIndicator, Store, StoreError,
+    TenantScope,
+};
 
 /// What became of an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,9 +64,26 @@ impl Store {
         rule: IndicatorRule,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
+        self.update_indicator_if(scope, id, Guard::open(), rule, now).await
+    }
+
+    /// The same, if it is as the guard wants it.
+    ///
+    /// # Errors
+    /// The tenant has no such indicator; [`crate::CHANGED_SINCE`].
+    pub async fn update_indicator_if(
+        &self,
+        scope: TenantScope,
+        id: IndicatorId,
+        guard: Guard<IndicatorRow>,
+        rule: IndicatorRule,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
         self.db
             .write(scope, move |db| {
-                let pattern = one(db, scope, id)?.pattern;
+                let row = one(db, scope, id)?;
+                guard.check(&row)?;
+                let pattern = row.pattern;
                 update(db, scope, &pattern, &rule, now)?;
                 Counter::load(db, scope)?.save_next_version(db, scope)?;
                 let detail = json!({ "pattern": pattern, "action": rule.action.word() });

@@ -3,11 +3,11 @@
 
 use bartizan_model::{AlertStatus, UnixMillis};
 
-use crate::alert::{AlertKey, StatusFilter};
+use crate::alert::{self, AlertKey, StatusFilter};
 use crate::alert_apply::{Change, Outcome};
 use crate::column::time;
 use crate::db::{Connection, params};
-use crate::{MemberId, Store, StoreError, TenantScope};
+use crate::{AlertRow, Guard, MemberId, Sight, Store, StoreError, TenantScope};
 
 /// What is to change about alerts; what is absent stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Store {
     /// A verdict does not exist, or somebody is assigned who is no member.
     pub async fn update_alerts(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         keys: Vec<AlertKey>,
         update: AlertUpdate,
         by: MemberId,
@@ -101,12 +101,41 @@ impl Store {
     ) -> Result<u64, StoreError> {
         update.check()?;
         self.db
-            .write(scope, move |db| {
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                let (update, within) = (&update, &within);
                 let change =
-                    Change { db, scope, update: &update, by: Ok(by), now, audit_each: true };
+                    Change { db, scope, within, update, by: Ok(by), now, audit_each: true };
                 let outcomes = change.apply(&keys, StatusFilter::Any)?;
                 let found = outcomes.iter().filter(|(_, outcome)| *outcome != Outcome::Gone);
                 Ok(u64::try_from(found.count()).unwrap_or(u64::MAX))
+            })
+            .await
+    }
+
+    /// Changes one alert, if it is as the guard wants it.
+    ///
+    /// # Errors
+    /// As of many; the tenant has no such alert; [`crate::CHANGED_SINCE`].
+    pub async fn update_alert_if(
+        &self,
+        sight: Sight,
+        key: AlertKey,
+        guard: Guard<AlertRow>,
+        update: AlertUpdate,
+        by: MemberId,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        update.check()?;
+        self.db
+            .write(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.alert(db, scope, key)?;
+                guard.check(&alert::row(db, scope, key)?)?;
+                let (update, within) = (&update, &within);
+                let change =
+                    Change { db, scope, within, update, by: Ok(by), now, audit_each: true };
+                change.apply(&[key], StatusFilter::Any).map(drop)
             })
             .await
     }
@@ -117,14 +146,14 @@ impl Store {
     /// The tenant has no such alert.
     pub async fn set_alert_status(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         key: AlertKey,
         status: AlertStatus,
         by: MemberId,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         let update = AlertUpdate { status: Some(status), ..AlertUpdate::default() };
-        match self.update_alerts(scope, vec![key], update, by, now).await? {
+        match self.update_alerts(sight, vec![key], update, by, now).await? {
             0 => Err(StoreError::NotFound { what: "alert" }),
             _ => Ok(()),
         }
@@ -134,13 +163,11 @@ impl Store {
     ///
     /// # Errors
     /// The store is unavailable.
-    pub async fn alert_tags(
-        &self,
-        scope: TenantScope,
-        key: AlertKey,
-    ) -> Result<Vec<String>, StoreError> {
+    pub async fn alert_tags(&self, sight: Sight, key: AlertKey) -> Result<Vec<String>, StoreError> {
         self.db
-            .read(scope, move |db| {
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.alert(db, scope, key)?;
                 let rows = db
                     .prepare_cached(
                         "SELECT tag FROM alert_tag WHERE tenant_id = ?1 AND alert_id = ?2 ORDER BY tag",
@@ -157,12 +184,14 @@ impl Store {
     /// The store is unavailable.
     pub async fn alert_changes(
         &self,
-        scope: TenantScope,
+        sight: Sight,
         key: AlertKey,
         limit: u32,
     ) -> Result<Vec<AlertChange>, StoreError> {
         self.db
-            .read(scope, move |db| {
+            .read(sight, move |db| {
+                let (scope, within) = sight.open(db)?;
+                within.alert(db, scope, key)?;
                 let rows = db
                     .prepare_cached(
                         "SELECT c.at_ms, coalesce(m.name, p.name), c.kind, c.text_before, c.text_after

@@ -19,7 +19,7 @@ pub(crate) async fn policy(
     device: Device,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let policy = policies::give(&state, device.scope, device.id).await?;
+    let policy = policies::give(&state, device.scope.whole(), device.id).await?;
     let tenant = state.store.tenant_row(device.scope).await?;
     Ok(tagged(policy.version, &headers, || {
         let key = SigningKey::from_bytes(&tenant.signing_key.0);

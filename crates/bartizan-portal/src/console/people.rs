@@ -5,7 +5,7 @@ use bartizan_model::UnixMillis;
 use bartizan_store::{MemberRow, OpenSessionRow, Permission, RoleRow, SessionId};
 
 use super::format::{self, Ago};
-use super::{Icon, Section, Shell, filters};
+use super::{Icon, Pager, Section, Shell, filters};
 
 /// Everybody, and a form to invite one more.
 #[derive(Template)]
@@ -13,8 +13,12 @@ use super::{Icon, Section, Shell, filters};
 pub(crate) struct PeoplePage {
     /// What surrounds it.
     pub(crate) shell: Shell,
-    /// By address.
+    /// Of this page, by address.
     pub(crate) people: Vec<MemberRow>,
+    /// What was searched for.
+    pub(crate) text: String,
+    /// Other pages.
+    pub(crate) pager: Pager,
     /// All there are.
     pub(crate) roles: Vec<RoleRow>,
     /// What was typed.
@@ -80,6 +84,16 @@ pub(crate) struct RolesPage {
 }
 
 impl RolesPage {
+    fn devices(role: &RoleRow) -> String {
+        match &role.device_groups {
+            None => "All".to_owned(),
+            Some(groups) => {
+                let many = u64::try_from(groups.len()).unwrap_or(u64::MAX);
+                format::count_of(many, "device group", "device groups")
+            }
+        }
+    }
+
     fn section(&self) -> Section {
         Section::People
     }
@@ -93,6 +107,8 @@ pub(crate) struct RolePage {
     pub(crate) shell: Shell,
     /// Without an id while it is new.
     pub(crate) role: RoleRow,
+    /// The device groups that there are: id and name.
+    pub(crate) groups: Vec<(String, String)>,
     /// Why it was not saved.
     pub(crate) problem: Option<&'static str>,
 }
@@ -104,6 +120,14 @@ impl RolePage {
 
     fn heading(&self) -> &str {
         if self.role.id.is_empty() { "New role" } else { &self.role.name }
+    }
+
+    fn is_limited(&self) -> bool {
+        self.role.device_groups.is_some()
+    }
+
+    fn has_group(&self, id: &str) -> bool {
+        self.role.device_groups.iter().flatten().any(|group| group == id)
     }
 
     fn members(&self) -> String {

@@ -8,7 +8,7 @@ use bartizan_store::{
 };
 
 use super::{
-    AuditEntryRow, AuditForm, AuditPage, CodeProblem, FactorState, GoOnPage, PasskeyAction,
+    AuditEntryRow, AuditForm, AuditPage, CodeProblem, FactorState, GoOnPage, Pager, PasskeyAction,
     PasskeysPage, PeoplePage, PersonPage, PersonSignInPage, ProviderField, ProviderForm, RolePage,
     RolesPage, SecondFactorPage, SessionsPage, Shell, SignInCodePage, SignInSettingsPage,
 };
@@ -50,6 +50,8 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
     };
     let people = |problem, given| PeoplePage {
         shell: shell.clone(),
+        text: HOSTILE.into(),
+        pager: Pager { first: Some("/people".into()), next: Some("/people?after=x".into()) },
         people: vec![person.clone(), MemberRow { disabled_at: Some(NOW), ..person.clone() }],
         roles: vec![role.clone()],
         email: HOSTILE.into(),
@@ -66,7 +68,10 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
         password,
         now: NOW,
     };
-    let of_role = |role, problem| RolePage { shell: shell.clone(), role, problem };
+    let groups = vec![("1".to_owned(), HOSTILE.to_owned())];
+    let of_role =
+        |role, problem| RolePage { shell: shell.clone(), role, groups: groups.clone(), problem };
+    let limited = RoleRow { device_groups: Some(vec!["1".into()]), ..role.clone() };
     let blank = RoleRow { id: String::new(), permissions: Permissions::default(), ..role.clone() };
     let fixed = RoleRow { is_built_in: true, ..role.clone() };
     let sessions = SessionsPage {
@@ -202,6 +207,7 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
         ("role", of_role(role.clone(), Some("No.")).render().unwrap()),
         ("role, new", of_role(blank, None).render().unwrap()),
         ("role, built in", of_role(fixed, None).render().unwrap()),
+        ("role, limited", of_role(limited, None).render().unwrap()),
         ("sessions", sessions.render().unwrap()),
         ("audit", audit(AuditForm::default(), vec![entry]).render().unwrap()),
         ("audit, nothing", audit(searched, Vec::new()).render().unwrap()),

@@ -19,8 +19,8 @@ pub(crate) struct UsersPage {
     pub(crate) shell: Shell,
     /// What was searched for.
     pub(crate) text: String,
-    /// Of this page.
-    pub(crate) rows: Vec<PersonRow>,
+    /// Of this page, each with the plan that they have.
+    pub(crate) rows: Vec<(PersonRow, Option<Plan>)>,
     /// Other pages.
     pub(crate) pager: Pager,
 }

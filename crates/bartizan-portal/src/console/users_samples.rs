@@ -35,10 +35,10 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
     let mut inactive = person.clone();
     (inactive.facts.active, inactive.origin) = (Some(false), DirectoryOrigin::Hand);
     let pager = || Pager { first: Some("/users".into()), next: Some("/users?after=a".into()) };
-    let users = |text: &str, rows, pager| UsersPage {
+    let users = |text: &str, rows: Vec<PersonRow>, pager| UsersPage {
         shell: shell.clone(),
         text: text.into(),
-        rows,
+        rows: Vec::into_iter(rows).map(|row| (row, Some(Plan::Two))).collect(),
         pager,
     };
     let device =

@@ -26,10 +26,10 @@ pub(crate) async fn bulk(
     session: Session,
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, ApiError> {
-    let scope = session.scope;
+    let sight = session.sight;
     let sent = Sent::of(&pairs);
     let alerts = match &sent.choice {
-        AlertChoice::Filter(filter) => state.store.alerts_matching(scope, *filter).await?,
+        AlertChoice::Filter(filter) => state.store.alerts_matching(sight, *filter).await?,
         AlertChoice::Keys(keys) => u64::try_from(keys.len()).unwrap_or(u64::MAX),
     };
     let update = read(&sent.form, &session);
@@ -59,7 +59,7 @@ pub(crate) async fn bulk(
         }
     };
     let (choice, now) = (sent.choice, state.clock.now());
-    let id = state.store.create_alert_job(scope, choice, update, session.member, now).await?;
+    let id = state.store.create_alert_job(sight, choice, update, session.member, now).await?;
     state.bulk.notify_one();
     Ok(Redirect::to(&format!("/alerts/jobs/{id}")).into_response())
 }
@@ -78,7 +78,7 @@ pub(crate) async fn list(
     Query(query): Query<JobsQuery>,
 ) -> Result<Response, ApiError> {
     let before = query.before.parse::<AlertJobId>().ok();
-    let mut jobs = state.store.alert_jobs(session.scope, before, PAGE_AND_ONE).await?;
+    let mut jobs = state.store.alert_jobs(session.sight, before, PAGE_AND_ONE).await?;
     let next = (PAGE < jobs.len()).then(|| jobs.get(PAGE - 1).map(|job| job.id)).flatten();
     jobs.truncate(PAGE);
     let pager = Pager {
@@ -94,7 +94,7 @@ pub(crate) async fn job(
     session: Session,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let job = state.store.alert_job(session.scope, parse(&id)?).await?;
+    let job = state.store.alert_job(session.sight, parse(&id)?).await?;
     let assignee = match job.update.assigned_to.flatten() {
         None => None,
         Some(member) => match state.store.member(session.scope, member).await {
@@ -113,7 +113,7 @@ pub(crate) async fn cancel(
     Path(id): Path<String>,
 ) -> Result<Redirect, ApiError> {
     let id = parse(&id)?;
-    state.store.cancel_alert_job(session.scope, id, state.clock.now()).await?;
+    state.store.cancel_alert_job(session.sight, id, state.clock.now()).await?;
     Ok(Redirect::to(&format!("/alerts/jobs/{id}")))
 }
 
@@ -123,9 +123,9 @@ pub(crate) async fn results(
     session: Session,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let (scope, id) = (session.scope, parse(&id)?);
-    state.store.alert_job(scope, id).await?;
-    let first = state.store.alert_job_items(scope, id, AlertKey(0), RESULTS_PAGE).await?;
+    let (sight, id) = (session.sight, parse(&id)?);
+    state.store.alert_job(sight, id).await?;
+    let first = state.store.alert_job_items(sight, id, AlertKey(0), RESULTS_PAGE).await?;
     let head = b"alert_id,outcome,reason\r\n".to_vec();
     let rest = unfold(Some((head, first)), move |at| {
         let state = state.clone();
@@ -135,7 +135,7 @@ pub(crate) async fn results(
             let next = match items.last() {
                 None => None,
                 Some(last) => {
-                    match state.store.alert_job_items(scope, id, last.key, RESULTS_PAGE).await {
+                    match state.store.alert_job_items(sight, id, last.key, RESULTS_PAGE).await {
                         Ok(items) => Some((Vec::new(), items)),
                         // The file ends early, and whoever loads it is told so.
                         Err(error) => return Some((Err(error), None)),

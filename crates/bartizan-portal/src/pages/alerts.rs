@@ -30,23 +30,23 @@ pub(crate) async fn queue(
     Query(query): Query<QueueQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let scope = session.scope;
+    let sight = session.sight;
     let filter =
         console::AlertFilter::from_query(query.severity.as_deref(), query.status.as_deref());
     let after = cursor(&query.after).map(|(last_seen_at, key)| AlertCursor { last_seen_at, key });
-    let mut rows = state.store.alerts(scope, store_filter(filter), after, PAGE_AND_ONE).await?;
+    let mut rows = state.store.alerts(sight, store_filter(filter), after, PAGE_AND_ONE).await?;
     let next =
         (PAGE < rows.len()).then(|| rows.get(PAGE - 1).map(bartizan_store::AlertRow::cursor));
     rows.truncate(PAGE);
     let now = state.clock.now();
     let queue = AlertQueue {
-        unresolved: state.store.unresolved_alerts(scope).await?,
+        unresolved: state.store.unresolved_alerts(sight).await?,
         filter,
         after: if after.is_some() { query.after } else { String::new() },
-        has_devices: 0 < tallies::of(&state, scope).await?.devices,
+        has_devices: 0 < tallies::of(&state, sight).await?.devices,
         rows: rows.into_iter().map(console::AlertRow::from).collect(),
         next: next.flatten().map(|cursor| cursor_text(cursor.last_seen_at, &cursor.key)),
-        matching: state.store.alerts_matching(scope, store_filter(filter)).await?,
+        matching: state.store.alerts_matching(sight, store_filter(filter)).await?,
         may_change: session.permissions.has(Permission::AlertsInvestigation),
         members: alert_jobs::members(&state, &session).await?,
         form: BulkForm::default(),
@@ -76,13 +76,13 @@ pub(crate) async fn alert(
     Path(id): Path<String>,
     Query(query): Query<AlertQuery>,
 ) -> Result<Response, ApiError> {
-    let detail = state.store.alert(session.scope, parse(&id)?).await?;
+    let detail = state.store.alert(session.sight, parse(&id)?).await?;
     let (alert, device) = (detail.alert, detail.device);
     let notice = query.changed.map(|_| "Your change is stored.".to_owned());
-    let changes = state.store.alert_changes(session.scope, alert.key, CHANGES).await?;
-    let tags = state.store.alert_tags(session.scope, alert.key).await?;
-    let suppressed_by = state.store.alert_suppressed_by(session.scope, alert.key).await?;
-    let external = state.store.external_alert(session.scope, alert.key).await?;
+    let changes = state.store.alert_changes(session.sight, alert.key, CHANGES).await?;
+    let tags = state.store.alert_tags(session.sight, alert.key).await?;
+    let suppressed_by = state.store.alert_suppressed_by(session.sight, alert.key).await?;
+    let external = state.store.external_alert(session.sight, alert.key).await?;
     html(&AlertPage {
         shell: shell(session, notice),
         id: alert.key.to_string(),
@@ -131,7 +131,7 @@ pub(crate) async fn set_status(
     let untag = pairs.iter().filter(|(name, _)| name == "untag").map(|(_, tag)| tag.clone());
     update.untag = untag.collect();
     let (store, now) = (&state.store, state.clock.now());
-    if store.update_alerts(session.scope, vec![key], update, session.member, now).await? == 0 {
+    if store.update_alerts(session.sight, vec![key], update, session.member, now).await? == 0 {
         return Err(ApiError::not_found("alert"));
     }
     state.news.publish(session.scope.tenant_id());

@@ -125,6 +125,7 @@ fn shown(row: AuditRow, members: &[MemberRow], base: &str) -> AuditEntryRow {
         "role" => format!("/roles/{id}"),
         "application" => format!("/applications/{id}"),
         "policy" => "/policy".into(),
+        "device-group" => format!("/groups/{id}"),
         _ => String::new(),
     };
     let object = match entry.object.kind.as_str() {

@@ -42,7 +42,8 @@ pub(crate) async fn save(
         counts: state.store.detector_settings(scope).await?.counts,
         ..DetectorSettings::default()
     };
-    let groups = state.store.device_groups(scope).await?.into_iter().map(|group| Some(group.id));
+    let groups =
+        state.store.device_groups(session.sight).await?.into_iter().map(|group| Some(group.id));
     for group in [None].into_iter().chain(groups) {
         for detector in Detector::ALL {
             let named = group.map_or_else(|| "all".to_owned(), |group| group.to_string());
@@ -78,7 +79,7 @@ async fn show(
     days: [String; 5],
     days_problem: Option<&'static str>,
 ) -> Result<Response, ApiError> {
-    let groups = state.store.device_groups(session.scope).await?;
+    let groups = state.store.device_groups(session.sight).await?;
     let named = groups.into_iter().map(|group| (Some(group.id), group.name));
     let rows = [(None, "Every device".to_owned())].into_iter().chain(named);
     let rows = rows.map(|(group, name)| DetectorRow {

@@ -37,9 +37,9 @@ pub(crate) async fn tags(
         return again(&state, session, id, problem.into()).await;
     }
     let done = if form.wanted == "remove" {
-        state.store.remove_tag(session.scope, id, tag, who, now).await
+        state.store.remove_tag(session.sight, id, tag, who, now).await
     } else {
-        state.store.add_tag(session.scope, id, tag, who, now).await
+        state.store.add_tag(session.sight, id, tag, who, now).await
     };
     match done {
         Ok(()) => Ok(to_device(id)),
@@ -72,7 +72,7 @@ pub(crate) async fn describe(
         return again(&state, session, id, "That is no e-mail address.".into()).await;
     }
     let (who, now) = (session.email.clone(), state.clock.now());
-    state.store.describe_device(session.scope, id, (owner, value), who, now).await?;
+    state.store.describe_device(session.sight, id, (owner, value), who, now).await?;
     Ok(to_device(id))
 }
 
@@ -82,7 +82,7 @@ pub(crate) async fn ask_to_remove(
     session: Session,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let row = state.store.device(session.scope, parse(&id)?).await?;
+    let row = state.store.device(session.sight, parse(&id)?).await?;
     html(&DeviceRemovePage {
         shell: shell(session, None),
         id: row.id,
@@ -98,7 +98,7 @@ pub(crate) async fn offboard(
     Path(id): Path<String>,
 ) -> Result<Redirect, ApiError> {
     let (id, now) = (parse(&id)?, state.clock.now());
-    state.store.offboard_device(session.scope, id, session.email, now).await?;
+    state.store.offboard_device(session.sight, id, session.email, now).await?;
     Ok(Redirect::to(&format!("/devices/{id}?done=offboarded")))
 }
 
@@ -108,7 +108,7 @@ pub(crate) async fn forget(
     session: Session,
     Path(id): Path<String>,
 ) -> Result<Redirect, ApiError> {
-    state.store.forget_device(session.scope, parse(&id)?, state.clock.now()).await?;
+    state.store.forget_device(session.sight, parse(&id)?, state.clock.now()).await?;
     Ok(Redirect::to("/devices?done=forgotten"))
 }
 

@@ -54,7 +54,7 @@ pub(crate) async fn list(
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, ApiError> {
-    let (scope, now) = (session.scope, state.clock.now());
+    let (scope, sight, now) = (session.scope, session.sight, state.clock.now());
     let filter = console::DeviceFilter {
         os: query.os.trim().into(),
         app: query.app.trim().into(),
@@ -64,11 +64,11 @@ pub(crate) async fn list(
         attestation: Attestation::from_word(&query.attestation),
         ..console::DeviceFilter::from_query(query.q.as_deref(), query.state.as_deref())
     };
-    let groups = state.store.device_groups(scope).await?;
+    let groups = state.store.device_groups(sight).await?;
     let notice = (query.done == "forgotten").then(|| "The device is forgotten.".to_owned());
     let after = cursor(&query.after).map(|(last_seen_at, id)| DeviceCursor { last_seen_at, id });
     let mut rows =
-        state.store.devices(scope, store_filter(&filter, now), after, PAGE_AND_ONE).await?;
+        state.store.devices(sight, store_filter(&filter, now), after, PAGE_AND_ONE).await?;
     let next =
         (PAGE < rows.len()).then(|| rows.get(PAGE - 1).map(bartizan_store::DeviceRow::cursor));
     rows.truncate(PAGE);
@@ -84,7 +84,7 @@ pub(crate) async fn list(
         after: if after.is_some() { query.after } else { String::new() },
         rows: rows.into_iter().map(listed).collect(),
         next: next.flatten().map(|cursor| cursor_text(cursor.last_seen_at, &cursor.id)),
-        total: tallies::of(&state, scope).await?.devices,
+        total: tallies::of(&state, sight).await?.devices,
         enroll: enroll_help(&state, &headers, &uri),
         now,
     })
@@ -116,35 +116,35 @@ pub(super) async fn show(
     query: &DeviceQuery,
     problem: Option<String>,
 ) -> Result<Response, ApiError> {
-    let scope = session.scope;
+    let (scope, sight) = (session.scope, session.sight);
     let notice = match query.done.as_str() {
         "saved" => Some("Saved.".to_owned()),
         "offboarded" => Some("The device is taken out.".to_owned()),
         _ => None,
     };
-    let (effective, _) = policies::effective(state, scope, id).await?;
+    let (effective, _) = policies::effective(state, sight, id).await?;
     let setting = |(key, value, source): (Key, &Value, &Source)| {
         (key.setting().name, value.to_string(), source.to_string())
     };
     let mut settings: Vec<_> = effective.iter().map(setting).collect();
     settings.sort_by_key(|(_, _, source)| source == "default");
     let before = cursor::<DeviceId>(&query.before).map(|(at, event)| (at, event.0));
-    let mut events = state.store.device_events(scope, id, before, PAGE_AND_ONE).await?;
+    let mut events = state.store.device_events(sight, id, before, PAGE_AND_ONE).await?;
     let older = (PAGE < events.len()).then(|| events.get(PAGE - 1)).flatten();
     let older = older.map(|last| cursor_text(last.at, &DeviceId(last.id)));
     events.truncate(PAGE);
-    let row = state.store.device(scope, id).await?;
+    let row = state.store.device(sight, id).await?;
     let rule = state.store.enrollment_rule(scope).await?;
     let has_timeline = state.store.is_given(scope, row.owner.clone(), Feature::Timeline).await?;
     if !has_timeline {
         events.clear();
     }
     let filter = AlertFilter { device: Some(id), ..AlertFilter::default() };
-    let alerts = state.store.alerts(scope, filter, None, PAGE_AND_ONE).await?;
+    let alerts = state.store.alerts(sight, filter, None, PAGE_AND_ONE).await?;
     html(&DevicePage {
         shell: shell(session, notice),
         id,
-        tags: state.store.device_tags(scope, id).await?,
+        tags: state.store.device_tags(sight, id).await?,
         offboarded_at: row.offboarded_at,
         settings,
         events,
@@ -224,6 +224,7 @@ fn store_filter(filter: &console::DeviceFilter, now: UnixMillis) -> bartizan_sto
         name_contains: filter.text.clone(),
         state,
         os: filter.os.clone(),
+        os_version: String::new(),
         app_version: filter.app.clone(),
         tag: filter.tag.clone(),
         group: match filter.group.as_str() {

@@ -79,12 +79,13 @@ async fn show(
     notice: Option<String>,
     problem: Option<String>,
 ) -> Result<Response, ApiError> {
-    let (store, scope, name) = (&state.store, session.scope, feed.settings.name.clone());
+    let (store, scope, sight) = (&state.store, session.scope, session.sight);
+    let name = feed.settings.name.clone();
     html(&FeedPage {
         shell: shell(session, notice),
         versions: store.feed_versions(scope, feed.id).await?.into_iter().take(SHOWN).collect(),
-        hits: store.top_hits(scope, &name, SHOWN_HITS).await?,
-        reports: store.site_reports(scope, Some(name), SHOWN_REPORTS).await?,
+        hits: store.top_hits(sight, &name, SHOWN_HITS).await?,
+        reports: store.site_reports(sight, Some(name), SHOWN_REPORTS).await?,
         feed,
         form,
         problem,

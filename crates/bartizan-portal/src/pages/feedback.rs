@@ -114,7 +114,7 @@ pub(crate) async fn inbox(
 ) -> Result<Response, ApiError> {
     let status = FeedbackStatus::from_word(&query.status);
     let after = cursor::<FeedbackId>(&query.after);
-    let mut rows = state.store.feedback_list(session.scope, status, after, PAGE_AND_ONE).await?;
+    let mut rows = state.store.feedback_list(session.sight, status, after, PAGE_AND_ONE).await?;
     let is_more = PAGE < rows.len();
     rows.truncate(PAGE);
     let word = status.map_or("", FeedbackStatus::word);
@@ -158,7 +158,7 @@ async fn show(
     notice: Option<&str>,
     problem: Option<(String, &'static str)>,
 ) -> Result<Response, ApiError> {
-    let row = state.store.feedback(session.scope, id).await?;
+    let row = state.store.feedback(session.sight, id).await?;
     let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let (reply, problem) = problem.unzip();
     let page = html(&FeedbackPage {
@@ -188,7 +188,7 @@ pub(crate) async fn set_status(
     let status = FeedbackStatus::from_word(&form.status).ok_or_else(|| {
         ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", "no such status")
     })?;
-    state.store.settle_feedback(session.scope, id, status, None, state.clock.now()).await?;
+    state.store.settle_feedback(session.sight, id, status, None, state.clock.now()).await?;
     Ok(Redirect::to(&format!("/feedback/{id}?done=status")))
 }
 
@@ -211,7 +211,7 @@ pub(crate) async fn reply(
         return show(&state, session, id, None, Some(problem)).await;
     }
     let (answered, now) = (FeedbackStatus::Answered, state.clock.now());
-    state.store.settle_feedback(session.scope, id, answered, Some(form.reply), now).await?;
+    state.store.settle_feedback(session.sight, id, answered, Some(form.reply), now).await?;
     Ok(Redirect::to(&format!("/feedback/{id}?done=reply")).into_response())
 }
 
@@ -222,7 +222,7 @@ pub(crate) async fn logs(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let id = parse(&id)?;
-    let logs = state.store.feedback_logs(session.scope, id).await?;
+    let logs = state.store.feedback_logs(session.sight, id).await?;
     let mut response = logs.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

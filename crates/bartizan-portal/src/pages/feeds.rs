@@ -40,7 +40,7 @@ async fn page(
     notice: Option<String>,
     problem: Option<String>,
 ) -> Result<Response, ApiError> {
-    let (store, scope) = (&state.store, session.scope);
+    let (store, scope, sight) = (&state.store, session.scope, session.sight);
     let status = state.feeds.status(scope.tenant_id());
     let (held_back, held_back_total) = store.held_back(scope, SHOWN_HELD_BACK).await?;
     let wanted = store.wanted_compiles().await?;
@@ -58,7 +58,7 @@ async fn page(
         held_back,
         held_back_total,
         released: store.released_entries(scope).await?,
-        reports: store.site_reports(scope, Some(String::new()), SHOWN_REPORTS).await?,
+        reports: store.site_reports(sight, Some(String::new()), SHOWN_REPORTS).await?,
         own: store.own_domains(scope).await?,
         problem,
         now: state.clock.now(),
@@ -193,7 +193,7 @@ pub(crate) async fn decide(
     let status = SiteReportStatus::from_word(&form.decision)
         .ok_or_else(|| ApiError::malformed("not a decision"))?;
     let (store, now) = (&state.store, state.clock.now());
-    store.decide_site_report(session.scope, report, status, &session.email, now).await?;
+    store.decide_site_report(session.sight, report, status, &session.email, now).await?;
     let back = match form.feed.parse::<FeedId>() {
         Ok(feed) => format!("/feeds/{feed}?done=decided"),
         Err(_) => "/feeds?done=decided".to_owned(),

@@ -21,7 +21,7 @@ pub(crate) async fn list(
     session: Session,
     Query(query): Query<DoneQuery>,
 ) -> Result<Response, ApiError> {
-    let scope = session.scope;
+    let (scope, sight) = (session.scope, session.sight);
     let notice = match query.done.as_str() {
         "saved" => Some("Saved.".to_owned()),
         "deleted" => Some("The group is deleted.".to_owned()),
@@ -30,8 +30,8 @@ pub(crate) async fn list(
     };
     html(&GroupsPage {
         shell: shell(session, notice),
-        groups: state.store.device_groups(scope).await?,
-        total: tallies::of(&state, scope).await?.devices,
+        groups: state.store.device_groups(sight).await?,
+        total: tallies::of(&state, sight).await?.devices,
         is_working: state.store.wanted_regroups().await?.contains(&scope),
     })
 }
@@ -54,7 +54,7 @@ pub(crate) async fn group(
     session: Session,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let group = state.store.device_group(session.scope, parse(&id)?).await?;
+    let group = state.store.device_group(session.sight, parse(&id)?).await?;
     html(&GroupPage {
         shell: shell(session, None),
         id: Some(id),
@@ -82,7 +82,7 @@ pub(crate) async fn save(
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, ApiError> {
     let id = parse(&id)?;
-    state.store.device_group(session.scope, id).await?;
+    state.store.device_group(session.sight, id).await?;
     write(&state, session, Some(id), &pairs).await
 }
 
@@ -99,7 +99,8 @@ pub(crate) async fn rank(
     Path(id): Path<String>,
     Form(form): Form<RankForm>,
 ) -> Result<Redirect, ApiError> {
-    state.store.rank_device_group(session.scope, parse(&id)?, form.rank).await?;
+    let now = state.clock.now();
+    state.store.rank_device_group(session.scope, parse(&id)?, form.rank, now).await?;
     state.regroup.notify_one();
     Ok(Redirect::to("/groups?done=ranked"))
 }
@@ -110,7 +111,7 @@ pub(crate) async fn ask_to_delete(
     session: Session,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let group = state.store.device_group(session.scope, parse(&id)?).await?;
+    let group = state.store.device_group(session.sight, parse(&id)?).await?;
     html(&GroupDeletePage { shell: shell(session, None), group })
 }
 
@@ -120,7 +121,7 @@ pub(crate) async fn delete(
     session: Session,
     Path(id): Path<String>,
 ) -> Result<Redirect, ApiError> {
-    state.store.delete_device_group(session.scope, parse(&id)?).await?;
+    state.store.delete_device_group(session.scope, parse(&id)?, state.clock.now()).await?;
     state.regroup.notify_one();
     Ok(Redirect::to("/groups?done=deleted"))
 }
@@ -131,7 +132,7 @@ async fn write(
     id: Option<GroupId>,
     pairs: &[(String, String)],
 ) -> Result<Response, ApiError> {
-    let scope = session.scope;
+    let (scope, sight) = (session.scope, session.sight);
     let form = sent(pairs);
     let is_preview = pairs.iter().any(|(name, value)| name == "do" && value == "preview");
     let mut page = GroupPage {
@@ -158,15 +159,13 @@ async fn write(
         return again(&page);
     }
     if is_preview {
-        page.matching = Some(state.store.devices_that_match(scope, rules).await?);
+        page.matching = Some(state.store.devices_that_match(sight, rules).await?);
         return html(&page);
     }
+    let now = state.clock.now();
     let written = match id {
-        None => {
-            let now = state.clock.now();
-            state.store.create_device_group(scope, name, rules, now).await.map(drop)
-        }
-        Some(id) => state.store.change_device_group(scope, id, name, rules).await,
+        None => state.store.create_device_group(scope, name, rules, now).await.map(drop),
+        Some(id) => state.store.change_device_group(scope, id, name, rules, now).await,
     };
     match written {
         Ok(()) => {

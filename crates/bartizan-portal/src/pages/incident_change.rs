@@ -21,8 +21,11 @@ pub(crate) async fn title(
         return Ok(problem(id, "title"));
     };
     let edit = edit(&state, &session, String::new());
-    state.store.set_incident_title(session.scope, id, title, edit).await?;
-    Ok(Redirect::to(&format!("/incidents/{id}?done=title")))
+    match state.store.set_incident_title(session.sight, id, title, edit).await {
+        Ok(()) => Ok(Redirect::to(&format!("/incidents/{id}?done=title"))),
+        Err(StoreError::Conflict { .. }) => Ok(problem(id, "part")),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// `POST /incidents/{id}/merge`: into another, which is shown afterwards.
@@ -39,12 +42,13 @@ pub(crate) async fn merge(
         return Ok(problem(id, "reason"));
     };
     let edit = edit(&state, &session, reason);
-    match state.store.merge_incidents(session.scope, id, into, edit).await {
+    match state.store.merge_incidents(session.sight, id, into, edit).await {
         Ok(()) => {
             state.news.publish(session.scope.tenant_id());
             Ok(Redirect::to(&format!("/incidents/{into}?done=merged")))
         }
         Err(StoreError::Full { .. }) => Ok(problem(id, "large")),
+        Err(StoreError::Conflict { .. }) => Ok(problem(id, "part")),
         Err(StoreError::NotFound { .. }) => Ok(problem(id, "into")),
         Err(error) => Err(error.into()),
     }
@@ -70,7 +74,7 @@ pub(crate) async fn split(
         return Ok(problem(id, "reason"));
     }
     let edit = edit(&state, &session, reason);
-    match state.store.split_incident(session.scope, id, keys, title, edit).await {
+    match state.store.split_incident(session.sight, id, keys, title, edit).await {
         Ok(made) => Ok(Redirect::to(&format!("/incidents/{made}?done=split"))),
         Err(StoreError::Conflict { .. }) => Ok(problem(id, "all")),
         Err(StoreError::NotFound { .. }) => Ok(problem(id, "none")),
@@ -80,7 +84,7 @@ pub(crate) async fn split(
 
 async fn existing(state: &AppState, session: &Session, id: &str) -> Result<IncidentId, ApiError> {
     let id: IncidentId = id.parse().map_err(|_| ApiError::not_found("incident"))?;
-    Ok(state.store.incident(session.scope, id).await?.id)
+    Ok(state.store.incident(session.sight, id).await?.id)
 }
 
 /// Back to the page, which says what is wrong.

@@ -28,7 +28,7 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     let all = query.show.as_deref() == Some("all");
     let after = cursor(&query.after).map(|(last_seen_at, id)| IncidentCursor { last_seen_at, id });
-    let mut rows = state.store.incidents(session.scope, !all, after, PAGE_AND_ONE).await?;
+    let mut rows = state.store.incidents(session.sight, !all, after, PAGE_AND_ONE).await?;
     let next = (PAGE < rows.len()).then(|| rows.get(PAGE - 1).map(IncidentRow::cursor)).flatten();
     rows.truncate(PAGE);
     let address = |after: &str| {
@@ -61,15 +61,15 @@ pub(crate) async fn incident(
     Path(id): Path<String>,
     Query(query): Query<IncidentQuery>,
 ) -> Result<Response, ApiError> {
-    let scope = session.scope;
+    let sight = session.sight;
     let id: IncidentId = id.parse().map_err(|_| ApiError::not_found("incident"))?;
-    if let Some(into) = state.store.incident_merged_into(scope, id).await? {
+    if let Some(into) = state.store.incident_merged_into(sight, id).await? {
         return Ok(Redirect::to(&format!("/incidents/{into}")).into_response());
     }
-    let incident = state.store.incident(scope, id).await?;
+    let incident = state.store.incident(sight, id).await?;
     let filter = AlertFilter { incident: Some(id), ..AlertFilter::default() };
-    let rows = state.store.alerts(scope, filter, None, ALERTS).await?;
-    let mut others = state.store.incidents(scope, true, None, OTHERS).await?;
+    let rows = state.store.alerts(sight, filter, None, ALERTS).await?;
+    let mut others = state.store.incidents(sight, true, None, OTHERS).await?;
     others.retain(|other| other.id != id);
     let notice = match query.done.as_str() {
         "title" => Some("The title is changed.".to_owned()),
@@ -82,12 +82,15 @@ pub(crate) async fn incident(
         "into" => Some("Choose the incident to merge into."),
         "reason" => Some("Say why, in up to 300 characters on one line."),
         "large" => Some("An incident of more than 10,000 alerts cannot be merged."),
+        "part" => {
+            Some("Alerts of devices that you do not see belong to it: it is for others to change.")
+        }
         "none" => Some("Tick the alerts that are to be an incident of their own."),
         "all" => Some("All alerts are ticked: leave one, or change the title instead."),
         _ => None,
     };
     html(&IncidentPage {
-        changes: state.store.incident_changes(scope, id, CHANGES).await?,
+        changes: state.store.incident_changes(sight, id, CHANGES).await?,
         shell: shell(session, notice),
         incident,
         others,

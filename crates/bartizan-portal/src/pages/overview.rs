@@ -18,8 +18,8 @@ pub(crate) async fn page(
     let scope = session.scope;
     let file = state.store.newest_indicator_file(scope).await?;
     html(&OverviewPage {
-        tally: tallies::of(&state, scope).await?,
-        unresolved: state.store.unresolved_alerts(scope).await?,
+        tally: tallies::of(&state, session.sight).await?,
+        unresolved: state.store.unresolved_alerts(session.sight).await?,
         indicators: file.map(|file| (file.entries, file.built_at)),
         now: state.clock.now(),
         shell: shell(session, None),

@@ -5,10 +5,11 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use bartizan_store::{MemberId, NewMember, StoreError};
+use serde::Deserialize;
 
 use super::feeds::DoneQuery;
-use super::{html, shell};
-use crate::console::{PeoplePage, PersonPage, SessionsPage};
+use super::{PAGE, PAGE_AND_ONE, html, shell};
+use crate::console::{Pager, PeoplePage, PersonPage, SessionsPage, address};
 use crate::error::ApiError;
 use crate::session::{IDLE_LIMIT, Session};
 use crate::state::AppState;
@@ -18,8 +19,18 @@ use crate::{ONE_TIME_PASSWORD_LIFETIME, OneTimePassword, later, password};
 pub(crate) async fn list(
     State(state): State<AppState>,
     session: Session,
+    Query(query): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
-    people(&state, session, String::new(), None, None).await
+    people(&state, session, &query, String::new(), None, None).await
+}
+
+/// The list's address.
+#[derive(Default, Deserialize)]
+pub(crate) struct ListQuery {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    after: String,
 }
 
 /// What the form says. A box that is not ticked is absent, so pairs are read.
@@ -49,13 +60,14 @@ pub(crate) async fn invite(
         match state.store.add_member(session.scope, member, now).await {
             Ok(_) => {
                 let given = Some((email, secret.to_string()));
-                return people(&state, session, String::new(), None, given).await;
+                let query = ListQuery::default();
+                return people(&state, session, &query, String::new(), None, given).await;
             }
             Err(StoreError::Conflict { .. }) => "There is somebody with this address already.",
             Err(error) => return Err(error.into()),
         }
     };
-    let page = people(&state, session, email, Some(problem), None).await?;
+    let page = people(&state, session, &ListQuery::default(), email, Some(problem), None).await?;
     Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
 }
 
@@ -69,12 +81,22 @@ pub(super) fn is_address(email: &str) -> bool {
 async fn people(
     state: &AppState,
     session: Session,
+    query: &ListQuery,
     email: String,
     problem: Option<&'static str>,
     given: Option<(String, String)>,
 ) -> Result<Response, ApiError> {
+    let (text, after) = (query.q.trim(), query.after.clone());
+    let mut people = state.store.members_page(session.scope, text, after, PAGE_AND_ONE).await?;
+    let more = PAGE < people.len();
+    people.truncate(PAGE);
+    let next = people.last().filter(|_| more);
+    let next = next.map(|last| address("/people", &[("q", text), ("after", &last.email)]));
+    let first = (!query.after.is_empty()).then(|| address("/people", &[("q", text)]));
     html(&PeoplePage {
-        people: state.store.members(session.scope).await?,
+        people,
+        text: text.to_owned(),
+        pager: Pager { first, next },
         roles: state.store.roles(session.scope).await?,
         shell: shell(session, None),
         email,

@@ -64,9 +64,9 @@ async fn show(
     notice: Option<String>,
     problem: Option<String>,
 ) -> Result<Response, ApiError> {
-    let (store, scope) = (&state.store, session.scope);
+    let (store, scope, sight) = (&state.store, session.scope, session.sight);
     let mut documents = vec![document(state, scope, None).await?];
-    for group in store.device_groups(scope).await? {
+    for group in store.device_groups(sight).await? {
         documents.push(document(state, scope, Some(group)).await?);
     }
     html(&PolicyPage {
@@ -74,7 +74,7 @@ async fn show(
         version: policies::latest(state, scope, None).await?.0,
         form,
         problem,
-        progress: store.policy_progress(scope).await?,
+        progress: store.policy_progress(sight).await?,
         documents,
     })
 }

@@ -128,7 +128,8 @@ pub(crate) async fn set_percent(
     let who = find(&state, &session, &who).await?;
     let percent = Percent::new(form.percent)
         .ok_or_else(|| malformed("the percentage is a number from 0 to 100"))?;
-    state.store.set_policy_percent(session.scope, who.group, form.number, percent.get()).await?;
+    let (percent, now) = (percent.get(), state.clock.now());
+    state.store.set_policy_percent(session.scope, who.group, form.number, percent, now).await?;
     Ok(Redirect::to(&format!("{}?done=saved", who.href)))
 }
 
@@ -276,7 +277,7 @@ async fn find(state: &AppState, session: &Session, who: &str) -> Result<Who, Api
         return Ok(Who { group: None, href: "/policy/all".into(), name: "every device".into() });
     }
     let id: GroupId = who.parse().map_err(|_| ApiError::not_found("policy"))?;
-    let group = state.store.device_group(session.scope, id).await?;
+    let group = state.store.device_group(session.sight, id).await?;
     Ok(Who { group: Some(id), href: format!("/policy/{id}"), name: group.name })
 }
 

@@ -31,8 +31,12 @@ pub(crate) async fn list(
 }
 
 /// `GET /roles/new`.
-pub(crate) async fn blank(session: Session) -> Result<Response, ApiError> {
-    html(&RolePage { shell: shell(session, None), role: empty(), problem: None })
+pub(crate) async fn blank(
+    State(state): State<AppState>,
+    session: Session,
+) -> Result<Response, ApiError> {
+    let groups = groups(&state, &session).await?;
+    html(&RolePage { shell: shell(session, None), role: empty(), groups, problem: None })
 }
 
 /// `POST /roles`.
@@ -41,8 +45,9 @@ pub(crate) async fn create(
     session: Session,
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, ApiError> {
-    let wanted = wanted(&pairs, None);
-    let problem = match check(&wanted) {
+    let groups = groups(&state, &session).await?;
+    let wanted = wanted(&pairs);
+    let problem = match check(&wanted, &groups) {
         Some(problem) => problem,
         None => {
             match state.store.create_role(session.scope, wanted.clone(), state.clock.now()).await {
@@ -51,7 +56,7 @@ pub(crate) async fn create(
             }
         }
     };
-    again(session, empty(), wanted, problem)
+    again(session, (empty(), groups), wanted, problem)
 }
 
 /// `GET /roles/{id}`.
@@ -61,7 +66,8 @@ pub(crate) async fn role(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let role = find(&state, &session, &id).await?;
-    html(&RolePage { shell: shell(session, None), role, problem: None })
+    let groups = groups(&state, &session).await?;
+    html(&RolePage { shell: shell(session, None), role, groups, problem: None })
 }
 
 /// `POST /roles/{id}`.
@@ -72,8 +78,9 @@ pub(crate) async fn save(
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, ApiError> {
     let before = find(&state, &session, &id).await?;
-    let wanted = wanted(&pairs, before.device_groups.clone());
-    let problem = match check(&wanted) {
+    let groups = groups(&state, &session).await?;
+    let wanted = wanted(&pairs);
+    let problem = match check(&wanted, &groups) {
         Some(problem) => problem,
         None => {
             let now = state.clock.now();
@@ -83,7 +90,7 @@ pub(crate) async fn save(
             }
         }
     };
-    again(session, before, wanted, problem)
+    again(session, (before, groups), wanted, problem)
 }
 
 /// `POST /roles/{id}/remove`.
@@ -101,18 +108,27 @@ async fn find(state: &AppState, session: &Session, id: &str) -> Result<RoleRow, 
     roles.into_iter().find(|role| role.id == id).ok_or_else(|| ApiError::not_found("role"))
 }
 
-fn wanted(pairs: &[(String, String)], device_groups: Option<Vec<String>>) -> NewRole {
+/// The device groups of the organization: id and name, by rank.
+async fn groups(state: &AppState, session: &Session) -> Result<Vec<(String, String)>, ApiError> {
+    let groups = state.store.device_groups(session.sight).await?;
+    Ok(groups.into_iter().map(|group| (group.id.to_string(), group.name)).collect())
+}
+
+fn wanted(pairs: &[(String, String)]) -> NewRole {
     let ticked: Vec<_> =
         all(pairs, "permission").iter().filter_map(|word| Permission::from_word(word)).collect();
     NewRole {
         name: one(pairs, "name").trim().into(),
         description: one(pairs, "description").trim().into(),
         permissions: Permissions::of(&ticked),
-        device_groups,
+        device_groups: (one(pairs, "devices") == "groups")
+            .then(|| all(pairs, "group").iter().map(|id| (*id).to_owned()).collect()),
     }
 }
 
-fn check(role: &NewRole) -> Option<&'static str> {
+fn check(role: &NewRole, groups: &[(String, String)]) -> Option<&'static str> {
+    let of_groups = role.device_groups.as_deref();
+    let is_there = |wanted: &String| groups.iter().any(|(id, _)| id == wanted);
     let is_long = |text: &str, limit: usize| limit < text.chars().count();
     if role.name.is_empty() || is_long(&role.name, 80) {
         Some("Give the role a name of at most 80 characters.")
@@ -120,6 +136,10 @@ fn check(role: &NewRole) -> Option<&'static str> {
         Some("The description has at most 500 characters.")
     } else if role.permissions == Permissions::default() {
         Some("Tick at least one permission.")
+    } else if of_groups.is_some_and(<[_]>::is_empty) {
+        Some("Tick at least one device group, or give the role all devices.")
+    } else if !of_groups.unwrap_or_default().iter().all(is_there) {
+        Some("Tick device groups of the list.")
     } else {
         None
     }
@@ -135,13 +155,14 @@ fn told(error: StoreError) -> Result<&'static str, ApiError> {
 
 fn again(
     session: Session,
-    role: RoleRow,
+    (role, groups): (RoleRow, Vec<(String, String)>),
     wanted: NewRole,
     problem: &'static str,
 ) -> Result<Response, ApiError> {
-    let NewRole { name, description, permissions, .. } = wanted;
-    let role = RoleRow { name, description, permissions, ..role };
-    let page = html(&RolePage { shell: shell(session, None), role, problem: Some(problem) })?;
+    let NewRole { name, description, permissions, device_groups } = wanted;
+    let role = RoleRow { name, description, permissions, device_groups, ..role };
+    let problem = Some(problem);
+    let page = html(&RolePage { shell: shell(session, None), role, groups, problem })?;
     Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
 }
 

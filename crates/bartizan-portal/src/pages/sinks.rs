@@ -50,7 +50,7 @@ pub(crate) async fn blank(
     let url = console_url(&state, &headers);
     let channel = Channel::from_word(&query.kind);
     html(&NewSinkPage {
-        device_groups: state.store.device_groups(session.scope).await?,
+        device_groups: state.store.device_groups(session.sight).await?,
         shell: shell(session, None),
         chosen: channel.map(|channel| (channel, SinkForm::blank(channel, &url))),
     })
@@ -77,7 +77,7 @@ pub(crate) async fn create(
         return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", "no such kind"));
     };
     let scope = session.scope;
-    let groups = state.store.device_groups(scope).await?;
+    let groups = state.store.device_groups(session.sight).await?;
     let now = state.clock.now();
     if let Some(mut wanted) = read(&mut form, channel, &groups, None) {
         let secret = random::<32>().map_err(|error| ApiError::internal(&error))?;
@@ -193,7 +193,7 @@ impl Shown {
         let status =
             if self.form.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
         let page = SinkPage {
-            device_groups: state.store.device_groups(scope).await?,
+            device_groups: state.store.device_groups(session.sight).await?,
             shell: shell(session, self.notice),
             channel,
             form: self.form.unwrap_or_else(|| SinkForm::of(&row.name, &settings, &secrets)),
@@ -234,7 +234,7 @@ pub(crate) async fn save(
     let channel = Channel::from_word(&row.kind).ok_or_else(|| ApiError::not_found("sink"))?;
     let opened = Sink::open(&state.sealer, scope.tenant_id(), &row).ok();
     let old = opened.as_ref().map(|sink| (&sink.settings, &sink.secrets));
-    let groups = state.store.device_groups(scope).await?;
+    let groups = state.store.device_groups(session.sight).await?;
     let kept = old.map(|(settings, secrets)| SinkForm::of("", settings, secrets).kept);
     let mut form = SinkForm { pairs, kept: kept.unwrap_or_default(), ..SinkForm::default() };
     if let Some(wanted) = read(&mut form, channel, &groups, old) {

@@ -81,7 +81,7 @@ pub(crate) async fn blank(
 ) -> Result<Response, ApiError> {
     let mut form = SuppressionForm { scope: "all".into(), ..SuppressionForm::default() };
     if let Ok(key) = query.alert.parse::<AlertKey>() {
-        let alert = state.store.alert(session.scope, key).await?.alert;
+        let alert = state.store.alert(session.sight, key).await?.alert;
         form.detector = alert.detector.id().into();
         form.host = alert.host.map(|host| host.to_string()).unwrap_or_default();
         form.device = alert.device.to_string();
@@ -145,7 +145,7 @@ async fn write(
     };
     if is_preview {
         let since = UnixMillis(now.0.saturating_sub(PREVIEW_MS));
-        let preview = state.store.preview_suppression(scope, terms, since).await?;
+        let preview = state.store.preview_suppression(session.sight, terms, since).await?;
         return show(state, session, stored, form, None, Some(preview)).await;
     }
     let written = match &stored {
@@ -191,7 +191,7 @@ async fn show(
 }
 
 async fn groups(state: &AppState, session: &Session) -> Result<Vec<(GroupId, String)>, ApiError> {
-    let groups = state.store.device_groups(session.scope).await?;
+    let groups = state.store.device_groups(session.sight).await?;
     Ok(groups.into_iter().map(|group| (group.id, group.name)).collect())
 }
 

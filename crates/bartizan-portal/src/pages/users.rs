@@ -46,6 +46,9 @@ pub(crate) async fn list(
         .map(|last| address("/users", &[("q", &text), ("after", &last.facts.user_name)]));
     let first = (!query.after.is_empty()).then(|| address("/users", &[("q", &text)]));
     let notice = (query.done == "erased").then(|| "Erased.".to_owned());
+    let ids = rows.iter().map(|row| row.id).collect();
+    let plans = state.store.plans_of(session.scope, ids).await?;
+    let rows = rows.into_iter().zip(plans).collect();
     html(&UsersPage { shell: shell(session, notice), text, rows, pager: Pager { first, next } })
 }
 
@@ -198,7 +201,7 @@ async fn page(
     problem: Option<String>,
 ) -> Result<UserPage, ApiError> {
     Ok(UserPage {
-        devices: state.store.devices_of_person(session.scope, person.id).await?,
+        devices: state.store.devices_of_person(session.sight, person.id).await?,
         plans: state.store.licenses_of(session.scope, Licensee::Person(person.id)).await?,
         plan: state.store.plan_of(session.scope, person.id).await?,
         shell: shell(session, notice.map(str::to_owned)),

@@ -9,7 +9,9 @@ use std::str::FromStr;
 use axum::http::header;
 use axum::http::request::Parts;
 use bartizan_model::{TenantId, UnixMillis};
-use bartizan_store::{ApplicationId, MemberId, Permission, Permissions, StoreError, TenantScope};
+use bartizan_store::{
+    ApplicationId, MemberId, Permission, Permissions, Sight, StoreError, TenantScope,
+};
 
 use crate::error::{ApiError, bearer};
 use crate::request::{Caller, Origin};
@@ -20,6 +22,8 @@ use crate::state::AppState;
 pub(crate) struct Application {
     /// Whose rows it may touch, in its own name.
     pub(crate) scope: TenantScope,
+    /// All devices: what a program may do is not limited to groups.
+    pub(crate) sight: Sight,
     pub(crate) id: ApplicationId,
     /// As people know it.
     pub(crate) name: String,
@@ -105,6 +109,7 @@ pub(crate) async fn application(parts: &Parts, state: &AppState) -> Result<Appli
     let both: Vec<_> = granted.iter().filter(|one| caller.permissions.has(*one)).collect();
     Ok(Application {
         scope,
+        sight: scope.whole(),
         id: client.application,
         name: caller.name,
         permissions: Permissions::of(&both),

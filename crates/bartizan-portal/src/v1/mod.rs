@@ -19,7 +19,6 @@ mod resources;
 mod schema;
 mod serve;
 pub(crate) mod token;
-pub(crate) mod turns;
 
 use axum::Router;
 use bartizan_store::Permission;

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use axum::http::StatusCode;
 use bartizan_model::UnixMillis;
-use bartizan_store::Permission;
+use bartizan_store::{Guard, Permission};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -194,15 +194,16 @@ impl Call {
         format!("list {} {tenant} {} {sort}", self.operation.id, path.join("/"))
     }
 
-    /// Refuses to change what is not as the caller has seen it.
-    pub(crate) fn matches(&self, tag: &str) -> Result<(), ApiError> {
-        let Some(known) = &self.if_match else { return Ok(()) };
-        // RFC 9110 §13.1.1: compared strongly.
-        if known.split(',').map(str::trim).any(|known| known == "*" || known == tag) {
-            return Ok(());
+    /// Lets a change through if what is there has a tag that the caller named; looked at with the change.
+    pub(crate) fn guard<T>(&self, version: impl FnOnce(&T) -> String + Send + 'static) -> Guard<T> {
+        match self.if_match.clone() {
+            None => Guard::open(),
+            // RFC 9110 §13.1.1: compared strongly.
+            Some(known) => Guard::new(move |it| {
+                let own = version(it);
+                known.split(',').map(str::trim).any(|known| known == "*" || known == own)
+            }),
         }
-        let detail = "it has changed since: get it again, and decide again";
-        Err(ApiError::new(StatusCode::PRECONDITION_FAILED, CHANGED, detail))
     }
 }
 
@@ -229,6 +230,4 @@ pub(crate) fn path_names(path: &'static str) -> impl Iterator<Item = &'static st
     path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
-/// The caller has seen something else than there is.
-const CHANGED: &str = "changed_since";
 pub(crate) const USUAL_LIMIT: u32 = 100;

@@ -82,7 +82,6 @@ async fn serve(
     let places: Vec<_> = path.values().map(String::as_str).collect();
     let asked = format!("{} {}\n", operation.id, places.join("/"));
     let hash = Sha256::new().chain_update(asked).chain_update(&octets).finalize().into();
-    let turns = state.clone();
     let call = Call {
         operation,
         application: application.clone(),
@@ -93,16 +92,10 @@ async fn serve(
         now,
         state,
     };
-    let turn = match operation.tagged {
-        Tagged::Must => turns.turns.take(tenant).await,
-        Tagged::No | Tagged::Answer => None,
-    };
-    let answer = match key {
+    match key {
         None => (operation.handler)(call).await.and_then(|reply| write(operation, reply)),
         Some(key) => once(operation, call, application, key, hash).await,
-    };
-    drop(turn);
-    answer
+    }
 }
 
 /// Carries a call out unless that was done before.

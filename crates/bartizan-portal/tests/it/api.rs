@@ -193,7 +193,26 @@ async fn devices_are_described_taken_out_and_forgotten() {
     for body in [json!({ "owner": "nobody" }), json!({ "tags": [" a"] })] {
         assert_eq!(stage.send("PATCH", &path, &any, body.clone()).await.problem().0, 422, "{body}");
     }
-    assert_eq!(items(&stage.get("/api/v1/devices?tag=c&name=pho").await), 1);
+    for (query, many) in [
+        ("tag=c&name=pho", 1),
+        ("risk=Informational", 1),
+        ("risk=High", 0),
+        ("health=never&os=iOS", 1),
+        ("health=inactive", 0),
+        ("os_version=18.1&app_version=0.1.0", 1),
+        ("os_version=18.2", 0),
+        ("app_version=9", 0),
+        ("group=00000000-0000-7000-8000-000000000000", 0),
+    ] {
+        let listed = stage.get(&format!("/api/v1/devices?{query}")).await;
+        assert_eq!(items(&listed), many, "{query}: {listed}");
+    }
+    for (query, status) in
+        [("risk=Worst", 400), ("health=well", 400), ("health=never&protection=on", 422)]
+    {
+        let path = format!("/api/v1/devices?{query}");
+        assert_eq!(stage.send("GET", &path, &[], Value::Null).await.problem().0, status, "{query}");
+    }
     assert_eq!(items(&stage.get("/api/v1/devices?tag=a").await), 0);
     let timeline = stage.get(&format!("{path}/timeline?limit=3")).await;
     assert_eq!(timeline["items"][0]["actor"], "application SIEM");

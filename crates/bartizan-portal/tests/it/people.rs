@@ -153,3 +153,18 @@ async fn person(admin: &Browser, email: &str) -> String {
     let row = page.split("<tr").skip(1).find(|row| row.contains(email)).unwrap();
     row.split("href=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
 }
+
+#[tokio::test]
+async fn people_are_found_by_a_part_of_their_address() {
+    let world = World::new().await;
+    let browser = world.member(world.acme, "a@acme.test").await;
+    for email in ["p07@acme.test", "p08@acme.test"] {
+        world.portal.create_member(world.acme, email, BuiltIn::ReadOnly).await.unwrap();
+    }
+    let found = browser.get("/people?q=P07").await.text();
+    assert!(found.contains("p07@acme.test") && !found.contains("p08@acme.test"), "{found}");
+    let rest = browser.get("/people?after=p07@acme.test").await.text();
+    assert!(rest.contains("p08@acme.test") && rest.contains("First page"), "{rest}");
+    let none = browser.get("/people?q=globex").await.text();
+    assert!(none.contains("Nobody matches"), "{none}");
+}

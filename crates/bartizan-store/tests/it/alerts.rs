@@ -161,7 +161,7 @@ async fn filters_narrow_and_risk_follows_what_is_unresolved() {
         assert_eq!(world.list(AlertFilter { status, ..ALL }).await.len(), expected, "{status:?}");
     }
     assert_eq!(
-        world.store.unresolved_alerts(world.acme.scope).await.unwrap(),
+        world.store.unresolved_alerts(world.acme.scope.whole()).await.unwrap(),
         UnresolvedAlerts { informational: 1, ..UnresolvedAlerts::default() }
     );
 }
@@ -190,7 +190,7 @@ async fn a_passed_warning_is_told_beside_the_warning() {
     let overridden = Detector::WebPhishingOverridden;
     assert_eq!(told[0], (overridden.title().to_owned(), Severity::Low, overridden));
     assert_eq!((told.len(), told[1].2), (2, Detector::IndicatorMatched));
-    let hits = world.store.top_hits(scope, "", 9).await.unwrap();
+    let hits = world.store.top_hits(scope.whole(), "", 9).await.unwrap();
     assert_eq!(hits.iter().map(|hit| hit.hits).collect::<Vec<_>>(), [1]);
 }
 
@@ -204,14 +204,14 @@ async fn an_unknown_device_raises_nothing() {
 
 async fn set(world: &World, row: &bartizan_store::AlertRow, status: AlertStatus) {
     let by = world.acme.member;
-    world.store.set_alert_status(world.acme.scope, row.key, status, by, NOW).await.unwrap();
+    world.store.set_alert_status(world.acme.scope.whole(), row.key, status, by, NOW).await.unwrap();
 }
 
 #[track_caller]
 fn check_risk(world: &World, expected: RiskLevel) -> impl Future<Output = ()> {
     let (store, acme) = (world.store.clone(), world.acme);
     async move {
-        let device = store.device(acme.scope, acme.device).await.unwrap();
+        let device = store.device(acme.scope.whole(), acme.device).await.unwrap();
         assert_eq!(RiskLevel::of(device.unresolved), expected);
     }
 }

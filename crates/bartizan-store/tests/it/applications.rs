@@ -88,24 +88,27 @@ async fn alerts_of_other_products_are_one_by_their_id_and_go_with_their_evidence
     let there = store.take_external(globex.scope, vec![first], NOW).await.unwrap();
     assert!(matches!(there[..], [Taken::New(other)] if other != key));
 
-    let alert = store.alert(acme.scope, key).await.unwrap();
+    let alert = store.alert(acme.scope.whole(), key).await.unwrap();
     assert_eq!((alert.alert.count, alert.device.id), (2, acme.device));
     assert_eq!(alert.device.unresolved.high, 1);
-    assert_eq!(store.unresolved_alerts(acme.scope).await.unwrap().high, 1);
-    assert_eq!(store.external_alert(globex.scope, key).await.unwrap(), None);
-    let evidence = store.external_alert(acme.scope, key).await.unwrap().unwrap();
+    assert_eq!(store.unresolved_alerts(acme.scope.whole()).await.unwrap().high, 1);
+    assert_eq!(store.external_alert(globex.scope.whole(), key).await.unwrap(), None);
+    let evidence = store.external_alert(acme.scope.whole(), key).await.unwrap().unwrap();
     assert_eq!((evidence.product.as_str(), evidence.original.as_str()), ("EDR", "{}"));
 
-    store.forget_device(globex.scope, globex.device, NOW).await.unwrap();
-    let kept = store.external_alert(acme.scope, key).await.unwrap().unwrap();
+    store.forget_device(globex.scope.whole(), globex.device, NOW).await.unwrap();
+    let kept = store.external_alert(acme.scope.whole(), key).await.unwrap().unwrap();
     assert_eq!(kept, evidence);
 
     let status = bartizan_model::AlertStatus::Resolved;
-    store.set_alert_status(acme.scope, key, status, acme.member, NOW).await.unwrap();
+    store.set_alert_status(acme.scope.whole(), key, status, acme.member, NOW).await.unwrap();
     let removed = store.remove_old(acme.scope, UnixMillis(NOW.0 + DAY), 10).await.unwrap();
     assert_eq!(removed.alerts, 1);
-    assert_eq!(store.external_alert(acme.scope, key).await.unwrap(), None);
-    assert_eq!(store.alerts(acme.scope, AlertFilter::default(), None, 9).await.unwrap(), []);
+    assert_eq!(store.external_alert(acme.scope.whole(), key).await.unwrap(), None);
+    assert_eq!(
+        store.alerts(acme.scope.whole(), AlertFilter::default(), None, 9).await.unwrap(),
+        []
+    );
 }
 
 fn new(name: &str) -> NewApplication {

@@ -45,7 +45,10 @@ async fn many_alerts_are_resolved_while_devices_go_on() {
     let resolve = AlertUpdate { status: Some(AlertStatus::Resolved), ..AlertUpdate::default() };
     let now = UnixMillis(NOW.0 + HOUR);
     let choice = AlertChoice::Filter(open);
-    let job = store.create_alert_job(acme.scope, choice, resolve, acme.member, now).await.unwrap();
+    let job = store
+        .create_alert_job(acme.scope.whole(), choice, resolve, acme.member, now)
+        .await
+        .unwrap();
 
     // A device that raises alerts all the while.
     let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
@@ -77,9 +80,9 @@ async fn many_alerts_are_resolved_while_devices_go_on() {
     let all = began.elapsed();
     stop.send(()).unwrap();
     let waits = meanwhile.await.unwrap();
-    let row = store.alert_job(acme.scope, job).await.unwrap();
+    let row = store.alert_job(acme.scope.whole(), job).await.unwrap();
     assert_eq!((row.state, row.changed), (AlertJobState::Done, ALERTS));
-    assert_eq!(store.alerts_matching(acme.scope, open).await.unwrap(), waits.len() as u64);
+    assert_eq!(store.alerts_matching(acme.scope.whole(), open).await.unwrap(), waits.len() as u64);
 
     println!(
         "{ALERTS} alerts resolved in {:.2} s: {:.0}/s; a slice of 256 {}; {} alerts of a device meanwhile {}; \

@@ -126,17 +126,17 @@ async fn a_device_follows_its_person_and_loses_who_is_erased() {
     let (store, scope, device) = (&world.store, world.acme.scope, world.acme.device);
     let ada = add(&world, "ada").await;
     let about = ("ada@example.test".to_owned(), DeviceValue::Normal);
-    store.describe_device(scope, device, about, String::new(), NOW).await.unwrap();
-    let devices = store.devices_of_person(scope, ada.id).await.unwrap();
+    store.describe_device(scope.whole(), device, about, String::new(), NOW).await.unwrap();
+    let devices = store.devices_of_person(scope.whole(), ada.id).await.unwrap();
     assert_eq!(devices.iter().map(|one| one.id).collect::<Vec<DeviceId>>(), [device]);
     store.replace_person(scope, ada.id, facts("lovelace"), None, NOW).await.unwrap();
-    let row = store.device(scope, device).await.unwrap();
+    let row = store.device(scope.whole(), device).await.unwrap();
     assert_eq!(row.owner, "lovelace@example.test");
     let of = GroupFacts { display_name: "G".into(), external_id: String::new() };
     let group = store.create_person_group(scope, of, vec![ada.id], DirectoryOrigin::Hand, NOW);
     let group = group.await.unwrap();
     store.erase_person(scope, ada.id, None, NOW).await.unwrap();
-    assert_eq!(store.device(scope, device).await.unwrap().owner, "");
+    assert_eq!(store.device(scope.whole(), device).await.unwrap().owner, "");
     assert_eq!(store.person_group(scope, group.id).await.unwrap().members, 0);
     assert!(store.person(scope, ada.id).await.is_err());
 }

@@ -34,8 +34,11 @@ async fn a_token_lets_one_of_many_in() {
         }
     }
     assert_eq!(won, 1);
-    let devices =
-        world.store.devices(world.acme.scope, DeviceFilter::default(), None, 100).await.unwrap();
+    let devices = world
+        .store
+        .devices(world.acme.scope.whole(), DeviceFilter::default(), None, 100)
+        .await
+        .unwrap();
     assert_eq!(devices.len(), 2);
 }
 

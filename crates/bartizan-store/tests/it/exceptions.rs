@@ -59,15 +59,16 @@ async fn hits_and_reports_are_counted_by_feed() {
     }
     let row = store.feed(scope, feed).await.unwrap();
     assert_eq!((row.hits, row.reports), (7, 1));
-    let top = store.top_hits(scope, "evil", 1).await.unwrap();
+    let top = store.top_hits(scope.whole(), "evil", 1).await.unwrap();
     assert_eq!((top[0].pattern.as_str(), top[0].hits, top[0].last_hit_at.0), ("b.test", 5, NOW.0));
-    let own = store.hits_of(scope, "", vec!["c.test".into(), "d.test".into()]).await.unwrap();
+    let own =
+        store.hits_of(scope.whole(), "", vec!["c.test".into(), "d.test".into()]).await.unwrap();
     assert_eq!(own.len(), 1);
 
     let rejected = SiteReportStatus::Rejected;
-    store.decide_site_report(scope, 1, rejected, "a@acme.test", NOW).await.unwrap();
+    store.decide_site_report(scope.whole(), 1, rejected, "a@acme.test", NOW).await.unwrap();
     assert_eq!(store.feed(scope, feed).await.unwrap().reports, 0);
-    let report = store.site_reports(scope, None, 9).await.unwrap().remove(0);
+    let report = store.site_reports(scope.whole(), None, 9).await.unwrap().remove(0);
     assert_eq!((report.status, report.app_version.as_str()), (rejected, "0.1.0"));
     assert_eq!(report.report, site_report(1));
 }

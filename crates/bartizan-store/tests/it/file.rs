@@ -18,7 +18,8 @@ async fn an_acknowledged_alert_survives_a_kill() {
             std::fs::copy(world.place.file.with_file_name(name), other.path().join(name)).unwrap();
         }
         let reopened = Store::open(other.path().join("portal.db").as_path(), NOW).unwrap();
-        let rows = reopened.alerts(world.acme.scope, AlertFilter::default(), None, 100).await;
+        let rows =
+            reopened.alerts(world.acme.scope.whole(), AlertFilter::default(), None, 100).await;
         assert_eq!(rows.unwrap().len(), usize::try_from(number).unwrap() + 1);
         reopened.close().await;
     }

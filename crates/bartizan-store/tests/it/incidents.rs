@@ -14,33 +14,33 @@ async fn incidents_are_merged_and_what_comes_later_joins_the_other() {
     let (store, acme) = (&world.store, world.acme);
     let (first, second) = two(&world).await;
     store
-        .merge_incidents(acme.scope, first.id, second.id, edit(&world, "Same mail."))
+        .merge_incidents(acme.scope.whole(), first.id, second.id, edit(&world, "Same mail."))
         .await
         .unwrap();
-    let merged = store.incident(acme.scope, second.id).await.unwrap();
+    let merged = store.incident(acme.scope.whole(), second.id).await.unwrap();
     assert_eq!((merged.alerts, merged.unresolved), (3, 3));
     assert_eq!(merged.severity, Severity::Informational);
     assert_eq!(list(&world).await, [merged]);
-    assert!(store.incident(acme.scope, first.id).await.is_err());
-    let into = store.incident_merged_into(acme.scope, first.id).await.unwrap();
+    assert!(store.incident(acme.scope.whole(), first.id).await.is_err());
+    let into = store.incident_merged_into(acme.scope.whole(), first.id).await.unwrap();
     assert_eq!(into, Some(second.id));
-    assert_eq!(store.incident_merged_into(acme.scope, second.id).await.unwrap(), None);
-    let changes = store.incident_changes(acme.scope, second.id, 10).await.unwrap();
+    assert_eq!(store.incident_merged_into(acme.scope.whole(), second.id).await.unwrap(), None);
+    let changes = store.incident_changes(acme.scope.whole(), second.id, 10).await.unwrap();
     let told: Vec<_> = changes.iter().map(|it| (&*it.kind, &*it.by, &*it.reason)).collect();
     assert_eq!(told, [("merged", "admin", "Same mail.")]);
     world.ingest(alert(10, "c.test", HOUR), HOUR).await;
-    assert_eq!(store.incident(acme.scope, second.id).await.unwrap().alerts, 4);
+    assert_eq!(store.incident(acme.scope.whole(), second.id).await.unwrap().alerts, 4);
     for (from, into) in [(first.id, second.id), (second.id, second.id), (second.id, IncidentId(9))]
     {
-        let again = store.merge_incidents(acme.scope, from, into, edit(&world, "x")).await;
+        let again = store.merge_incidents(acme.scope.whole(), from, into, edit(&world, "x")).await;
         assert!(again.is_err());
     }
     // It goes with the last alert, and so does what was merged into it.
     let keys = world.list(AlertFilter::default()).await.iter().map(|row| row.key).collect();
     let update = AlertUpdate { status: Some(AlertStatus::Resolved), ..AlertUpdate::default() };
-    store.update_alerts(acme.scope, keys, update, acme.member, NOW).await.unwrap();
+    store.update_alerts(acme.scope.whole(), keys, update, acme.member, NOW).await.unwrap();
     while store.remove_old(acme.scope, UnixMillis(NOW.0 + 9 * DAY), 1).await.unwrap().more {}
-    assert!(store.incident_merged_into(acme.scope, first.id).await.is_err());
+    assert!(store.incident_merged_into(acme.scope.whole(), first.id).await.is_err());
 }
 
 #[tokio::test]
@@ -52,27 +52,28 @@ async fn an_incident_is_split_and_both_count_their_own() {
     let rows = world.list(filter).await;
     let split = async |keys: Vec<AlertKey>| {
         let edit = edit(&world, "Another matter.");
-        store.split_incident(acme.scope, second.id, keys, "Other".into(), edit).await
+        store.split_incident(acme.scope.whole(), second.id, keys, "Other".into(), edit).await
     };
     let keys: Vec<_> = rows.iter().map(|row| row.key).collect();
     assert!(matches!(split(keys.clone()).await, Err(StoreError::Conflict { .. })));
     assert!(matches!(split(vec![AlertKey(7)]).await, Err(StoreError::NotFound { .. })));
     let made = split(vec![keys[0], keys[0], AlertKey(7)]).await.unwrap();
     let (made, rest) = (
-        store.incident(acme.scope, made).await.unwrap(),
-        store.incident(acme.scope, second.id).await.unwrap(),
+        store.incident(acme.scope.whole(), made).await.unwrap(),
+        store.incident(acme.scope.whole(), second.id).await.unwrap(),
     );
     assert_eq!((&*made.title, made.alerts, made.unresolved), ("Other", 1, 1));
     assert_eq!((rest.alerts, rest.unresolved), (1, 1));
     assert_eq!(made.last_seen_at, rows[0].last_seen_at);
     let kinds = async |id| {
-        let changes = store.incident_changes(acme.scope, id, 10).await.unwrap();
+        let changes = store.incident_changes(acme.scope.whole(), id, 10).await.unwrap();
         changes.into_iter().map(|change| (change.kind, change.detail)).collect::<Vec<_>>()
     };
     assert_eq!(kinds(second.id).await, [("split".into(), made.id.to_string())]);
     assert_eq!(kinds(made.id).await, [("made".into(), second.id.to_string())]);
-    let title =
-        |id| store.set_incident_title(acme.scope, id, "Mail of Monday".into(), edit(&world, ""));
+    let title = |id| {
+        store.set_incident_title(acme.scope.whole(), id, "Mail of Monday".into(), edit(&world, ""))
+    };
     title(made.id).await.unwrap();
     title(made.id).await.unwrap();
     assert_eq!(kinds(made.id).await.len(), 2, "once more changes nothing");
@@ -80,9 +81,13 @@ async fn an_incident_is_split_and_both_count_their_own() {
     let globex = world.globex;
     let foreign = IncidentEdit { by: globex.member, ..edit(&world, "x") };
     let scope = globex.scope;
-    assert!(store.merge_incidents(scope, made.id, second.id, foreign.clone()).await.is_err());
-    assert!(store.split_incident(scope, second.id, keys, "x".into(), foreign).await.is_err());
-    assert_eq!(store.incident_changes(scope, made.id, 9).await.unwrap(), []);
+    assert!(
+        store.merge_incidents(scope.whole(), made.id, second.id, foreign.clone()).await.is_err()
+    );
+    assert!(
+        store.split_incident(scope.whole(), second.id, keys, "x".into(), foreign).await.is_err()
+    );
+    assert_eq!(store.incident_changes(scope.whole(), made.id, 9).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -102,7 +107,7 @@ async fn alerts_that_stay_quiet_resolve_themselves_and_the_risk_falls() {
     let rows = world.list(AlertFilter::default()).await;
     let begun = rows.iter().find(|row| row.host.as_ref().unwrap().as_str() == "h0.test").unwrap();
     let status = AlertStatus::InProgress;
-    store.set_alert_status(acme.scope, begun.key, status, acme.member, NOW).await.unwrap();
+    store.set_alert_status(acme.scope.whole(), begun.key, status, acme.member, NOW).await.unwrap();
     let mut settings = DetectorSettings::default();
     settings.quiet_days.insert(Detector::WebMalwareBlocked.id(), 1);
     assert_eq!(store.set_detector_settings(acme.scope, settings, NOW).await.unwrap(), 1);
@@ -115,12 +120,12 @@ async fn alerts_that_stay_quiet_resolve_themselves_and_the_risk_falls() {
     assert_eq!(left, ["h3.test", "other.test", "h0.test"], "too young, another's, begun");
     let resolved =
         rows.iter().find(|row| row.host.as_ref().unwrap().as_str() == "h1.test").unwrap();
-    let changes = store.alert_changes(acme.scope, resolved.key, 9).await.unwrap();
+    let changes = store.alert_changes(acme.scope.whole(), resolved.key, 9).await.unwrap();
     let told = (&*changes[0].kind, &*changes[0].after, &changes[0].by);
     assert_eq!(told, ("auto-resolved", "not seen again for 1 day", &None));
-    let device = store.device(acme.scope, acme.device).await.unwrap();
+    let device = store.device(acme.scope.whole(), acme.device).await.unwrap();
     assert_eq!(RiskLevel::of(device.unresolved), RiskLevel::Medium, "two of four are left");
-    assert_eq!(store.alert(acme.scope, resolved.key).await.unwrap().alert.status_by, None);
+    assert_eq!(store.alert(acme.scope.whole(), resolved.key).await.unwrap().alert.status_by, None);
 }
 
 /// Two incidents of two devices, of one and of two alerts.
@@ -140,7 +145,7 @@ async fn two(world: &World) -> (IncidentRow, IncidentRow) {
 }
 
 async fn list(world: &World) -> Vec<IncidentRow> {
-    world.store.incidents(world.acme.scope, false, None, 10).await.unwrap()
+    world.store.incidents(world.acme.scope.whole(), false, None, 10).await.unwrap()
 }
 
 fn edit(world: &World, reason: &str) -> IncidentEdit {

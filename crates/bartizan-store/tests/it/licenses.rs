@@ -33,7 +33,7 @@ async fn a_code_is_worth_one_token_of_its_person() {
     let (store, scope) = (&world.store, world.acme.scope);
     let ada = add(&world, "ada").await;
     let device = by_code(&world, Some(ada.id), 50, new_device(50)).await.unwrap();
-    assert_eq!(store.device(scope, device).await.unwrap().owner, "ada@example.test");
+    assert_eq!(store.device(scope.whole(), device).await.unwrap().owner, "ada@example.test");
     let token = ([9; 32], later(DAY));
     let redeem = async |code, now| store.redeem_enrollment_code(code, token, now).await;
     assert!(matches!(redeem([50; 32], NOW).await, Err(EnrollError::Used)));
@@ -148,7 +148,8 @@ async fn only_the_same_key_or_the_same_hardware_of_the_same_person_is_replaced()
         ..new_device(number)
     };
     let first = by_code(&world, Some(ada), 10, device(10, 10, "h")).await.unwrap();
-    let is_out = async |device| store.device(scope, device).await.unwrap().offboarded_at.is_some();
+    let is_out =
+        async |device| store.device(scope.whole(), device).await.unwrap().offboarded_at.is_some();
     let other = by_code(&world, Some(eve), 11, device(11, 11, "h")).await.unwrap();
     assert!(!is_out(first).await);
     let second = by_code(&world, Some(ada), 12, device(12, 12, "h")).await.unwrap();

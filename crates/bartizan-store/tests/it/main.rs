@@ -12,6 +12,8 @@ mod attestation;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod audited;
+#[cfg(test)]
 mod devices;
 #[cfg(test)]
 mod directory;
@@ -26,11 +28,15 @@ mod feeds;
 #[cfg(test)]
 mod file;
 #[cfg(test)]
+mod guard;
+#[cfg(test)]
 mod incidents;
 #[cfg(test)]
 mod indicators;
 #[cfg(test)]
 mod licenses;
+#[cfg(test)]
+mod members;
 #[cfg(test)]
 mod operators;
 #[cfg(test)]
@@ -41,6 +47,8 @@ mod policy;
 mod schema;
 #[cfg(test)]
 mod screening;
+#[cfg(test)]
+mod sight;
 #[cfg(test)]
 mod sign_in;
 #[cfg(test)]

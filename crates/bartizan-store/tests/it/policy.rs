@@ -19,14 +19,14 @@ async fn a_document_holds_once_all_devices_have_it() {
     assert_eq!(layer.in_force.unwrap().number, 1);
     assert_eq!(layer.rolling_out.map(|row| (row.number, row.percent)), Some((2, 20)));
 
-    store.set_policy_percent(scope, None, 2, 100).await.unwrap();
+    store.set_policy_percent(scope, None, 2, 100, NOW).await.unwrap();
     let layer = store.policy_layer(scope, None).await.unwrap();
     assert_eq!((layer.in_force.unwrap().number, layer.rolling_out), (2, None));
     let row = store.policy_version(scope, None, 2).await.unwrap();
     assert_eq!((row.settings.as_str(), row.note.as_str()), ("2", "why"));
     assert_eq!(row.changed_by, "a@acme.test");
 
-    let refused = store.set_policy_percent(scope, None, 1, 50).await;
+    let refused = store.set_policy_percent(scope, None, 1, 50, NOW).await;
     assert!(matches!(refused, Err(StoreError::NotFound { .. })), "only the latest is rolled out");
     let numbers = store.policy_versions(scope, None, Some(2), 9).await.unwrap();
     assert_eq!(numbers.iter().map(|row| row.number).collect::<Vec<_>>(), [1]);
@@ -40,7 +40,7 @@ async fn a_document_holds_once_all_devices_have_it() {
 async fn a_device_is_given_the_tenants_document_and_its_groups_under_a_version_that_only_grows() {
     let world = World::new().await;
     let (store, scope, device) = (&world.store, world.acme.scope, world.acme.device);
-    let given = async || store.device_policy(scope, device).await.unwrap();
+    let given = async || store.device_policy(scope.whole(), device).await.unwrap();
     let (mut version, before) = (given().await.version, given().await);
     assert_eq!((before.version, before.layers.len()), (1, 1));
     let rules = GroupRules {
@@ -61,13 +61,13 @@ async fn a_device_is_given_the_tenants_document_and_its_groups_under_a_version_t
         now
     };
     grew("a group with a policy").await;
-    store.add_tag(scope, device, "Field".into(), "a".into(), NOW).await.unwrap();
+    store.add_tag(scope.whole(), device, "Field".into(), "a".into(), NOW).await.unwrap();
     let now = grew("it came to a group").await;
     assert_eq!(now.layers[1].group, Some((group, "Field".into(), 1)));
     assert_eq!(now.layers[1].in_force.as_ref().unwrap().settings, "field");
-    store.remove_tag(scope, device, "Field".into(), "a".into(), NOW).await.unwrap();
+    store.remove_tag(scope.whole(), device, "Field".into(), "a".into(), NOW).await.unwrap();
     assert_eq!(grew("it left").await.layers.len(), 1);
-    store.delete_device_group(scope, group).await.unwrap();
+    store.delete_device_group(scope, group, NOW).await.unwrap();
     grew("the group is gone").await;
     let gone = store.policy_versions(scope, Some(group), None, 9).await.unwrap();
     assert!(gone.is_empty(), "and its policy with it");
@@ -77,13 +77,13 @@ async fn a_device_is_given_the_tenants_document_and_its_groups_under_a_version_t
 async fn devices_are_counted_by_whether_they_have_what_they_should_have() {
     let world = World::new().await;
     let (store, acme) = (&world.store, world.acme);
-    let progress = async || store.policy_progress(acme.scope).await.unwrap();
+    let progress = async || store.policy_progress(acme.scope.whole()).await.unwrap();
     let counted = |current, behind, without| PolicyProgress { current, behind, without };
     assert_eq!(progress().await, counted(0, 0, 1));
     for mode in Mode::ALL {
         let there = store.check_in(acme.scope, acme.device, report(mode, 1), NOW).await.unwrap();
         assert_eq!(there.policy_version, 1);
-        let row = store.device(acme.scope, acme.device).await.unwrap();
+        let row = store.device(acme.scope.whole(), acme.device).await.unwrap();
         assert_eq!((row.mode, row.policy_version, row.newest_policy_version), (Some(mode), 1, 1));
     }
     assert_eq!(progress().await, counted(1, 0, 0));

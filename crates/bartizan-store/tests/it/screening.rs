@@ -62,21 +62,21 @@ async fn what_is_only_logged_is_an_event_a_day_and_no_risk() {
         world.ingest(alert(number, "a.test", 0), HOUR).await;
     }
     world.ingest(alert(7, "a.test", 2 * DAY), 2 * DAY).await;
-    let events = store.device_events(acme.scope, acme.device, None, 10).await.unwrap();
+    let events = store.device_events(acme.scope.whole(), acme.device, None, 10).await.unwrap();
     let found: Vec<_> = events
         .iter()
         .filter(|event| event.kind == DeviceEventKind::Detected)
         .map(|event| (&*event.detail, event.count))
         .collect();
     assert_eq!(found, [("Phishing site blocked: a.test", 1), ("Phishing site blocked: a.test", 3)]);
-    let device = store.device(acme.scope, acme.device).await.unwrap();
+    let device = store.device(acme.scope.whole(), acme.device).await.unwrap();
     assert_eq!(device.unresolved.total(), 0);
     assert_eq!(world.list(AlertFilter::default()).await, []);
     while store.remove_old(acme.scope, UnixMillis(NOW.0 + DAY), 1).await.unwrap().more {}
-    let events = store.device_events(acme.scope, acme.device, None, 10).await.unwrap();
+    let events = store.device_events(acme.scope.whole(), acme.device, None, 10).await.unwrap();
     assert_eq!(events.iter().filter(|event| event.kind == DeviceEventKind::Detected).count(), 1);
     // Its alerts and receipts go with the device.
-    store.forget_device(acme.scope, acme.device, NOW).await.unwrap();
+    store.forget_device(acme.scope.whole(), acme.device, NOW).await.unwrap();
 }
 
 #[tokio::test]
@@ -96,16 +96,19 @@ async fn a_rule_hides_what_comes_and_joins_it_and_ends() {
     let hidden: Vec<_> = rows.iter().filter(|row| row.status == AlertStatus::Resolved).collect();
     assert_eq!((rows.len(), hidden.len(), hidden[0].count), (3, 1, 3));
     assert_eq!(hidden[0].incident, None);
-    let device = store.device(acme.scope, acme.device).await.unwrap();
+    let device = store.device(acme.scope.whole(), acme.device).await.unwrap();
     assert_eq!(device.unresolved.total(), 2, "what was there before stays, and another host's");
-    let changes = store.alert_changes(acme.scope, hidden[0].key, 10).await.unwrap();
+    let changes = store.alert_changes(acme.scope.whole(), hidden[0].key, 10).await.unwrap();
     assert_eq!((&*changes[0].kind, &*changes[0].after), ("suppressed", "Known and harmless."));
     assert_eq!(changes[0].by, None);
-    assert_eq!(store.alert_suppressed_by(acme.scope, hidden[0].key).await.unwrap(), Some(id));
-    assert!(store.alert_suppressed_by(world.globex.scope, hidden[0].key).await.is_err());
+    assert_eq!(
+        store.alert_suppressed_by(acme.scope.whole(), hidden[0].key).await.unwrap(),
+        Some(id)
+    );
+    assert!(store.alert_suppressed_by(world.globex.scope.whole(), hidden[0].key).await.is_err());
     let resolved = StatusFilter::Only(AlertStatus::Resolved);
     let filter = AlertFilter { status: resolved, ..AlertFilter::default() };
-    assert_eq!(store.alerts_matching(acme.scope, filter).await.unwrap(), 1);
+    assert_eq!(store.alerts_matching(acme.scope.whole(), filter).await.unwrap(), 1);
     let rule = store.suppression(acme.scope, id).await.unwrap();
     assert_eq!((rule.hits, rule.last_hit_at), (3, Some(NOW)));
 
@@ -127,7 +130,7 @@ async fn rules_have_a_scope_and_an_end_and_are_their_tenants_own() {
     let group = group_of(&world, "Phone 9").await;
     let value = bartizan_store::DeviceValue::Normal;
     let owner = ("P@Acme.test".to_owned(), value);
-    store.describe_device(acme.scope, other, owner, "admin".into(), NOW).await.unwrap();
+    store.describe_device(acme.scope.whole(), other, owner, "admin".into(), NOW).await.unwrap();
     let mut id = 0;
     for scope in [
         SuppressionScope::Group(group),
@@ -177,7 +180,7 @@ async fn a_preview_counts_what_a_rule_would_have_hidden() {
     let check = async |scope: SuppressionScope, host: &str, detector, matching| {
         let what = SuppressionTerms { detector, ..terms(scope, host) };
         let since = UnixMillis(NOW.0 - DAY);
-        let preview = store.preview_suppression(acme.scope, what, since).await.unwrap();
+        let preview = store.preview_suppression(acme.scope.whole(), what, since).await.unwrap();
         assert_eq!((preview.matching, preview.of), (matching, 5), "{host}");
     };
     use SuppressionScope::{All, Device, Group, Person};

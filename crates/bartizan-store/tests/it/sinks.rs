@@ -23,9 +23,12 @@ async fn what_happens_is_noted_in_its_order_with_what_it_is_about() {
     world.ingest(alert(2, "a.test", 5), 5).await;
     let (store, acme) = (&world.store, world.acme);
     let key = world.list(AlertFilter::default()).await[0].key;
-    store.set_alert_status(acme.scope, key, AlertStatus::Resolved, acme.member, NOW).await.unwrap();
+    store
+        .set_alert_status(acme.scope.whole(), key, AlertStatus::Resolved, acme.member, NOW)
+        .await
+        .unwrap();
     let other = enroll(store, acme.scope, 9).await;
-    store.offboard_device(acme.scope, other, String::new(), NOW).await.unwrap();
+    store.offboard_device(acme.scope.whole(), other, String::new(), NOW).await.unwrap();
 
     let events = events(&world, 0).await;
     let seqs: Vec<_> = events.iter().map(|event| event.seq).collect();

@@ -30,23 +30,30 @@ async fn reading_shows_nothing_of_another_tenant() {
     assert_eq!(store.add_policy_version(acme.scope, None, off, NOW).await.unwrap(), 2);
 
     let filter = AlertFilter { device: Some(acme.device), ..AlertFilter::default() };
-    assert_eq!(store.alerts(globex.scope, filter, None, 9).await.unwrap(), []);
-    assert_eq!(store.alerts(globex.scope, AlertFilter::default(), None, 9).await.unwrap(), []);
-    not_found(store.alert(globex.scope, key).await);
-    not_found(store.device(globex.scope, acme.device).await);
-    let devices = store.devices(globex.scope, DeviceFilter::default(), None, 9).await.unwrap();
+    assert_eq!(store.alerts(globex.scope.whole(), filter, None, 9).await.unwrap(), []);
+    assert_eq!(
+        store.alerts(globex.scope.whole(), AlertFilter::default(), None, 9).await.unwrap(),
+        []
+    );
+    not_found(store.alert(globex.scope.whole(), key).await);
+    not_found(store.device(globex.scope.whole(), acme.device).await);
+    let devices =
+        store.devices(globex.scope.whole(), DeviceFilter::default(), None, 9).await.unwrap();
     assert_eq!(devices.iter().map(|device| device.id).collect::<Vec<_>>(), [globex.device]);
-    assert_eq!(store.unresolved_alerts(globex.scope).await.unwrap(), UnresolvedAlerts::default());
-    assert_eq!(store.tally(globex.scope, UnixMillis(0)).await.unwrap().devices, 1,);
+    assert_eq!(
+        store.unresolved_alerts(globex.scope.whole()).await.unwrap(),
+        UnresolvedAlerts::default()
+    );
+    assert_eq!(store.tally(globex.scope.whole(), UnixMillis(0)).await.unwrap().devices, 1,);
     assert_eq!(store.newest_indicator_file(globex.scope).await.unwrap(), None);
     not_found(store.device_file(globex.scope, &file(1).sha256).await);
     assert_eq!(store.indicator_files(globex.scope, 9).await.unwrap(), []);
     assert_eq!(store.indicator_deltas(globex.scope, 9).await.unwrap(), []);
     assert_eq!(store.policy_epoch(globex.scope).await.unwrap(), 1);
     not_found(store.policy_version(globex.scope, None, 2).await);
-    not_found(store.device_policy(globex.scope, acme.device).await);
-    assert_eq!(store.device_events(globex.scope, acme.device, None, 9).await.unwrap(), []);
-    assert_eq!(store.device_tags(globex.scope, acme.device).await.unwrap(), []);
+    not_found(store.device_policy(globex.scope.whole(), acme.device).await);
+    assert_eq!(store.device_events(globex.scope.whole(), acme.device, None, 9).await.unwrap(), []);
+    assert_eq!(store.device_tags(globex.scope.whole(), acme.device).await.unwrap(), []);
     assert_eq!(store.tenant_row(globex.scope).await.unwrap().name, "GLOBEX");
     not_found(store.device_of_token(globex.tenant, acme.device).await);
     not_found(store.password_hash(globex.scope, acme.member).await);
@@ -98,10 +105,12 @@ async fn writing_changes_nothing_of_another_tenant() {
     world.ingest(alert(1, "evil.test", 0), 0).await;
     let row = world.list(AlertFilter::default()).await.remove(0);
     let (store, acme, globex) = (&world.store, world.acme, world.globex);
-    let device = store.device(acme.scope, acme.device).await.unwrap();
+    let device = store.device(acme.scope.whole(), acme.device).await.unwrap();
 
     let resolved = AlertStatus::Resolved;
-    not_found(store.set_alert_status(globex.scope, row.key, resolved, globex.member, NOW).await);
+    not_found(
+        store.set_alert_status(globex.scope.whole(), row.key, resolved, globex.member, NOW).await,
+    );
     not_found(store.check_in(globex.scope, acme.device, report(), NOW).await);
     let batch = vec![alert(1, "evil.test", 0)];
     not_found(store.ingest_alerts(globex.scope, acme.device, batch, NOW).await);
@@ -118,11 +127,12 @@ async fn writing_changes_nothing_of_another_tenant() {
     // A row that would join two tenants is refused by the database itself.
     assert!(store.create_session(globex.scope, session, NOW).await.is_err());
     assert_eq!(store.session([9; 32], Duration::from_secs(60), NOW).await.unwrap(), None);
-    let by_other = store.set_alert_status(acme.scope, row.key, resolved, globex.member, NOW).await;
+    let by_other =
+        store.set_alert_status(acme.scope.whole(), row.key, resolved, globex.member, NOW).await;
     assert!(by_other.is_err());
 
     assert_eq!(world.list(AlertFilter::default()).await, [row]);
-    assert_eq!(store.device(acme.scope, acme.device).await.unwrap(), device);
+    assert_eq!(store.device(acme.scope.whole(), acme.device).await.unwrap(), device);
     let hash = store.password_hash(acme.scope, acme.member).await.unwrap();
     assert_eq!(hash.0, "hash of ACME");
 }
@@ -152,8 +162,8 @@ async fn feeds_and_what_comes_of_them_are_the_tenants_own() {
     assert_eq!(store.own_domains(globex.scope).await.unwrap(), Vec::<String>::new());
     assert_eq!(store.released_entries(globex.scope).await.unwrap(), []);
     assert_eq!(store.held_back(globex.scope, 9).await.unwrap(), (Vec::new(), 0));
-    assert_eq!(store.site_reports(globex.scope, None, 9).await.unwrap(), []);
-    assert_eq!(store.top_hits(globex.scope, "evil", 9).await.unwrap(), []);
+    assert_eq!(store.site_reports(globex.scope.whole(), None, 9).await.unwrap(), []);
+    assert_eq!(store.top_hits(globex.scope.whole(), "evil", 9).await.unwrap(), []);
     assert_eq!(store.indicator_files(globex.scope, 9).await.unwrap(), []);
     assert_eq!(store.due_feeds(NOW, 9).await.unwrap(), [(acme.scope, feed)]);
 
@@ -169,7 +179,9 @@ async fn feeds_and_what_comes_of_them_are_the_tenants_own() {
     not_found(store.unrelease_entry(globex.scope, "popular.test", NOW).await);
     not_found(store.add_site_report(globex.scope, acme.device, site_report(2), NOW).await);
     let accepted = SiteReportStatus::Accepted;
-    not_found(store.decide_site_report(globex.scope, 1, accepted, "g@globex.test", NOW).await);
+    not_found(
+        store.decide_site_report(globex.scope.whole(), 1, accepted, "g@globex.test", NOW).await,
+    );
     store.settle_notices(globex.scope, Some(feed), None, NOW).await.unwrap();
     // A notice that would join two tenants is refused by the database itself.
     let joined =
@@ -183,7 +195,7 @@ async fn feeds_and_what_comes_of_them_are_the_tenants_own() {
     assert_eq!(store.own_domains(acme.scope).await.unwrap(), ["acme.test"]);
     assert_eq!(store.released_entries(acme.scope).await.unwrap().len(), 1);
     assert_eq!(store.held_back(acme.scope, 9).await.unwrap().1, 1);
-    let reports = store.site_reports(acme.scope, Some("evil".into()), 9).await.unwrap();
+    let reports = store.site_reports(acme.scope.whole(), Some("evil".into()), 9).await.unwrap();
     assert_eq!(reports.len(), 1);
     assert_eq!(reports[0].status, SiteReportStatus::New);
 }
@@ -222,10 +234,10 @@ async fn a_check_in_is_noted_and_told_what_there_is() {
     }
     let state = store.check_in(acme.scope, acme.device, report(), NOW).await.unwrap();
     assert_eq!(state.indicator_epoch, Some(4));
-    let row = store.device(acme.scope, acme.device).await.unwrap();
+    let row = store.device(acme.scope.whole(), acme.device).await.unwrap();
     assert_eq!((row.last_seen_at, row.protection), (later, Some(ProtectionState::On)));
     assert_eq!(row.counters, report().counters);
-    let tally = store.tally(acme.scope, later).await.unwrap();
+    let tally = store.tally(acme.scope.whole(), later).await.unwrap();
     assert_eq!((tally.devices, tally.on, tally.silent, tally.never_checked_in), (1, 1, 0, 0));
     assert_eq!(tally.by_risk().last(), Some((RiskLevel::None, 1)));
 }
@@ -239,7 +251,7 @@ async fn devices_are_listed_by_name_and_state_a_page_at_a_time() {
         all.push(enroll(store, scope, number).await);
     }
     let list = async |filter: DeviceFilter, after, limit| {
-        let rows = store.devices(scope, filter, after, limit).await.unwrap();
+        let rows = store.devices(scope.whole(), filter, after, limit).await.unwrap();
         rows.into_iter().map(|row| (row.id, row.cursor())).collect::<Vec<_>>()
     };
     let mut paged = Vec::new();

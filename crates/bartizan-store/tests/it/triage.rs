@@ -20,9 +20,10 @@ async fn a_change_is_kept_with_who_and_when() {
         comment: Some("Asked the person.".into()),
         ..AlertUpdate::default()
     };
-    let changed = store.update_alerts(acme.scope, vec![key, AlertKey(7)], update, acme.member, NOW);
+    let changed =
+        store.update_alerts(acme.scope.whole(), vec![key, AlertKey(7)], update, acme.member, NOW);
     assert_eq!(changed.await.unwrap(), 1, "one of the two exists");
-    let changes = store.alert_changes(acme.scope, key, 10).await.unwrap();
+    let changes = store.alert_changes(acme.scope.whole(), key, 10).await.unwrap();
     let told: Vec<_> =
         changes.iter().map(|change| (&*change.kind, &*change.before, &*change.after)).collect();
     assert_eq!(
@@ -37,8 +38,8 @@ async fn a_change_is_kept_with_who_and_when() {
     assert!(changes.iter().all(|change| change.by.as_deref() == Some("admin") && change.at == NOW));
     // Nothing is noted where nothing changes.
     let again = AlertUpdate { status: Some(AlertStatus::InProgress), ..AlertUpdate::default() };
-    store.update_alerts(acme.scope, vec![key], again, acme.member, NOW).await.unwrap();
-    assert_eq!(store.alert_changes(acme.scope, key, 10).await.unwrap().len(), 4);
+    store.update_alerts(acme.scope.whole(), vec![key], again, acme.member, NOW).await.unwrap();
+    assert_eq!(store.alert_changes(acme.scope.whole(), key, 10).await.unwrap().len(), 4);
 }
 
 #[tokio::test]
@@ -61,16 +62,18 @@ async fn a_change_that_makes_no_sense_changes_nothing() {
             ..AlertUpdate::default()
         },
     ] {
-        let refused = store.update_alerts(acme.scope, vec![key], update, acme.member, NOW).await;
+        let refused =
+            store.update_alerts(acme.scope.whole(), vec![key], update, acme.member, NOW).await;
         assert!(matches!(refused, Err(StoreError::NotFound { .. })), "{refused:?}");
     }
     // Another tenant's alert is none.
     let theirs = AlertUpdate { status, ..AlertUpdate::default() };
     let globex = world.globex;
-    let changed = store.update_alerts(globex.scope, vec![key], theirs, globex.member, NOW).await;
+    let changed =
+        store.update_alerts(globex.scope.whole(), vec![key], theirs, globex.member, NOW).await;
     assert_eq!(changed.unwrap(), 0);
     assert_eq!(world.list(AlertFilter::default()).await[0].status, AlertStatus::New);
-    assert_eq!(store.alert_changes(acme.scope, key, 10).await.unwrap(), []);
+    assert_eq!(store.alert_changes(acme.scope.whole(), key, 10).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -91,15 +94,18 @@ async fn risk_and_counters_follow_every_change_and_say_why() {
         [(AlertStatus::Resolved, 0), (AlertStatus::InProgress, 5), (AlertStatus::Resolved, 0)]
     {
         let update = AlertUpdate { status: Some(status), ..AlertUpdate::default() };
-        store.update_alerts(acme.scope, keys.clone(), update, acme.member, NOW).await.unwrap();
-        assert_eq!(store.unresolved_alerts(acme.scope).await.unwrap().low, left);
+        store
+            .update_alerts(acme.scope.whole(), keys.clone(), update, acme.member, NOW)
+            .await
+            .unwrap();
+        assert_eq!(store.unresolved_alerts(acme.scope.whole()).await.unwrap().low, left);
         let filter = AlertFilter { status: StatusFilter::Unresolved, ..AlertFilter::default() };
         assert_eq!(world.list(filter).await.len(), usize::try_from(left).unwrap());
-        let incidents = store.incidents(acme.scope, false, None, 10).await.unwrap();
+        let incidents = store.incidents(acme.scope.whole(), false, None, 10).await.unwrap();
         assert_eq!((incidents.len(), incidents[0].alerts, incidents[0].unresolved), (1, 5, left));
     }
     assert_eq!(risk(&world).await, RiskLevel::None);
-    let changes = store.risk_changes(acme.scope, acme.device, 10).await.unwrap();
+    let changes = store.risk_changes(acme.scope.whole(), acme.device, 10).await.unwrap();
     let told: Vec<_> = changes.iter().map(|change| (change.risk, &*change.reason)).collect();
     assert_eq!(
         told,
@@ -128,13 +134,14 @@ async fn alerts_are_grouped_by_subject_then_device_within_a_day() {
     raise(other, 3, "a.test", 2 * HOUR).await; // same subject
     raise(other, 4, "c.test", 3 * HOUR).await; // same device as the one before
     raise(other, 5, "d.test", 3 * HOUR + 2 * DAY).await; // too late
-    let incidents = store.incidents(acme.scope, true, None, 10).await.unwrap();
+    let incidents = store.incidents(acme.scope.whole(), true, None, 10).await.unwrap();
     let sizes: Vec<_> = incidents.iter().map(|incident| incident.alerts).collect();
     assert_eq!(sizes, [1, 4]);
-    let second = store.incidents(acme.scope, true, Some(incidents[0].cursor()), 10).await.unwrap();
+    let second =
+        store.incidents(acme.scope.whole(), true, Some(incidents[0].cursor()), 10).await.unwrap();
     assert_eq!(second, incidents[1..]);
-    assert_eq!(store.incident(acme.scope, incidents[1].id).await.unwrap(), incidents[1]);
-    assert!(store.incident(world.globex.scope, incidents[1].id).await.is_err());
+    assert_eq!(store.incident(acme.scope.whole(), incidents[1].id).await.unwrap(), incidents[1]);
+    assert!(store.incident(world.globex.scope.whole(), incidents[1].id).await.is_err());
 }
 
 #[tokio::test]
@@ -153,12 +160,12 @@ async fn a_batch_joins_within_itself() {
         world.list(AlertFilter::default()).await.iter().map(|alert| alert.count).collect();
     assert_eq!(counts.iter().sum::<u64>(), 3);
     assert_eq!(counts.len(), 2);
-    let top = store.top_hits(acme.scope, "list", 10).await.unwrap();
+    let top = store.top_hits(acme.scope.whole(), "list", 10).await.unwrap();
     assert_eq!((&*top[0].pattern, top[0].hits), ("a.test", 2));
 }
 
 async fn risk(world: &World) -> RiskLevel {
-    let device = world.store.device(world.acme.scope, world.acme.device).await.unwrap();
+    let device = world.store.device(world.acme.scope.whole(), world.acme.device).await.unwrap();
     RiskLevel::of(device.unresolved)
 }
 

@@ -48,14 +48,14 @@ async fn an_older_database_keeps_its_policies_devices_and_alerts() {
     assert_eq!((row.number, row.epoch, row.percent), (2, 2, 100));
     assert_eq!(row.settings, MIGRATED);
     assert_eq!(store.policy_versions(scope, None, None, 9).await.unwrap().len(), 2);
-    let row = store.device(scope, world.acme.device).await.unwrap();
+    let row = store.device(scope.whole(), world.acme.device).await.unwrap();
     assert_eq!((row.policy_version, row.tenant_epoch), (9, Some(5)));
     assert_eq!((row.newest_policy_version, row.group), (2, None));
     // Counters are made of what is there, and what was joined before is joined still.
     assert_eq!((row.unresolved.informational, row.unresolved.total()), (2, 2));
-    assert_eq!(store.unresolved_alerts(scope).await.unwrap(), row.unresolved);
+    assert_eq!(store.unresolved_alerts(scope.whole()).await.unwrap(), row.unresolved);
     store.ingest_alerts(scope, row.id, vec![alert(9, "b.test", 0)], NOW).await.unwrap();
-    let alerts = store.alerts(scope, AlertFilter::default(), None, 10).await.unwrap();
+    let alerts = store.alerts(scope.whole(), AlertFilter::default(), None, 10).await.unwrap();
     let mut counts: Vec<_> = alerts.iter().map(|alert| alert.count).collect();
     counts.sort_unstable();
     assert_eq!(counts, [1, 1, 2]);

@@ -38,8 +38,13 @@ async fn what_is_old_and_settled_goes_in_small_steps() {
     let rows = world.list(AlertFilter::default()).await;
     let (acme, store) = (world.acme, &world.store);
     for row in rows.iter().filter(|row| row.host.as_ref().unwrap().as_str() != "h1.test") {
-        let set =
-            store.set_alert_status(acme.scope, row.key, AlertStatus::Resolved, acme.member, NOW);
+        let set = store.set_alert_status(
+            acme.scope.whole(),
+            row.key,
+            AlertStatus::Resolved,
+            acme.member,
+            NOW,
+        );
         set.await.unwrap();
     }
     let before = UnixMillis(NOW.0 + 3 * DAY);
@@ -51,7 +56,41 @@ async fn what_is_old_and_settled_goes_in_small_steps() {
     let rows = world.list(AlertFilter::default()).await;
     let left: Vec<_> = rows.iter().map(|row| row.host.as_ref().unwrap().to_string()).collect();
     assert_eq!(left, ["h4.test", "h3.test", "h1.test"], "open or young ones stay");
-    let incidents = store.incidents(acme.scope, false, None, 100).await.unwrap();
+    let incidents = store.incidents(acme.scope.whole(), false, None, 100).await.unwrap();
     let counted: u64 = incidents.iter().map(|incident| incident.alerts).sum();
     assert_eq!(counted, 3, "incidents count what is there");
+}
+
+#[tokio::test]
+async fn how_a_risk_changed_goes_with_time_and_with_the_device() {
+    let world = World::new().await;
+    let (store, acme) = (&world.store, world.acme);
+    for number in 0..4_u64 {
+        world
+            .ingest(
+                alert(u128::from(number), &format!("h{number}.test"), number * DAY),
+                number * DAY,
+            )
+            .await;
+        let row = world.list(AlertFilter::default()).await.remove(0);
+        let now = UnixMillis(NOW.0 + number * DAY + 1);
+        let resolved = AlertStatus::Resolved;
+        store
+            .set_alert_status(acme.scope.whole(), row.key, resolved, acme.member, now)
+            .await
+            .unwrap();
+    }
+    let changes = async || {
+        let changes = store.risk_changes(acme.scope.whole(), acme.device, 99).await.unwrap();
+        changes.into_iter().map(|change| change.at.0 - NOW.0).collect::<Vec<_>>()
+    };
+    let all = changes().await;
+    assert_eq!(all.len(), 8);
+    let before = UnixMillis(NOW.0 + 2 * DAY);
+    while store.remove_old(acme.scope, before, 1).await.unwrap().more {}
+    assert_eq!(changes().await, all[..4]);
+    store.remove_old(world.globex.scope, UnixMillis(NOW.0 + 99 * DAY), 99).await.unwrap();
+    assert_eq!(changes().await, all[..4], "another tenant's stay");
+    store.forget_device(acme.scope.whole(), acme.device, NOW).await.unwrap();
+    assert!(changes().await.is_empty());
 }

@@ -71,7 +71,7 @@ impl World {
         after: Option<AlertCursor>,
         limit: u32,
     ) -> Vec<AlertRow> {
-        self.store.alerts(self.acme.scope, filter, after, limit).await.unwrap()
+        self.store.alerts(self.acme.scope.whole(), filter, after, limit).await.unwrap()
     }
 }
 

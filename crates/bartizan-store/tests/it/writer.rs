@@ -62,6 +62,7 @@ async fn closing_finishes_what_was_asked_and_takes_no_more() {
     assert!(matches!(world.store.check(NOW).await, Err(StoreError::Closed)));
     let reopened = world.open_again().unwrap();
     assert!(reopened.check(NOW).await.is_ok());
-    let rows = reopened.alerts(world.acme.scope, AlertFilter::default(), None, 100).await.unwrap();
+    let rows =
+        reopened.alerts(world.acme.scope.whole(), AlertFilter::default(), None, 100).await.unwrap();
     assert_eq!(rows.len(), durable);
 }

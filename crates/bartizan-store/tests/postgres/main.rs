@@ -25,14 +25,17 @@ mod slow {
         mod exceptions;
         mod feedback;
         mod feeds;
+        mod guard;
         mod incidents;
         mod indicators;
         mod licenses;
         mod many_tenants;
+        mod members;
         mod operators;
         mod passkeys;
         mod policy;
         mod screening;
+        mod sight;
         mod sign_in;
         mod sinks;
         mod tenancy;

@@ -16,10 +16,10 @@ fn what_is_said_is_answered_and_shown_at_the_device() {
     let (well, said) = feedback(&world, &["It is slow.", "--mood", "bad", "--logs", &logs]);
     assert!(well && said.contains("Sent to         My organization"), "{said}");
     let (row, kept) = portal.ask(async |store, scope| {
-        let row = store.feedback_list(scope, None, None, 9).await.unwrap().remove(0);
-        let kept = store.feedback_logs(scope, row.id).await.unwrap();
+        let row = store.feedback_list(scope.whole(), None, None, 9).await.unwrap().remove(0);
+        let kept = store.feedback_logs(scope.whole(), row.id).await.unwrap();
         let (answered, reply) = (FeedbackStatus::Answered, Some("We look into it.".to_owned()));
-        store.settle_feedback(scope, row.id, answered, reply, row.sent_at).await.unwrap();
+        store.settle_feedback(scope.whole(), row.id, answered, reply, row.sent_at).await.unwrap();
         (row, kept)
     });
     assert_eq!(

@@ -60,7 +60,7 @@ fn own_indicators_block_allow_and_watch_on_the_device_and_count_their_hits() {
     wait_for("both alerts are on the portal", || (portal.alerts().len() == 3).then_some(()));
 
     let (mut alerts, hits) = portal.ask(async |store, scope| {
-        let alerts = store.alerts(scope, AlertFilter::default(), None, 10).await.unwrap();
+        let alerts = store.alerts(scope.whole(), AlertFilter::default(), None, 10).await.unwrap();
         let mut hits = Vec::new();
         for id in [1, 2, 3].map(IndicatorId) {
             hits.push(store.indicator(scope, id).await.unwrap().hits);

@@ -38,7 +38,10 @@ fn a_report_is_counted_for_the_feed_that_lists_the_site() {
     assert!(device.status().unwrap().problem.is_none());
 
     let (feeds, mut reports) = portal.ask(async |store, scope| {
-        (store.feeds(scope).await.unwrap(), store.site_reports(scope, None, 10).await.unwrap())
+        (
+            store.feeds(scope).await.unwrap(),
+            store.site_reports(scope.whole(), None, 10).await.unwrap(),
+        )
     });
     assert_eq!((feeds[0].settings.name.as_str(), feeds[0].reports), ("Phishing list", 1));
     reports.sort_by_key(|row| row.report.kind == SiteReportKind::Unsafe);

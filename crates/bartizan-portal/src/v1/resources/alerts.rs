@@ -199,7 +199,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 
 async fn evidence(call: Call) -> Answer {
     let key = call.id::<AlertKey>("alert")?;
-    let found = call.state.store.external_alert(call.application.scope, key).await?;
+    let found = call.state.store.external_alert(call.application.sight, key).await?;
     let found = found.ok_or_else(|| ApiError::not_found("evidence"))?;
     // What JSON leaves as it is and one does not want to see.
     let original = found.original.replace(char::is_control, " ");
@@ -231,7 +231,7 @@ async fn list(call: Call) -> Answer {
     let after = call.after::<AlertKey>()?;
     let store = &call.state.store;
     let rows = store
-        .alerts_in_order(call.application.scope, filter, order, after, call.one_more())
+        .alerts_in_order(call.application.sight, filter, order, after, call.one_more())
         .await?;
     let place = |row: &AlertRow| {
         let at = if order.by_update { row.updated_at } else { row.last_seen_at };
@@ -242,15 +242,15 @@ async fn list(call: Call) -> Answer {
 
 async fn get(call: Call) -> Answer {
     let key = call.id("alert")?;
-    let row = call.state.store.alert(call.application.scope, key).await?.alert;
+    let row = call.state.store.alert(call.application.sight, key).await?.alert;
     Ok(Reply::tagged(shown(&row), version(&row)))
 }
 
 async fn history(call: Call) -> Answer {
     let key = call.id::<AlertKey>("alert")?;
-    let (store, scope) = (&call.state.store, call.application.scope);
-    store.alert(scope, key).await?;
-    let changes = store.alert_changes(scope, key, MOST_CHANGES).await?;
+    let (store, sight) = (&call.state.store, call.application.sight);
+    store.alert(sight, key).await?;
+    let changes = store.alert_changes(sight, key, MOST_CHANGES).await?;
     let item = |change: AlertChange| {
         json!({
             "at_ms": change.at.0, "by": change.by, "kind": change.kind,
@@ -280,9 +280,7 @@ fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>,
 async fn triage(mut call: Call) -> Answer {
     let key = call.id::<AlertKey>("alert")?;
     let wanted: Triage = call.message()?;
-    let (store, scope) = (&call.state.store, call.application.scope);
-    let row = store.alert(scope, key).await?.alert;
-    call.matches(&version(&row))?;
+    let (store, scope, sight) = (&call.state.store, call.application.scope, call.application.sight);
     let verdict = match (wanted.classification, wanted.determination) {
         (None, None) => None,
         (Some(classification), Some(determination)) => {
@@ -308,7 +306,8 @@ async fn triage(mut call: Call) -> Answer {
         ..AlertUpdate::default()
     };
     let member = call.application.member;
-    let changed = store.update_alerts(scope, vec![key], update, member, call.now).await;
+    let guard = call.guard(version);
+    let changed = store.update_alert_if(sight, key, guard, update, member, call.now).await;
     changed.map_err(|error| match error {
         StoreError::NotFound { what: "verdict" } => {
             unfit("the determination does not go with the classification")
@@ -323,7 +322,7 @@ async fn triage(mut call: Call) -> Answer {
         | StoreError::Unavailable(_) => ApiError::from(error),
     })?;
     call.state.news.publish(scope.tenant_id());
-    let row = store.alert(scope, key).await?.alert;
+    let row = store.alert(sight, key).await?.alert;
     Ok(Reply::tagged(shown(&row), version(&row)))
 }
 

@@ -1,18 +1,16 @@
 //! Devices: list, get, describe, take out, forget; what happened to them, and how their risk changed.
 
-use std::collections::BTreeSet;
-
 use axum::http::StatusCode;
-use bartizan_model::{DeviceId, ProtectionState, RiskLevel};
+use bartizan_model::{DeviceId, ProtectionState, RiskLevel, UnixMillis};
 use bartizan_store::{
-    DeviceCursor, DeviceEventRow, DeviceFilter, DeviceRow, DeviceState, DeviceValue, GroupChoice,
-    Permission, RiskChange,
+    DeviceCursor, DeviceEventRow, DeviceFilter, DeviceRevision, DeviceRow, DeviceState,
+    DeviceValue, GroupChoice, Permission, RiskChange,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{AFTER, LIMIT, LINE, page_of};
-use crate::console::visible;
+use crate::console::{INACTIVE_AFTER_MS, visible};
 use crate::v1::operation::{Answer, Call, Operation, Reply, Tagged, Verb, tag};
 use crate::v1::schema::{COUNT, Object, Schema, always, maybe};
 use crate::v1::serve::unfit;
@@ -130,6 +128,7 @@ static RISK: Object = Object {
 page_of!(RISK_HISTORY, "RiskHistory", RISK);
 
 const PROTECTIONS: Schema = Schema::Word(&["on", "degraded", "off"]);
+const HEALTH: Schema = Schema::Word(&["inactive", "never"]);
 const RISKS: Schema = Schema::Word(&["None", "Informational", "Low", "Medium", "High"]);
 const ATTESTATIONS: Schema = Schema::Word(&["none", "genuine", "development"]);
 const VALUES: Schema = Schema::Word(&["Low", "Normal", "High"]);
@@ -148,7 +147,19 @@ pub(crate) const OPERATIONS: &[Operation] = &[
                 "Only those with this in the name.",
             ),
             maybe("protection", PROTECTIONS, "Only those that said this last."),
+            maybe("health", HEALTH, "Only those that said nothing for a week, or never."),
+            maybe("risk", RISKS, "Only those with this risk."),
             maybe("os", Schema::Text { least: 1, most: 100 }, "Only those of this system."),
+            maybe(
+                "os_version",
+                Schema::Text { least: 1, most: 100 },
+                "Only those with this version of it.",
+            ),
+            maybe(
+                "app_version",
+                Schema::Text { least: 1, most: 100 },
+                "Only those with this version of the program.",
+            ),
             maybe("tag", Schema::Text { least: 1, most: 200 }, "Only those with this tag."),
             maybe("group", Schema::Id, "Only those of this group."),
             LIMIT,
@@ -235,22 +246,39 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 
 async fn list(call: Call) -> Answer {
     let text = |name: &str| call.text(name).unwrap_or_default().to_owned();
+    let said = call.read("protection", ProtectionState::from_word).map(DeviceState::Said);
+    let health = call.text("health").and_then(|word| health(word, call.now));
+    if said.is_some() && health.is_some() {
+        return Err(unfit("ask for protection or for health: inactive is who said nothing lately"));
+    }
     let filter = DeviceFilter {
         name_contains: text("name"),
-        state: call.read("protection", ProtectionState::from_word).map(DeviceState::Said),
+        state: said.or(health),
         os: text("os"),
-        app_version: String::new(),
+        os_version: text("os_version"),
+        app_version: text("app_version"),
         tag: text("tag"),
         group: call.read("group", |id| id.parse().ok()).map(GroupChoice::In),
-        risk: None,
-        attestation: None,
+            risk: call.read("risk", RiskLevel::from_word),
+            attestation: None,
     };
     let after = call.after::<DeviceId>()?;
     let after = after.map(|(last_seen_at, id)| DeviceCursor { last_seen_at, id });
     let store = &call.state.store;
-    let rows = store.devices(call.application.scope, filter, after, call.one_more()).await?;
+    let rows = store.devices(call.application.sight, filter, after, call.one_more()).await?;
     let place = |row: &DeviceRow| (row.last_seen_at, row.id.to_string());
     Ok(call.page(rows, place, |row| shown(&row)))
+}
+
+/// Devices by whether they are heard of, as the console has it.
+fn health(word: &str, now: UnixMillis) -> Option<DeviceState> {
+    match word {
+        "inactive" => {
+            Some(DeviceState::SilentSince(UnixMillis(now.0.saturating_sub(INACTIVE_AFTER_MS))))
+        }
+        "never" => Some(DeviceState::NeverCheckedIn),
+        _ => None,
+    }
 }
 
 async fn get(call: Call) -> Answer {
@@ -270,19 +298,14 @@ async fn describe(mut call: Call) -> Answer {
     let id = call.id::<DeviceId>("device")?;
     let is_owner_said = call.body.get("owner").is_some();
     let wanted: Description = call.message()?;
-    let (store, scope, now) = (&call.state.store, call.application.scope, call.now);
-    let row = store.device(scope, id).await?;
-    let tags = store.device_tags(scope, id).await?;
-    call.matches(&version(&row, &tags))?;
-    let actor = || format!("application {}", call.application.name);
-    let given: BTreeSet<_> =
-        tags.into_iter().filter(|(_, by_policy)| !by_policy).map(|(tag, _)| tag).collect();
+    let (store, sight, now) = (&call.state.store, call.application.sight, call.now);
     let owner = match wanted.owner.as_str() {
-        Some(text) => text.trim().to_lowercase(),
-        None if is_owner_said => String::new(),
-        None => row.owner.clone(),
+        Some(text) => Some(text.trim().to_lowercase()),
+        None => is_owner_said.then(String::new),
     };
-    if !(owner.is_empty() || owner.contains('@')) || visible(&owner) != owner {
+    let is_odd =
+        |owner: &String| !(owner.is_empty() || owner.contains('@')) || visible(owner) != *owner;
+    if owner.as_ref().is_some_and(is_odd) {
         return Err(unfit("owner is no e-mail address"));
     }
     let odd = |tag: &String| tag.trim() != tag || tag.is_empty() || visible(tag) != *tag;
@@ -291,41 +314,36 @@ async fn describe(mut call: Call) -> Answer {
             "a tag begins or ends with a space, or has characters that cannot be seen",
         ));
     }
-    let value = wanted.value.as_deref().and_then(DeviceValue::from_word).unwrap_or(row.value);
-    if value != row.value || owner != row.owner {
-        store.describe_device(scope, id, (owner, value), actor(), now).await?;
-    }
-    if let Some(wanted) = wanted.tags {
-        let wanted: BTreeSet<_> = wanted.into_iter().collect();
-        for tag in given.difference(&wanted) {
-            store.remove_tag(scope, id, tag.clone(), actor(), now).await?;
-        }
-        for tag in wanted.difference(&given) {
-            store.add_tag(scope, id, tag.clone(), actor(), now).await?;
-        }
-    }
+    let revision = DeviceRevision {
+        owner,
+        value: wanted.value.as_deref().and_then(DeviceValue::from_word),
+        tags: wanted.tags.map(|tags| tags.into_iter().collect()),
+    };
+    let actor = format!("application {}", call.application.name);
+    let guard = call.guard(|(row, tags): &(DeviceRow, Vec<_>)| version(row, tags));
+    store.revise_device(sight, id, guard, revision, actor, now).await?;
     one(&call, id).await
 }
 
 async fn offboard(call: Call) -> Answer {
     let id = call.id("device")?;
     let actor = format!("application {}", call.application.name);
-    call.state.store.offboard_device(call.application.scope, id, actor, call.now).await?;
+    call.state.store.offboard_device(call.application.sight, id, actor, call.now).await?;
     one(&call, id).await
 }
 
 async fn forget(call: Call) -> Answer {
     let id = call.id("device")?;
-    call.state.store.forget_device(call.application.scope, id, call.now).await?;
+    call.state.store.forget_device(call.application.sight, id, call.now).await?;
     Ok(Reply::nothing())
 }
 
 async fn timeline(call: Call) -> Answer {
     let id = call.id("device")?;
-    let (store, scope) = (&call.state.store, call.application.scope);
-    store.device(scope, id).await?;
+    let (store, sight) = (&call.state.store, call.application.sight);
+    store.device(sight, id).await?;
     let before = call.after::<u128>()?;
-    let rows = store.device_events(scope, id, before, call.one_more()).await?;
+    let rows = store.device_events(sight, id, before, call.one_more()).await?;
     let place = |row: &DeviceEventRow| (row.at, row.id.to_string());
     Ok(call.page(rows, place, |row| {
         json!({
@@ -340,18 +358,18 @@ async fn timeline(call: Call) -> Answer {
 
 async fn risk(call: Call) -> Answer {
     let id = call.id("device")?;
-    let (store, scope) = (&call.state.store, call.application.scope);
-    store.device(scope, id).await?;
-    let changes = store.risk_changes(scope, id, call.limit()).await?;
+    let (store, sight) = (&call.state.store, call.application.sight);
+    store.device(sight, id).await?;
+    let changes = store.risk_changes(sight, id, call.limit()).await?;
     let item = |change: RiskChange| json!({ "at_ms": change.at.0, "risk": change.risk.word(), "reason": change.reason });
     let items: Vec<_> = changes.into_iter().map(item).collect();
     Ok(Reply::of(json!({ "items": items, "next": null })))
 }
 
 async fn one(call: &Call, id: DeviceId) -> Answer {
-    let (store, scope) = (&call.state.store, call.application.scope);
-    let row = store.device(scope, id).await?;
-    let tags = store.device_tags(scope, id).await?;
+    let (store, sight) = (&call.state.store, call.application.sight);
+    let row = store.device(sight, id).await?;
+    let tags = store.device_tags(sight, id).await?;
     let mut body = shown(&row);
     let of = |policy: bool| -> Vec<&str> {
         let some = tags.iter().filter(|(_, by_policy)| *by_policy == policy);

@@ -61,14 +61,14 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 ];
 
 async fn list(call: Call) -> Answer {
-    let groups = call.state.store.device_groups(call.application.scope).await?;
+    let groups = call.state.store.device_groups(call.application.sight).await?;
     let items: Vec<_> = groups.iter().map(shown).collect();
     Ok(Reply::of(json!({ "items": items, "next": null })))
 }
 
 async fn get(call: Call) -> Answer {
     let id = call.id("group")?;
-    Ok(Reply::of(shown(&call.state.store.device_group(call.application.scope, id).await?)))
+    Ok(Reply::of(shown(&call.state.store.device_group(call.application.sight, id).await?)))
 }
 
 fn shown(row: &GroupRow) -> Value {

@@ -57,16 +57,16 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 async fn list(call: Call) -> Answer {
     let after = call.after::<IncidentId>()?;
     let after = after.map(|(last_seen_at, id)| IncidentCursor { last_seen_at, id });
-    let scope = call.application.scope;
+    let sight = call.application.sight;
     let store = &call.state.store;
-    let rows = store.incidents(scope, call.flag("unresolved"), after, call.one_more()).await?;
+    let rows = store.incidents(sight, call.flag("unresolved"), after, call.one_more()).await?;
     let place = |row: &IncidentRow| (row.last_seen_at, row.id.to_string());
     Ok(call.page(rows, place, |row| shown(&row)))
 }
 
 async fn get(call: Call) -> Answer {
     let id = call.id("incident")?;
-    Ok(Reply::of(shown(&call.state.store.incident(call.application.scope, id).await?)))
+    Ok(Reply::of(shown(&call.state.store.incident(call.application.sight, id).await?)))
 }
 
 fn shown(row: &IncidentRow) -> Value {

@@ -261,10 +261,9 @@ async fn change(call: Call) -> Answer {
     let id = call.id::<IndicatorId>("indicator")?;
     let (store, scope) = (&call.state.store, call.application.scope);
     let row = store.indicator(scope, id).await?;
-    call.matches(&version(&row))?;
     let rule = rule(&call.body)?;
     let rule = IndicatorRule { rbac_groups: row.rule.rbac_groups, ..rule };
-    store.update_indicator(scope, id, rule, call.now).await?;
+    store.update_indicator_if(scope, id, call.guard(version), rule, call.now).await?;
     publish::indicators_changed(&call.state, scope);
     one(&call, id).await
 }

@@ -114,7 +114,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 ];
 
 async fn list(call: Call) -> Answer {
-    let groups = call.state.store.device_groups(call.application.scope).await?;
+    let groups = call.state.store.device_groups(call.application.sight).await?;
     let mut items = vec![one(&call, None, "All devices").await?.0];
     for group in groups {
         items.push(one(&call, Some(group.id), &group.name).await?.0);
@@ -139,8 +139,6 @@ struct New {
 async fn put(mut call: Call) -> Answer {
     let new: New = call.message()?;
     let (group, name) = find(&call).await?;
-    let (_, number) = one(&call, group, &name).await?;
-    call.matches(&version(group, number))?;
     let settings = Settings::from_json(&new.settings.to_string()).map_err(|problems| {
         let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
         unfit(told.join("; "))
@@ -152,7 +150,9 @@ async fn put(mut call: Call) -> Answer {
         percent: new.percent.unwrap_or(100),
     };
     let store = &call.state.store;
-    store.add_policy_version(call.application.scope, group, added, call.now).await?;
+    let guard = call.guard(move |number: &u64| version(group, *number));
+    let scope = call.application.scope;
+    store.add_policy_version_if(scope, group, guard, added, call.now).await?;
     let (body, number) = one(&call, group, &name).await?;
     Ok(Reply::tagged(body, version(group, number)))
 }
@@ -184,7 +184,7 @@ async fn find(call: &Call) -> Result<(Option<GroupId>, String), ApiError> {
         return Ok((None, "All devices".to_owned()));
     }
     let group = call.id("policy")?;
-    let row = call.state.store.device_group(call.application.scope, group).await?;
+    let row = call.state.store.device_group(call.application.sight, group).await?;
     Ok((Some(group), row.name))
 }
 
