@@ -43,6 +43,7 @@ mod incidents;
 mod indicator;
 mod indicator_import;
 mod indicators;
+mod menu;
 mod overview;
 mod password;
 mod people;
@@ -173,8 +174,24 @@ pub(crate) enum Section {
     Indicators,
     /// What is decided for the devices.
     Policy,
-    /// People and roles.
+    /// Groups of devices.
+    Groups,
+    /// What each detector does.
+    Detectors,
+    /// Rules that hide alerts.
+    Suppressions,
+    /// Groups of users.
+    UserGroups,
+    /// Seats, and who has them.
+    Licenses,
+    /// Where users come from.
+    Directory,
+    /// Who may come in.
     People,
+    /// What they may do.
+    Roles,
+    /// How they sign in.
+    SignIn,
     /// Programs that call the API.
     Applications,
     /// The audit log.

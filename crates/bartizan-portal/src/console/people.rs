@@ -81,7 +81,7 @@ pub(crate) struct RolesPage {
 
 impl RolesPage {
     fn section(&self) -> Section {
-        Section::People
+        Section::Roles
     }
 }
 
@@ -99,7 +99,7 @@ pub(crate) struct RolePage {
 
 impl RolePage {
     fn section(&self) -> Section {
-        Section::People
+        Section::Roles
     }
 
     fn heading(&self) -> &str {
