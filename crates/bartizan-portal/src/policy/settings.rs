@@ -93,7 +93,8 @@ impl Settings {
     pub fn from_stored(text: &str) -> Result<Self, BadSetting> {
         let mut settings = Self::default();
         for (name, value) in Members::read(text)?.0 {
-            match settings.take(&name, &Raw::from(&value)) {
+            let taken = settings.take(&name, &Raw::from(&value));
+            match taken {
                 // The first one decides.
                 Ok(()) | Err(BadSetting::Twice(_)) => {}
                 Err(
