@@ -68,6 +68,7 @@ fn real_things() -> Result<Vec<(&'static str, String)>, String> {
         ("oathtool", "oathtool"),
     ])?;
     npm::install("crates/bartizan/tests/oidc-provider")?;
+    npm::install("crates/bartizan/tests/axe")?;
     let mut skipped = Vec::new();
     if let Err(reason) = packages::namespaces() {
         skipped.push(("slow::netns", reason.clone()));

@@ -24,6 +24,9 @@ const ICONS = [
   "key", "keyboard", "lock", "logout", "moon", "plus", "progress", "refresh", "rss", "search",
   "shield", "shield-check", "shield-half", "shield-off", "stack", "sun", "target", "trash", "upload", "user",
   "x", "zzz",
+  // Of the menu.
+  "address-book", "bell-off", "category", "device-mobile-plus", "history", "id-badge-2", "layout-dashboard", "license",
+  "menu-2", "message", "message-plus", "radar", "send", "users", "users-group",
 ];
 
 // Styles lose comments, indentation and pointers to maps; the compression does the rest.

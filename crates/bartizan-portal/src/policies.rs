@@ -88,7 +88,7 @@ pub(crate) async fn set_of_tenant(
 
 /// Reads a document that was checked when it was written.
 pub(crate) fn read(row: &PolicyVersionRow) -> Result<Settings, StoreError> {
-    Settings::from_json(&row.settings).map_err(|_| StoreError::Damaged { column: "settings" })
+    Settings::from_stored(&row.settings).map_err(|_| StoreError::Damaged { column: "settings" })
 }
 
 fn layers(row: &DevicePolicyRow) -> Result<Vec<Layer>, StoreError> {

@@ -10,9 +10,7 @@ use crate::column::{count, found, ms, time, word};
 use crate::db::{Connection, Reach, Row, Value, params, query_many};
 use crate::device_change::DeviceValue;
 use crate::gather::Outcomes;
-use crate::{
-    Actor, Attestation, GroupId, OsVersion, Sight, Store, StoreError, TenantScope,
-};
+use crate::{Actor, Attestation, GroupId, OsVersion, Sight, Store, StoreError, TenantScope};
 
 /// What a device's word is checked against.
 #[derive(Clone, Debug)]

@@ -409,7 +409,9 @@ pub(crate) fn of_member(
         "SELECT operator_role FROM session
          WHERE tenant_id = ?1 AND member_id = ?2 AND operator_role IS NOT NULL",
     )?;
-    for role in visits.query_map(params![scope.id(), member.column()], |row| row.get::<String>(0))? {
+    for role in
+        visits.query_map(params![scope.id(), member.column()], |row| row.get::<String>(0))?
+    {
         if let Some(role) = BuiltIn::of_id(&role?) {
             allowed.whole = allowed.whole.union(role.permissions());
         }

@@ -38,6 +38,12 @@
   }
   showTheme();
 
+  // --- Menu ------------------------------------------------------------------------------------
+
+  // On a low screen the menu scrolls, and the entry of this page may be below.
+  const here = document.querySelector(".side-nav a[aria-current]");
+  if (here && here.checkVisibility()) here.scrollIntoView({ block: "nearest" });
+
   // --- Show password ---------------------------------------------------------------------------
 
   for (const button of all("[data-reveal]")) {

@@ -67,6 +67,8 @@ pub(crate) struct AuditEntryRow {
     pub(crate) link: String,
     /// What it was done to, in words.
     pub(crate) object: String,
+    /// Its id.
+    pub(crate) object_id: String,
     /// JSON, or nothing.
     pub(crate) detail: String,
     /// What it says of people, as far as that is kept.

@@ -37,7 +37,7 @@ pub(crate) struct DetectorRow {
 
 impl DetectorsPage {
     fn section(&self) -> Section {
-        Section::Alerts
+        Section::Detectors
     }
 
     /// Fits above a column.

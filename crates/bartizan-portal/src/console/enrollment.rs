@@ -27,7 +27,7 @@ pub(crate) struct LicensesPage {
 
 impl LicensesPage {
     fn section(&self) -> Section {
-        Section::Users
+        Section::Licenses
     }
 
     fn groups_of(&self, plan: &Plan) -> Vec<&(Plan, PersonGroupId, String)> {

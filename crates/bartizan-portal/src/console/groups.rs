@@ -78,7 +78,7 @@ impl GroupForm {
 
 impl GroupsPage {
     fn section(&self) -> Section {
-        Section::Devices
+        Section::Groups
     }
 
     fn ungrouped(&self) -> u64 {
@@ -92,7 +92,7 @@ impl GroupsPage {
 
 impl GroupPage {
     fn section(&self) -> Section {
-        Section::Devices
+        Section::Groups
     }
 
     fn matching_text(&self) -> Option<String> {
@@ -106,7 +106,7 @@ impl GroupPage {
 
 impl GroupDeletePage {
     fn section(&self) -> Section {
-        Section::Devices
+        Section::Groups
     }
 
     fn devices_text(&self) -> String {

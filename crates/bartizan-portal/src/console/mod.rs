@@ -25,7 +25,11 @@ mod audit;
 mod badge;
 mod detectors;
 mod device;
+#[cfg(test)]
+mod device_samples;
 mod devices;
+#[cfg(test)]
+mod door_samples;
 mod enrollment;
 mod error_page;
 mod feed;
@@ -42,7 +46,10 @@ mod groups;
 mod incidents;
 mod indicator;
 mod indicator_import;
+#[cfg(test)]
+mod indicator_samples;
 mod indicators;
+mod menu;
 #[cfg(test)]
 mod operator_samples;
 mod operators;
@@ -54,6 +61,11 @@ mod people;
 mod people_samples;
 mod policy;
 mod policy_document;
+mod policy_fields;
+#[cfg(test)]
+mod policy_samples;
+#[cfg(test)]
+mod queue_samples;
 mod second_factor;
 mod sign_in;
 mod sign_in_settings;
@@ -110,7 +122,8 @@ pub(crate) use passkeys::{PasskeyAction, PasskeysPage};
 pub(crate) use password::{PasswordPage, PasswordProblem};
 pub(crate) use people::{PeoplePage, PersonPage, RolePage, RolesPage, SessionsPage};
 pub(crate) use policy::{DocumentLine, PolicyForm, PolicyPage};
-pub(crate) use policy_document::{DocumentPage, VersionPage};
+pub(crate) use policy_document::{DocumentPage, SettingsForm, VersionPage};
+pub(crate) use policy_fields::{Filled, groups as policy_groups};
 pub(crate) use second_factor::{CodeProblem, FactorState, SecondFactorPage, SignInCodePage};
 pub(crate) use sign_in::{GoOnPage, Organization, SignInPage, SignInProblem};
 pub(crate) use sign_in_settings::{
@@ -206,8 +219,24 @@ pub(crate) enum Section {
     Indicators,
     /// What is decided for the devices.
     Policy,
-    /// People and roles.
+    /// Groups of devices.
+    Groups,
+    /// What each detector does.
+    Detectors,
+    /// Rules that hide alerts.
+    Suppressions,
+    /// Groups of users.
+    UserGroups,
+    /// Seats, and who has them.
+    Licenses,
+    /// Where users come from.
+    Directory,
+    /// Who may come in.
     People,
+    /// What they may do.
+    Roles,
+    /// How they sign in.
+    SignIn,
     /// Programs that call the API.
     Applications,
     /// The audit log.

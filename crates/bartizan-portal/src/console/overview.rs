@@ -20,6 +20,8 @@ pub(crate) struct OverviewPage {
     pub(crate) unresolved: UnresolvedAlerts,
     /// The newest indicator file: entries and when it was built; absent before the first.
     pub(crate) indicators: Option<(u64, UnixMillis)>,
+    /// What somebody should know about the feeds.
+    pub(crate) notices: u64,
     /// The portal's clock.
     pub(crate) now: UnixMillis,
 }

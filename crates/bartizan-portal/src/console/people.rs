@@ -95,7 +95,7 @@ impl RolesPage {
     }
 
     fn section(&self) -> Section {
-        Section::People
+        Section::Roles
     }
 }
 
@@ -115,7 +115,7 @@ pub(crate) struct RolePage {
 
 impl RolePage {
     fn section(&self) -> Section {
-        Section::People
+        Section::Roles
     }
 
     fn heading(&self) -> &str {

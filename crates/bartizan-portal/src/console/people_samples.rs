@@ -88,6 +88,7 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
         action: HOSTILE.into(),
         link: "/alerts/1".into(),
         object: HOSTILE.into(),
+        object_id: HOSTILE.into(),
         detail: HOSTILE.into(),
         personal: vec![HOSTILE.into()],
         request: "00".into(),

@@ -5,8 +5,29 @@ use bartizan_model::UnixMillis;
 use bartizan_store::PolicyVersionRow;
 
 use super::format::Ago;
+use super::policy_fields::{Control, FieldGroup};
 use super::{Icon, Section, Shell, filters};
 use crate::policy::managed_config::Row;
+
+/// A document as it is edited.
+pub(crate) struct SettingsForm {
+    /// The number of the version that it began with, 0 before the first.
+    pub(crate) base: u64,
+    /// Whether it is edited as text.
+    pub(crate) is_text: bool,
+    /// The text.
+    pub(crate) settings: String,
+    /// The controls; none where it is edited as text.
+    pub(crate) groups: Vec<FieldGroup>,
+    /// Members that are kept and not understood.
+    pub(crate) others: Vec<String>,
+    /// What would change, where that was asked for.
+    pub(crate) review: Option<Vec<String>>,
+    /// Why.
+    pub(crate) note: String,
+    /// Of 100 devices.
+    pub(crate) percent: String,
+}
 
 /// A document, its versions, its roll-out and its files.
 #[derive(Template)]
@@ -18,12 +39,8 @@ pub(crate) struct DocumentPage {
     pub(crate) href: String,
     /// For whom it is.
     pub(crate) name: String,
-    /// The settings as they stand in the form.
-    pub(crate) settings: String,
-    /// Why, as it stands in the form.
-    pub(crate) note: String,
-    /// Of 100 devices, as it stands in the form.
-    pub(crate) percent: String,
+    /// The form.
+    pub(crate) form: SettingsForm,
     /// Why the last change was not made.
     pub(crate) problems: Vec<String>,
     /// A page of versions, the latest first.
@@ -62,6 +79,12 @@ pub(crate) struct VersionPage {
     pub(crate) changes: Vec<String>,
     /// The portal's clock.
     pub(crate) now: UnixMillis,
+}
+
+impl SettingsForm {
+    fn has_changes(&self) -> bool {
+        self.review.as_ref().is_some_and(|changes| !changes.is_empty())
+    }
 }
 
 impl DocumentPage {

@@ -114,7 +114,7 @@ impl ProviderForm {
 
 impl SignInSettingsPage {
     fn section(&self) -> Section {
-        Section::People
+        Section::SignIn
     }
 
     fn told(&self, field: ProviderField) -> Option<&str> {

@@ -112,7 +112,7 @@ impl SuppressionForm {
 
 impl SuppressionsPage {
     fn section(&self) -> Section {
-        Section::Alerts
+        Section::Suppressions
     }
 
     fn pager(&self) -> &Pager {
@@ -126,7 +126,7 @@ impl SuppressionsPage {
 
 impl SuppressionPage {
     fn section(&self) -> Section {
-        Section::Alerts
+        Section::Suppressions
     }
 
     fn action(&self) -> String {

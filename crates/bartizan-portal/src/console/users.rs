@@ -109,7 +109,7 @@ pub(crate) struct UserGroupsPage {
 
 impl UserGroupsPage {
     fn section(&self) -> Section {
-        Section::Users
+        Section::UserGroups
     }
 
     fn typed(&self) -> &str {
@@ -137,7 +137,7 @@ pub(crate) struct UserGroupPage {
 
 impl UserGroupPage {
     fn section(&self) -> Section {
-        Section::Users
+        Section::UserGroups
     }
 
     fn problem_of(&self, field: &str) -> Option<&str> {
@@ -165,7 +165,7 @@ pub(crate) struct DirectoryPage {
 
 impl DirectoryPage {
     fn section(&self) -> Section {
-        Section::Users
+        Section::Directory
     }
 
     fn is_over(&self, token: &ScimTokenRow) -> bool {

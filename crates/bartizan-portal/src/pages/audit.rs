@@ -1,10 +1,14 @@
 //! The audit log: looked through, and exported.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::extract::{Query, State};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use bartizan_model::UnixMillis;
-use bartizan_store::{ACTIONS, AuditFilter, AuditPlace, AuditRow, MemberRow, Named};
+use bartizan_model::{DeviceId, UnixMillis};
+use bartizan_store::{
+    ACTIONS, AuditFilter, AuditPlace, AuditRow, MemberRow, Named, PersonId, Sight, TenantScope,
+};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -41,7 +45,8 @@ pub(crate) async fn page(
     let members = state.store.members(scope).await?;
     let (tree, head) = audit::head(&state, scope).await?;
     let base = if session.is_operator { "/operator" } else { "" };
-    let rows = rows.into_iter().map(|row| shown(row, &members, base)).collect();
+    let names = names(&state, scope, session.sight, &rows).await;
+    let rows = rows.into_iter().map(|row| shown(row, &members, &names, base)).collect();
     html(&AuditPage {
         shell: shell(session, None),
         people: members.into_iter().map(|member| (member.id.to_string(), member.email)).collect(),
@@ -94,8 +99,34 @@ fn time(text: &str) -> Option<UnixMillis> {
     u64::try_from(at).ok().map(UnixMillis)
 }
 
-fn shown(row: AuditRow, members: &[MemberRow], base: &str) -> AuditEntryRow {
+/// The names of the devices and people on a page of the log, by kind and id. What is gone or has none is left out.
+async fn names(state: &AppState, scope: TenantScope, sight: Sight, rows: &[AuditRow]) -> Names {
+    let (store, mut names) = (&state.store, Names::new());
+    let named = rows.iter().flat_map(|row| [&row.entry.actor, &row.entry.object]);
+    let all: BTreeSet<(&str, &str)> =
+        named.map(|named| (named.kind.as_str(), named.id.as_str())).collect();
+    for (kind, id) in all {
+        let name = match (kind, id.parse::<DeviceId>(), id.parse::<PersonId>()) {
+            ("device", Ok(device), _) => {
+                store.device(sight, device).await.ok().map(|row| row.device_name)
+            }
+            ("person", _, Ok(person)) => {
+                store.person(scope, person).await.ok().map(|row| row.facts.user_name)
+            }
+            _ => None,
+        };
+        if let Some(name) = name.filter(|name| !name.is_empty()) {
+            names.insert((kind.to_owned(), id.to_owned()), name);
+        }
+    }
+    names
+}
+
+type Names = BTreeMap<(String, String), String>;
+
+fn shown(row: AuditRow, members: &[MemberRow], names: &Names, base: &str) -> AuditEntryRow {
     let entry = row.entry;
+    let name = |of: &Named| names.get(&(of.kind.clone(), of.id.clone()));
     let email = |id: &str| {
         members.iter().find(|member| member.id.to_string() == id).map(|one| one.email.clone())
     };
@@ -103,7 +134,7 @@ fn shown(row: AuditRow, members: &[MemberRow], base: &str) -> AuditEntryRow {
         "member" => email(&entry.actor.id).unwrap_or_else(|| "A person".into()),
         "portal" => "The portal".into(),
         "command-line" => "Command line".into(),
-        "device" => "A device".into(),
+        "device" => name(&entry.actor).cloned().unwrap_or_else(|| "A device".into()),
         "directory" => "A directory".into(),
         "application" => "An application".into(),
         "operator" => "An operator".into(),
@@ -126,16 +157,23 @@ fn shown(row: AuditRow, members: &[MemberRow], base: &str) -> AuditEntryRow {
         "application" => format!("/applications/{id}"),
         "policy" => "/policy".into(),
         "device-group" => format!("/groups/{id}"),
+        "incident" => format!("/incidents/{id}"),
+        "suppression" => format!("/suppressions/{id}"),
+        "alert-job" => format!("/alerts/jobs/{id}"),
         _ => String::new(),
     };
     let object = match entry.object.kind.as_str() {
         "member" => email(id).unwrap_or_else(|| "a person".into()),
-        kind => format!("{} {id}", kind.replace('-', " ")),
+        kind => {
+            let called = name(&entry.object).cloned().unwrap_or_else(|| short(id));
+            format!("{} {called}", kind.replace('-', " "))
+        }
     };
     let said = row.personal.iter().flatten().map(|personal| personal.body.clone());
     let detail = entry.detail.to_string();
     let detail = if detail == "{}" { String::new() } else { detail };
     AuditEntryRow {
+        object_id: entry.object.id.clone(),
         seq: entry.seq,
         at: UnixMillis(entry.at_ms),
         actor,
@@ -147,3 +185,13 @@ fn shown(row: AuditRow, members: &[MemberRow], base: &str) -> AuditEntryRow {
         request: entry.request,
     }
 }
+
+/// An id as far as people compare it: its end, as its beginning is a time that many share. A word stays as it is.
+fn short(id: &str) -> String {
+    let is_random = id.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+    let end = id.len().checked_sub(SHOWN).and_then(|start| id.get(start..));
+    end.filter(|_| is_random && 2 * SHOWN < id.len())
+        .map_or_else(|| id.to_owned(), |end| format!("…{end}"))
+}
+
+const SHOWN: usize = 8;

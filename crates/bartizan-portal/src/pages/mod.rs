@@ -27,6 +27,7 @@ pub(crate) mod passkeys;
 pub(crate) mod people;
 pub(crate) mod policy;
 pub(crate) mod policy_document;
+mod policy_edit;
 pub(crate) mod provider_sign_in;
 pub(crate) mod roles;
 pub(crate) mod second_factor;

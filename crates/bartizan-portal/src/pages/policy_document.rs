@@ -8,6 +8,7 @@ use bartizan_contract::problem::code;
 use bartizan_store::{GroupId, NewPolicyVersion};
 use serde::Deserialize;
 
+use super::policy_edit::Edited;
 use super::{accepts_html, html, shell};
 use crate::console::{DocumentPage, VersionPage};
 use crate::error::ApiError;
@@ -16,7 +17,7 @@ use crate::policy::managed_config::{ManagedConfig, Onboarding};
 use crate::policy::mobileconfig::{self, OnDemand, Subject};
 use crate::policy::rollout::Percent;
 use crate::policy::schema::Key;
-use crate::policy::settings::{BadSetting, Settings, diff};
+use crate::policy::settings::{Settings, diff};
 use crate::policy::value::Raw;
 use crate::session::Session;
 use crate::state::AppState;
@@ -27,16 +28,9 @@ use crate::{policies, request};
 pub(crate) struct DocumentQuery {
     before: Option<u64>,
     #[serde(default)]
+    view: String,
+    #[serde(default)]
     done: String,
-}
-
-/// The form as it was sent.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct DocumentForm {
-    settings: String,
-    note: String,
-    percent: String,
 }
 
 /// For whom a document is.
@@ -56,59 +50,50 @@ pub(crate) async fn document(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let who = find(&state, &session, &who).await?;
-    let (_, settings) = policies::latest(&state, session.scope, who.group).await?;
-    let form =
-        DocumentForm { settings: lines(&settings), note: String::new(), percent: "100".into() };
+    let edited = Edited::blank(query.view == "json");
     let notice = match query.done.as_str() {
         "saved" => Some("Saved. Devices follow from their next check-in on.".to_owned()),
         _ => None,
     };
     let portal = address(&state, &headers, &uri);
-    html(&page(&state, session, who, form, (notice, Vec::new()), (query.before, portal)).await?)
+    html(&page(&state, session, who, edited, notice, (query.before, portal)).await?)
 }
 
-/// `POST /policy/{who}`.
+/// `POST /policy/{who}`: shows what would change, or saves it.
 pub(crate) async fn save(
     State(state): State<AppState>,
     session: Session,
     Path(who): Path<String>,
     headers: HeaderMap,
     uri: Uri,
-    Form(form): Form<DocumentForm>,
+    Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, ApiError> {
     let who = find(&state, &session, &who).await?;
-    let mut problems = Vec::new();
-    let settings = Settings::from_json(&form.settings).unwrap_or_else(|faults| {
-        problems.extend(faults.iter().map(BadSetting::to_string));
-        Settings::default()
-    });
-    let percent = form.percent.trim().parse().ok().and_then(Percent::new);
-    if percent.is_none() {
-        problems.push("The percentage is a number from 0 to 100".into());
-    }
-    let note = form.note.trim();
-    if MAX_NOTE < note.chars().count() || note.chars().any(char::is_control) {
-        problems.push("The note has at most 200 characters on one line".into());
-    }
-    match percent.filter(|_| problems.is_empty()) {
-        Some(percent) => {
+    let (number, before) = policies::latest(&state, session.scope, who.group).await?;
+    let mut edited = Edited::read(pairs, number, &before);
+    if let Some((settings, percent)) = edited.fits() {
+        if !edited.is_review {
             let new = NewPolicyVersion {
                 settings: settings.to_json(),
-                note: note.to_owned(),
+                note: edited.note().to_owned(),
                 changed_by: session.email,
                 percent: percent.get(),
             };
             let now = state.clock.now();
             state.store.add_policy_version(session.scope, who.group, new, now).await?;
-            Ok(Redirect::to(&format!("{}?done=saved", who.href)).into_response())
+            return Ok(Redirect::to(&format!("{}?done=saved", who.href)).into_response());
         }
-        None if !accepts_html(&headers) => Err(malformed(problems.join("; "))),
-        None => {
-            let portal = address(&state, &headers, &uri);
-            let page = page(&state, session, who, form, (None, problems), (None, portal)).await?;
-            Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)?).into_response())
-        }
+        edited.review = Some(changes(&before, settings));
+    } else if !accepts_html(&headers) {
+        return Err(malformed(edited.told()));
     }
+    let status = match edited.review {
+        Some(_) => StatusCode::OK,
+        None => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    let portal = address(&state, &headers, &uri);
+    let page = page(&state, session, who, edited, None, (None, portal)).await?;
+    Ok((status, html(&page)?).into_response())
 }
 
 /// Another share of the devices.
@@ -244,8 +229,8 @@ async fn page(
     state: &AppState,
     session: Session,
     who: Who,
-    form: DocumentForm,
-    (notice, problems): (Option<String>, Vec<String>),
+    edited: Edited,
+    notice: Option<String>,
     (before, portal): (Option<u64>, String),
 ) -> Result<DocumentPage, ApiError> {
     let mut versions =
@@ -255,14 +240,18 @@ async fn page(
     versions.truncate(shown);
     let last = versions.last().filter(|_| has_more).map(|last| last.number);
     let settings = merged(state, &session, who.group).await?;
+    let (number, latest) = policies::latest(state, session.scope, who.group).await?;
+    let below = match who.group {
+        Some(_) => Some(policies::latest(state, session.scope, None).await?.1),
+        None => None,
+    };
+    let (form, problems) = edited.form((number, &latest), below.as_ref());
     Ok(DocumentPage {
         shell: shell(session, notice),
         next: last.map(|number| format!("{}?before={number}", who.href)),
         href: who.href,
         name: who.name,
-        settings: form.settings,
-        note: form.note,
-        percent: form.percent,
+        form,
         problems,
         versions,
         is_first_page: before.is_none(),
@@ -304,6 +293,15 @@ async fn merged(
     Ok(settings)
 }
 
+/// What would change, a line each.
+fn changes(before: &Settings, after: &Settings) -> Vec<String> {
+    let mut lines: Vec<_> = diff(before, after).iter().map(ToString::to_string).collect();
+    let kept: Vec<&str> = after.others().map(|(name, _)| name).collect();
+    let gone = before.others().filter(|(name, _)| !kept.contains(name));
+    lines.extend(gone.map(|(name, _)| format!("{name}, which is not understood here, is removed")));
+    lines
+}
+
 fn config(settings: &Settings, portal: String) -> ManagedConfig {
     let onboarding =
         Onboarding { portal, token: None, supervised: None, is_user_enrollment: false };
@@ -311,11 +309,14 @@ fn config(settings: &Settings, portal: String) -> ManagedConfig {
 }
 
 /// A key a line, for people.
-fn lines(settings: &Settings) -> String {
+pub(super) fn lines(settings: &Settings) -> String {
     let member = |(key, value): (Key, &crate::policy::value::Value)| {
         format!("  \"{}\": {}", key.setting().name, value.to_json())
     };
-    let members: Vec<_> = settings.iter().map(member).collect();
+    let others = settings
+        .others()
+        .map(|(name, value)| format!("  {}: {value}", serde_json::Value::from(name)));
+    let members: Vec<_> = settings.iter().map(member).chain(others).collect();
     if members.is_empty() { "{}".into() } else { format!("{{\n{}\n}}", members.join(",\n")) }
 }
 
@@ -338,4 +339,3 @@ fn malformed(detail: impl Into<String>) -> ApiError {
 const PROFILE: &str = "application/x-apple-aspen-config";
 const VERSIONS: u32 = 20;
 const MAX_OTHERS: u32 = 200;
-const MAX_NOTE: usize = 200;

@@ -1,6 +1,6 @@
 //! Policies: what can be decided, what is decided for whom, and the files that carry it to an MDM.
 //!
-//! [`schema`] is the one table of keys; [`settings`] a document of some of them; [`rollout`] and [`effective`]
+//! [`schema`] is the one table of keys; [`form`] is a document as a form; [`settings`] a document of some of them; [`rollout`] and [`effective`]
 //! say what a device gets out of several documents; [`engine`] is the part that its engine goes by; [`managed_config`] and [`mobileconfig`] write files for an
 //! MDM; [`reference`](mod@reference) writes the table down for people.
 //!
@@ -10,6 +10,7 @@
 
 pub mod effective;
 pub mod engine;
+pub mod form;
 pub mod managed_config;
 pub mod mobileconfig;
 pub mod reference;

@@ -4,12 +4,15 @@
 //! documents are equal text. Reading accepts every spelling of [`value::read`](super::value::read) and finds
 //! every fault, not only the first.
 //!
+//! A document that was stored may be of a newer portal. What is not understood in it decides nothing here, and is kept
+//! as it is through every change.
+//!
 //! # What it does not do
 //! - Fill defaults in: a key that is absent was not decided here, and another layer may decide it.
 //!
 //! # Invariants
 //! - A value is of its key's kind, and its key is one that a document may hold.
-//! - `from_json(&settings.to_json())` is `settings` (property).
+//! - `from_stored(&settings.to_json())` is `settings` (property), and `from_json` as well where all is understood.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,7 +24,11 @@ use super::value::{BadValue, Raw, Value, read};
 
 /// The keys that are set, with their values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings(BTreeMap<Key, Value>);
+pub struct Settings {
+    known: BTreeMap<Key, Value>,
+    /// What is not understood, by its name, which no key in `known` has.
+    others: BTreeMap<String, serde_json::Value>,
+}
 
 /// Why a document cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,14 +66,48 @@ impl Settings {
     /// # Errors
     /// Everything that is wrong with it, in its order.
     pub fn from_json(text: &str) -> Result<Self, Vec<BadSetting>> {
-        let members: Members = serde_json::from_str(text)
-            .map_err(|error| vec![BadSetting::Form(error.to_string())])?;
+        Self::from_json_over(text, &Self::default())
+    }
+
+    /// Reads a document that somebody made of another, whose members that are not understood it may repeat.
+    ///
+    /// # Errors
+    /// Everything else that is wrong with it, in its order.
+    pub fn from_json_over(text: &str, before: &Self) -> Result<Self, Vec<BadSetting>> {
+        let members = Members::read(text).map_err(|error| vec![error])?;
         let (mut settings, mut faults) = (Self::default(), Vec::new());
-        for (name, value) in &members.0 {
-            let taken = settings.take(name, &Raw::from(value));
-            faults.extend(taken.err());
+        for (name, value) in members.0 {
+            if before.others.get(&name) == Some(&value) {
+                settings.others.insert(name, value);
+            } else {
+                faults.extend(settings.take(&name, &Raw::from(&value)).err());
+            }
         }
         if faults.is_empty() { Ok(settings) } else { Err(faults) }
+    }
+
+    /// Reads a document that was checked when it was written, perhaps by a newer portal.
+    ///
+    /// # Errors
+    /// It is no JSON object.
+    pub fn from_stored(text: &str) -> Result<Self, BadSetting> {
+        let mut settings = Self::default();
+        for (name, value) in Members::read(text)?.0 {
+            let taken = settings.take(&name, &Raw::from(&value));
+            match taken {
+                // The first one decides.
+                Ok(()) | Err(BadSetting::Twice(_)) => {}
+                Err(
+                    BadSetting::Form(_)
+                    | BadSetting::Unknown { .. }
+                    | BadSetting::FilledIn(_)
+                    | BadSetting::Value { .. },
+                ) => {
+                    settings.others.insert(name, value);
+                }
+            }
+        }
+        Ok(settings)
     }
 
     /// Sets one key by its name, which must not be set yet.
@@ -78,7 +119,7 @@ impl Settings {
             name: name.chars().take(SHOWN).collect(),
             nearest: Key::nearest(name),
         })?;
-        if self.0.contains_key(&key) {
+        if self.known.contains_key(&key) {
             return Err(BadSetting::Twice(key.setting().name));
         }
         self.set(key, raw)
@@ -95,24 +136,30 @@ impl Settings {
             return Err(BadSetting::FilledIn(name));
         }
         let value = read(setting.kind, raw).map_err(|bad| BadSetting::Value { name, bad })?;
-        self.0.insert(key, value);
+        self.known.insert(key, value);
+        self.others.remove(name);
         Ok(())
     }
 
     /// Leaves a key to others.
     pub fn clear(&mut self, key: Key) {
-        self.0.remove(&key);
+        self.known.remove(&key);
     }
 
     /// Returns what a key is set to here.
     #[must_use]
     pub fn get(&self, key: Key) -> Option<&Value> {
-        self.0.get(&key)
+        self.known.get(&key)
     }
 
     /// Returns the keys that are set, in the order of the table.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &Value)> {
-        self.0.iter().map(|(key, value)| (*key, value))
+        self.known.iter().map(|(key, value)| (*key, value))
+    }
+
+    /// Returns what is not understood, by its name.
+    pub fn others(&self) -> impl Iterator<Item = (&str, &serde_json::Value)> {
+        self.others.iter().map(|(name, value)| (name.as_str(), value))
     }
 
     /// Returns those that devices find in one place.
@@ -124,7 +171,9 @@ impl Settings {
     #[must_use]
     pub fn to_json(&self) -> String {
         let named = |(key, value): (Key, &Value)| (key.setting().name, value.to_json());
-        let members: BTreeMap<&str, serde_json::Value> = self.iter().map(named).collect();
+        let others = self.others().map(|(name, value)| (name, value.clone()));
+        let members: BTreeMap<&str, serde_json::Value> =
+            self.iter().map(named).chain(others).collect();
         serde_json::json!(members).to_string()
     }
 }
@@ -167,6 +216,12 @@ impl fmt::Display for Change {
 /// The members of an object, with those that are there twice.
 struct Members(Vec<(String, serde_json::Value)>);
 
+impl Members {
+    fn read(text: &str) -> Result<Self, BadSetting> {
+        serde_json::from_str(text).map_err(|error| BadSetting::Form(error.to_string()))
+    }
+}
+
 impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_map(MembersVisitor)
@@ -197,6 +252,9 @@ impl<'de> Visitor<'de> for MembersVisitor {
 /// What the fuzzer and the replay of its corpus call: reads any octets, and what was read once more.
 pub(crate) fn fuzz(octets: &[u8]) {
     let Ok(text) = std::str::from_utf8(octets) else { return };
+    if let Ok(stored) = Settings::from_stored(text) {
+        assert_eq!(Settings::from_stored(&stored.to_json()), Ok(stored));
+    }
     match Settings::from_json(text) {
         Ok(settings) => assert_eq!(Settings::from_json(&settings.to_json()), Ok(settings)),
         Err(faults) => assert!(faults.iter().all(|fault| fault.to_string().len() < 1_000)),
@@ -251,6 +309,28 @@ pub(crate) mod tests {
                 "issupervised is filled in when a file for an MDM is made, and is no part of a policy",
             ],
         );
+    }
+
+    #[test]
+    fn what_a_newer_portal_wrote_is_kept_and_decides_nothing() {
+        let text =
+            r#"{"BartizanMode":"quantum","BartizanTomorrow":{"a":[1]},"WebProtection":false}"#;
+        let stored = Settings::from_stored(text).unwrap();
+        assert_eq!(stored.to_json(), text);
+        assert_eq!(stored.get(Key::Mode), None);
+        assert_eq!(stored.iter().count(), 1);
+
+        // Whoever edits the text may leave it in, and may not bring in more of it.
+        assert_eq!(Settings::from_json_over(text, &stored), Ok(stored.clone()));
+        assert_eq!(Settings::from_json(text).unwrap_err().len(), 2);
+        let other = r#"{"BartizanTomorrow":2}"#;
+        assert_eq!(Settings::from_json_over(other, &stored).unwrap_err().len(), 1);
+
+        let mut set = stored;
+        set.set(Key::Mode, &Raw::Text("dns")).unwrap();
+        let expected =
+            r#"{"BartizanMode":"dns","BartizanTomorrow":{"a":[1]},"WebProtection":false}"#;
+        assert_eq!(set.to_json(), expected);
     }
 
     #[test]

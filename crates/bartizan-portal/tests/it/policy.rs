@@ -80,3 +80,44 @@ pub(crate) async fn told(device: &Device) -> Policy {
     let document: PolicyDocument = bartizan_contract::signed::open(&reply.policy, &key).unwrap();
     document.policy().unwrap()
 }
+
+#[tokio::test]
+async fn a_document_is_edited_by_a_form_and_reviewed_before_it_is_saved() {
+    let world = World::new().await;
+    let mut browser = world.member(world.acme, "a@acme.test").await;
+    let page = browser.get("/policy/all").await.text();
+    assert!(
+        page.contains("name=\"key.BartizanWarnPassHours\" type=\"number\" min=\"0\""),
+        "{page}"
+    );
+    assert!(page.contains("24 hours, the default"), "{page}");
+
+    let sent = |hours, step| {
+        [("base", "1"), ("key.BartizanWarnPassHours", hours), ("key.WebProtection", "true")]
+            .into_iter()
+            .chain([("note", "More time"), ("percent", "100"), ("step", step)])
+            .collect::<Vec<_>>()
+    };
+    let reviewed = browser.submit("/policy/all", &sent("48", "review")).await;
+    assert_eq!(reviewed.status, 200);
+    let page = reviewed.text();
+    assert!(page.contains("BartizanWarnPassHours is set to 48"), "{page}");
+    assert!(page.contains("name=\"step\" value=\"save\""), "{page}");
+    assert!(!browser.get("/policy/all").await.text().contains("/versions/2"), "nothing was saved");
+
+    let refused = browser.submit("/policy/all", &sent("200", "save")).await;
+    assert_eq!(refused.status, 422);
+    let page = refused.text();
+    assert!(page.contains("This has to be 0 to 168 hours, and is 200."), "{page}");
+    assert!(page.contains("value=\"200\""), "what was typed is kept: {page}");
+
+    let saved = browser.submit("/policy/all", &sent("48", "save")).await;
+    assert_eq!((saved.status.as_u16(), saved.header("location")), (303, "/policy/all?done=saved"));
+    let page = browser.get("/policy/all?view=json").await.text();
+    assert!(page.contains("&#34;BartizanWarnPassHours&#34;: 48"), "{page}");
+
+    // Somebody else saved since this form was opened.
+    let late = browser.submit("/policy/all", &sent("12", "save")).await;
+    assert_eq!(late.status, 422);
+    assert!(late.text().contains("Version 2 was saved meanwhile"));
+}

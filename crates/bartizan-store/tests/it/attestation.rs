@@ -18,13 +18,13 @@ async fn what_vouches_for_a_key_is_kept_and_found() {
     for (number, attestation) in [(60, Attestation::Genuine), (61, Attestation::Development)] {
         let device = NewDevice { attestation: Ok(attestation), ..new_device(number) };
         let id = by_code(&world, None, number, device).await.unwrap();
-        let row = store.device(scope, id).await.unwrap();
+        let row = store.device(scope.whole(), id).await.unwrap();
         assert_eq!((row.attestation, row.attested_at), (attestation, Some(NOW)));
         let filter = DeviceFilter { attestation: Some(attestation), ..DeviceFilter::default() };
-        let found = store.devices(scope, filter, None, 9).await.unwrap();
+        let found = store.devices(scope.whole(), filter, None, 9).await.unwrap();
         assert_eq!(found.iter().map(|row| row.id).collect::<Vec<_>>(), [id]);
     }
-    let row = store.device(scope, world.acme.device).await.unwrap();
+    let row = store.device(scope.whole(), world.acme.device).await.unwrap();
     assert_eq!((row.attestation, row.attested_at), (Attestation::None, None));
 }
 
@@ -50,7 +50,7 @@ async fn what_does_not_vouch_is_refused_and_never_taken_for_nothing() {
     // Who was let in gets the same answer again, whatever is sent along.
     let id = enroll(Ok(Attestation::Genuine)).await.unwrap();
     assert_eq!(enroll(Err("it is old".into())).await.unwrap(), id);
-    assert_eq!(store.device(scope, id).await.unwrap().attestation, Attestation::Genuine);
+    assert_eq!(store.device(scope.whole(), id).await.unwrap().attestation, Attestation::Genuine);
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn a_record_leads_to_what_took_its_place_and_back() {
     assert_eq!(at(third).await, Replacement { later: None, earlier: vec![named(11, second)] });
     let foreign = store.replacement(world.globex.scope, second).await.unwrap();
     assert_eq!(foreign, Replacement::default());
-    store.forget_device(scope, third, NOW).await.unwrap();
+    store.forget_device(scope.whole(), third, NOW).await.unwrap();
     assert_eq!(at(second).await.later, None);
 }
 
@@ -124,7 +124,7 @@ async fn a_shared_device_is_let_in_where_that_is_allowed_and_says_so() {
     store.set_enrollment_rule(scope, rule, NOW).await.unwrap();
     for (number, owner) in [(22, None), (23, Some(ada))] {
         let id = by_code(&world, owner, number, shared(number)).await.unwrap();
-        assert!(store.device(scope, id).await.unwrap().is_shared);
+        assert!(store.device(scope.whole(), id).await.unwrap().is_shared);
     }
-    assert!(!store.device(scope, world.acme.device).await.unwrap().is_shared);
+    assert!(!store.device(scope.whole(), world.acme.device).await.unwrap().is_shared);
 }

@@ -17,6 +17,7 @@ mod slow {
         mod alert_jobs;
         mod alerts;
         mod applications;
+        mod attestation;
         mod audit;
         mod bulk_rate;
         mod devices;

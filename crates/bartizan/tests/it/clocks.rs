@@ -90,7 +90,7 @@ async fn prepared(portal: &Portal) -> (TenantId, String) {
 async fn alerts(data: &Path, tenant: TenantId) -> Vec<AlertRow> {
     let store = Store::open(data.join("portal.db").as_path(), UnixMillis(0)).unwrap();
     let scope = store.tenant(tenant).await.unwrap();
-    let alerts = store.alerts(scope, AlertFilter::default(), None, 10).await.unwrap();
+    let alerts = store.alerts(scope.whole(), AlertFilter::default(), None, 10).await.unwrap();
     store.close().await;
     alerts
 }

@@ -259,8 +259,8 @@ async fn list(call: Call) -> Answer {
         app_version: text("app_version"),
         tag: text("tag"),
         group: call.read("group", |id| id.parse().ok()).map(GroupChoice::In),
-            risk: call.read("risk", RiskLevel::from_word),
-            attestation: None,
+        risk: call.read("risk", RiskLevel::from_word),
+        attestation: None,
     };
     let after = call.after::<DeviceId>()?;
     let after = after.map(|(last_seen_at, id)| DeviceCursor { last_seen_at, id });

@@ -139,7 +139,9 @@ struct New {
 async fn put(mut call: Call) -> Answer {
     let new: New = call.message()?;
     let (group, name) = find(&call).await?;
-    let settings = Settings::from_json(&new.settings.to_string()).map_err(|problems| {
+    let (_, before) = policies::latest(&call.state, call.application.scope, group).await?;
+    let text = new.settings.to_string();
+    let settings = Settings::from_json_over(&text, &before).map_err(|problems| {
         let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
         unfit(told.join("; "))
     })?;

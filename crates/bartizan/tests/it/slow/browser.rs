@@ -164,7 +164,7 @@ fn a_wrong_password_is_refused_and_soon_slowed_down() {
 }
 
 #[track_caller]
-fn check_width(browser: &Browser) {
+pub(crate) fn check_width(browser: &Browser) {
     assert_eq!(
         browser.run("return document.documentElement.scrollWidth <= innerWidth"),
         true,
@@ -174,14 +174,14 @@ fn check_width(browser: &Browser) {
 }
 
 /// A portal with one protected device.
-struct World {
-    portal: PortalProcess,
-    device: TestDevice,
+pub(crate) struct World {
+    pub(crate) portal: PortalProcess,
+    pub(crate) device: TestDevice,
     folder: tempfile::TempDir,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let feed = folder.path().join("feed.txt");
         std::fs::write(&feed, "evil.test\n").unwrap();
@@ -197,7 +197,7 @@ impl World {
         Self { portal, device, folder }
     }
 
-    fn add_feed(&self, name: &str, text: &str) {
+    pub(crate) fn add_feed(&self, name: &str, text: &str) {
         let path = self.folder.path().join("added.txt");
         std::fs::write(&path, text).unwrap();
         let data = self.folder.path().join("portal");
@@ -206,7 +206,7 @@ impl World {
         assert!(added.status.success(), "{added:?}");
     }
 
-    fn sign_in(&self, browser: &Browser) {
+    pub(crate) fn sign_in(&self, browser: &Browser) {
         self.try_password(browser, self.portal.password());
         browser.wait_for_text("Alerts");
     }

@@ -1,6 +1,8 @@
 //! What drives the real thing: namespaces with a TUN, a browser, feeds and captures of real size.
 
 #[cfg(test)]
+mod accessible;
+#[cfg(test)]
 mod applications;
 #[cfg(test)]
 mod browser;
@@ -9,6 +11,8 @@ mod captures;
 #[cfg(test)]
 #[path = "../../../../../xtask/src/postgres.rs"]
 mod cluster;
+#[cfg(test)]
+mod console_forms;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]

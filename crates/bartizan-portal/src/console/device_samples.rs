@@ -1,0 +1,176 @@
+//! Sample pages of devices, for the tests over all pages.
+
+use bartizan_model::{DeviceId, Mode, ProtectionState, RiskLevel, UnixMillis, UnresolvedAlerts};
+
+use super::queue_samples::alerts;
+use super::tests::{NOW, shell};
+use super::*;
+
+/// Every page in several states.
+pub(super) fn pages() -> Vec<(&'static str, String)> {
+    let none = DevicesPage { total: 0, rows: Vec::new(), ..devices() };
+    let unmatched = DevicesPage {
+        rows: Vec::new(),
+        filter: DeviceFilter {
+            text: "\"><img src=x>\u{202e}".into(),
+            state: Some(DeviceState::Off),
+            tag: "<img src=x>".into(),
+            ..DeviceFilter::default()
+        },
+        ..devices()
+    };
+    let rendered = |page: &dyn askama::DynTemplate| page.dyn_render().unwrap();
+    vec![
+        ("devices", rendered(&devices())),
+        ("devices-none", rendered(&none)),
+        ("devices-filtered", rendered(&unmatched)),
+        ("device", rendered(&device())),
+        ("device-fresh", rendered(&fresh_device())),
+        ("device-remove", rendered(&removal())),
+    ]
+}
+
+fn removal() -> DeviceRemovePage {
+    DeviceRemovePage {
+        shell: shell(),
+        id: DeviceId(5),
+        name: hostile_device().name,
+        is_offboarded: false,
+    }
+}
+
+fn devices() -> DevicesPage {
+    DevicesPage {
+        shell: shell(),
+        filter: DeviceFilter::default(),
+        after: String::new(),
+        rows: device_rows(),
+        next: Some("c2".into()),
+        total: 1_284,
+        groups: vec![("1".into(), "<img src=x>\u{202e}".into())],
+        enroll: EnrollHelp {
+            token_command: "bartizan admin enrollment-token".into(),
+            device_command: "bartizan agent enroll https://portal.example.test TOKEN".into(),
+        },
+        now: NOW,
+    }
+}
+
+pub(super) fn device_rows() -> Vec<DeviceRow> {
+    let row =
+        |number: u8, name: &str, os: &str, protection, risk, unresolved, minutes: Option<u64>| {
+            DeviceRow {
+                id: DeviceId(0x0192_f3a4_b5c6_7d8e_9f00_1122_3344_5500 + u128::from(number)),
+                name: name.into(),
+                os: os.into(),
+                support: bartizan_store::OsSupport::Ending,
+                attestation: bartizan_store::Attestation::None,
+                app_version: if minutes.is_some() { "1.0.0".into() } else { String::new() },
+                protection,
+                risk,
+                unresolved,
+                last_seen: minutes.map(|minutes| UnixMillis(NOW.0 - minutes * 60_000)),
+            }
+        };
+    use ProtectionState::{Degraded, Off, On};
+    use RiskLevel::{High, Informational, Low, Medium, None as Secured};
+    vec![
+        row(1, "Board iPhone 1", "iOS 18.1", Some(On), High, 3, Some(4)),
+        row(2, "Field iPhone 12", "iOS 17.6.1", Some(On), Informational, 12, Some(9)),
+        row(3, "Finance iPad 3", "iPadOS 18.1", Some(Degraded), Low, 1, Some(14)),
+        row(4, "Lab Linux 1", "Linux 6.12", Some(On), Medium, 2, Some(2)),
+        hostile_device(),
+        row(6, "Reception iPad", "iPadOS 16.7", Some(On), Secured, 0, Some(20_000)),
+        row(7, "Sales iPhone 4", "iOS 18.0", Some(Off), Informational, 1, Some(700)),
+        row(8, "Spare iPhone", "iOS 18.1", None, Secured, 0, None),
+    ]
+}
+
+pub(super) fn hostile_device() -> DeviceRow {
+    DeviceRow {
+        id: DeviceId(5),
+        name:
+            "<script>alert('name')</script> \u{202e}and a name that is far too long for any column"
+                .into(),
+        os: "<img src=x>\0 9999.9999.9999".into(),
+        support: bartizan_store::OsSupport::Ending,
+        attestation: bartizan_store::Attestation::None,
+        app_version: "<img src=x>".into(),
+        protection: Some(ProtectionState::Off),
+        risk: RiskLevel::None,
+        unresolved: 0,
+        last_seen: Some(UnixMillis(NOW.0 - 9 * 86_400_000)),
+    }
+}
+
+fn device() -> DevicePage {
+    DevicePage {
+        remarks: vec!["Its system is old.".into()],
+        attestation: (bartizan_store::Attestation::Genuine, Some(NOW)),
+        is_shared: true,
+        replacement: bartizan_store::Replacement {
+            later: Some((DeviceId(6), "<img src=x>\u{202e}".into())),
+            earlier: vec![
+                (DeviceId(7), "<img src=x>\u{202e}".into()),
+                (DeviceId(8), "Older".into()),
+            ],
+        },
+        has_timeline: false,
+        shell: shell(),
+        id: DeviceId(0x0192_f3a4_b5c6_7d8e_9f00_1122_3344_5501),
+        name: "Board iPhone 1".into(),
+        os: "iOS 18.1".into(),
+        model: "iPhone 15".into(),
+        app_version: "1.0.0".into(),
+        enrolled_at: UnixMillis(NOW.0 - 40 * 86_400_000),
+        last_seen: Some(UnixMillis(NOW.0 - 240_000)),
+        mode: Some(Mode::Dns),
+        protection: Some(ProtectionState::On),
+        policy_version: 7,
+        newest_policy_version: 7,
+        indicator_epoch: Some(1_042),
+        newest_indicator_epoch: Some(1_044),
+        counters: Some(EngineCounters { queries: 48_211, blocked: 37, dropped: 0, alerts_lost: 0 }),
+        owner: "kim@example.test".into(),
+        value: bartizan_store::DeviceValue::High,
+        group: Some(("/groups/1".into(), "<img src=x>".into())),
+        tags: vec![("Field".into(), false), ("<img src=x>\u{202e}".into(), true)],
+        offboarded_at: Some(NOW),
+        settings: vec![
+            ("BartizanMode", "tunnel".into(), "group Field v7".into()),
+            ("WebProtection", "true".into(), "default".into()),
+        ],
+        events: vec![bartizan_store::DeviceEventRow {
+            id: 1,
+            at: NOW,
+            kind: bartizan_store::DeviceEventKind::Tagged,
+            actor: "<img src=x>".into(),
+            detail: "<img src=x>\u{202e}".into(),
+            count: 1,
+        }],
+        day_checkins: 17,
+        older: Some("/devices/1?before=5-1".into()),
+        problem: None,
+        unresolved: UnresolvedAlerts { high: 1, medium: 0, low: 0, informational: 2 },
+        alerts: alerts().into_iter().take(3).collect(),
+        now: NOW,
+    }
+}
+
+fn fresh_device() -> DevicePage {
+    DevicePage {
+        name: hostile_device().name,
+        os: hostile_device().os,
+        model: "<img src=x>".into(),
+        app_version: String::new(),
+        last_seen: None,
+        mode: None,
+        protection: None,
+        policy_version: 0,
+        indicator_epoch: None,
+        counters: None,
+        unresolved: UnresolvedAlerts::default(),
+        alerts: Vec::new(),
+        ..device()
+    }
+}
