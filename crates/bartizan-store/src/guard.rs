@@ -6,7 +6,9 @@ use std::fmt;
 use crate::StoreError;
 
 /// Whether something is still as whoever changes it has seen it.
-pub struct Guard<T>(Option<Box<dyn FnOnce(&T) -> bool + Send>>);
+pub struct Guard<T>(Option<Box<Holds<T>>>);
+
+type Holds<T> = dyn FnOnce(&T) -> bool + Send;
 
 impl<T> Guard<T> {
     /// Lets every change through.

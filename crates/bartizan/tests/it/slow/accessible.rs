@@ -72,10 +72,7 @@ fn violations(browser: &Browser) -> Vec<String> {
         "window.found = null; axe.run(document, { resultTypes: ['violations'] }).then(
            (result) => (window.found = result.violations), (error) => (window.found = [{ id: String(error) }]));",
     );
-    let found = wait_for("axe", || match browser.run("return window.found") {
-        Value::Array(found) => Some(found),
-        _ => None,
-    });
+    let found = wait_for("axe", || browser.run("return window.found").as_array().cloned());
     let is_serious = |fault: &&Value| fault["impact"] != "moderate" && fault["impact"] != "minor";
     let told = |fault: &Value| format!("{} {}", fault["id"], fault["nodes"][0]["html"]);
     found.iter().filter(is_serious).map(told).collect()
