@@ -105,7 +105,8 @@ pub(crate) const KEYS: &[Key] = &[
         "retention-days",
         Kind::Number,
         Some("180"),
-        "Days after which resolved alerts, decided reports of sites and dismissed notices are removed; 0 keeps them",
+        "Days after which resolved alerts, decided reports of sites, dismissed notices and how risks changed are removed; \
+         0 keeps them",
     ),
     key(
         "profile-cert",
