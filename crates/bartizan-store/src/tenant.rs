@@ -130,14 +130,19 @@ pub(crate) fn create(
     signing_key: [u8; 32],
     now: UnixMillis,
 ) -> Result<i64, StoreError> {
+    // Whoever adds another at the same time waits for this row.
     let tenant: i64 = db
         .prepare_cached(
-            "INSERT INTO tenant (tenant_id, name, signing_key, created_at_ms)
-             SELECT greatest(i.last_tenant_id, (SELECT max(tenant_id) FROM tenant)) + 1, ?1, ?2, ?3
-             FROM installation AS i WHERE i.id = 1
-             RETURNING tenant_id",
+            "UPDATE installation
+             SET last_tenant_id =
+                 greatest(last_tenant_id, (SELECT max(tenant_id) FROM tenant)) + 1
+             WHERE id = 1 RETURNING last_tenant_id",
         )?
-        .query_row(params![name, signing_key, ms(now)], |row| row.get(0))?;
+        .query_row(params![], |row| row.get(0))?;
+    db.prepare_cached(
+        "INSERT INTO tenant (tenant_id, name, signing_key, created_at_ms) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![tenant, name, signing_key, ms(now)])?;
     let first = NewPolicyVersion {
         settings: "{}".into(),
         note: String::new(),

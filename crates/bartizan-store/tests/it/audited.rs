@@ -32,6 +32,7 @@ const WITHOUT: &[(&str, &str)] = &[
     ("lib::check", "a check of the disk"),
     ("notice::raise_notice", "what the portal says"),
     ("notice::settle_notices", "what the portal takes back"),
+    ("operator_visit::touch_visit", "when it was last used"),
     ("retention::remove_old", "follows from the retention that is configured"),
     ("scim_token::scope_of_scim_token", "when it last called"),
     ("second_factor::try_second_factor", "counts attempts"),
