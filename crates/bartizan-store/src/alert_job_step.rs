@@ -225,12 +225,15 @@ fn known(
         db,
         "WITH k (tenant_id, job_id, alert_id) AS (",
         &rows,
-        ") SELECT i.alert_id FROM k JOIN alert_job_item AS i
-           ON i.tenant_id = k.tenant_id AND i.job_id = k.job_id AND i.alert_id = k.alert_id",
+        // Each is looked up by its key: joined, PostgreSQL reads the job's items for each as long as it takes their table
+        // for a small one.
+        ") SELECT (SELECT i.alert_id FROM alert_job_item AS i
+                   WHERE i.tenant_id = k.tenant_id AND i.job_id = k.job_id AND i.alert_id = k.alert_id)
+           FROM k",
         &[],
         |rows| {
             while let Some(row) = rows.next()? {
-                known.insert(AlertKey(u128::from_be_bytes(row.get(0)?)));
+                known.extend(row.get::<Option<_>>(0)?.map(|key| AlertKey(u128::from_be_bytes(key))));
             }
             Ok(())
         },
