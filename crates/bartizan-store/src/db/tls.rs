@@ -80,11 +80,10 @@ impl Tls {
         // As PostgreSQL's own programs do: who names authorities wants them asked.
         let asks = mode == Mode::Require && files.authorities.is_some();
         let verification = if asks { Mode::VerifyCa } else { mode };
+        let any_name = |authorities| AnyName { authorities, provider: Arc::clone(&provider) };
         let verifier: Arc<dyn ServerCertVerifier> = match verification {
-            Mode::Disable | Mode::Prefer | Mode::Require => {
-                Arc::new(Unproven(Arc::clone(&provider)))
-            }
-            Mode::VerifyCa => Arc::new(AnyName(by_authorities(files, &provider)?)),
+            Mode::Disable | Mode::Prefer | Mode::Require => Arc::new(any_name(None)),
+            Mode::VerifyCa => Arc::new(any_name(Some(by_authorities(files, &provider)?))),
             Mode::VerifyFull => by_authorities(files, &provider)?,
         };
         let config = ClientConfig::builder_with_provider(provider)
@@ -181,50 +180,13 @@ fn words(error: &rustls::Error) -> String {
     }
 }
 
-/// Believes everybody, as long as they hold the key of what they show.
+/// Asks for less than the name: whoever an authority believes, under any name, or, without authorities, everybody; but always
+/// that they hold the key of what they show.
 #[derive(Debug)]
-struct Unproven(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unproven {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let by = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, by)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let by = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, by)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+struct AnyName {
+    authorities: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
 }
-
-/// Believes whoever an authority believes, under any name.
-#[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
 
 impl ServerCertVerifier for AnyName {
     fn verify_server_cert(
@@ -235,7 +197,10 @@ impl ServerCertVerifier for AnyName {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        match self.0.verify_server_cert(certificate, others, name, ocsp, now) {
+        let Some(authorities) = &self.authorities else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        match authorities.verify_server_cert(certificate, others, name, ocsp, now) {
             // The name is what is looked at last.
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
@@ -250,7 +215,8 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, certificate, signed)
+        let by = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, by)
     }
 
     fn verify_tls13_signature(
@@ -259,11 +225,12 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, certificate, signed)
+        let by = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, by)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
