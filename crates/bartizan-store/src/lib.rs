@@ -25,6 +25,7 @@ mod arrival;
 mod attestation;
 mod audit;
 mod audit_log;
+mod audit_name;
 mod auto_resolve;
 mod checkin;
 mod column;

@@ -45,7 +45,7 @@ pub(crate) async fn page(
     let members = state.store.members(scope).await?;
     let (tree, head) = audit::head(&state, scope).await?;
     let base = if session.is_operator { "/operator" } else { "" };
-    let names = names(&state, scope, session.sight, &rows).await;
+    let names = names(&state, scope, session.sight, &rows).await?;
     let rows = rows.into_iter().map(|row| shown(row, &members, &names, base)).collect();
     html(&AuditPage {
         shell: shell(session, None),
@@ -99,27 +99,26 @@ fn time(text: &str) -> Option<UnixMillis> {
     u64::try_from(at).ok().map(UnixMillis)
 }
 
-/// The names of the devices and people on a page of the log, by kind and id. What is gone or has none is left out.
-async fn names(state: &AppState, scope: TenantScope, sight: Sight, rows: &[AuditRow]) -> Names {
-    let (store, mut names) = (&state.store, Names::new());
-    let named = rows.iter().flat_map(|row| [&row.entry.actor, &row.entry.object]);
-    let all: BTreeSet<(&str, &str)> =
-        named.map(|named| (named.kind.as_str(), named.id.as_str())).collect();
-    for (kind, id) in all {
-        let name = match (kind, id.parse::<DeviceId>(), id.parse::<PersonId>()) {
-            ("device", Ok(device), _) => {
-                store.device(sight, device).await.ok().map(|row| row.device_name)
-            }
-            ("person", _, Ok(person)) => {
-                store.person(scope, person).await.ok().map(|row| row.facts.user_name)
-            }
-            _ => None,
-        };
-        if let Some(name) = name.filter(|name| !name.is_empty()) {
-            names.insert((kind.to_owned(), id.to_owned()), name);
+/// The names of the devices and people on a page of the log, by kind and id.
+async fn names(
+    state: &AppState,
+    scope: TenantScope,
+    sight: Sight,
+    rows: &[AuditRow],
+) -> Result<Names, ApiError> {
+    let (mut devices, mut people) = (BTreeSet::new(), BTreeSet::new());
+    for named in rows.iter().flat_map(|row| [&row.entry.actor, &row.entry.object]) {
+        match named.kind.as_str() {
+            "device" => devices.extend(named.id.parse::<DeviceId>()),
+            "person" => people.extend(named.id.parse::<PersonId>()),
+            _ => {}
         }
     }
-    names
+    let devices = state.store.device_names(sight, devices).await?;
+    let people = state.store.person_names(scope, people).await?;
+    let devices = devices.into_iter().map(|(id, name)| (("device".into(), id.to_string()), name));
+    let people = people.into_iter().map(|(id, name)| (("person".into(), id.to_string()), name));
+    Ok(devices.chain(people).collect())
 }
 
 type Names = BTreeMap<(String, String), String>;

@@ -35,12 +35,15 @@ async fn a_user_name_is_unique_in_its_tenant_in_any_case() {
     let again = store.create_person(scope, facts("aDA"), origin, NOW).await;
     assert!(matches!(again, Err(DirectoryError::Taken)));
     let elsewhere = store.create_person(world.globex.scope, facts("ada"), origin, NOW).await;
-    assert_ne!(elsewhere.unwrap().id, ada.id);
+    let elsewhere = elsewhere.unwrap().id;
+    assert_ne!(elsewhere, ada.id);
     let bob = add(&world, "bob").await;
     let taken = store.replace_person(scope, bob.id, facts("ADA"), None, NOW).await;
     assert!(matches!(taken, Err(DirectoryError::Taken)));
     let renamed = store.replace_person(scope, ada.id, facts("ADA"), Some(1), NOW).await.unwrap();
     assert_eq!((renamed.facts.user_name.as_str(), renamed.version), ("ADA", 2));
+    let named = store.person_names(scope, [ada.id, bob.id, elsewhere].into()).await.unwrap();
+    assert_eq!(named, [(ada.id, "ADA".into()), (bob.id, "bob".into())].into());
     let stale = store.replace_person(scope, ada.id, facts("a"), Some(1), NOW).await;
     assert!(matches!(stale, Err(DirectoryError::Changed)));
     let named = store.person_named(scope, "bob@example.test ".into()).await.unwrap();

@@ -113,6 +113,8 @@ async fn lists_and_counts_take_in_what_is_inside_alone() {
 
     let devices = store.devices(sight, DeviceFilter::default(), None, 9).await.unwrap();
     assert_eq!(devices.iter().map(|row| row.id).collect::<Vec<_>>(), [split.devices[0]]);
+    let named = store.device_names(sight, split.devices.iter().copied().collect()).await.unwrap();
+    assert_eq!(named.into_keys().collect::<Vec<_>>(), [split.devices[0]]);
     let alerts = store.alerts(sight, all, None, 9).await.unwrap();
     assert_eq!(alerts.iter().map(|row| row.key).collect::<Vec<_>>(), [split.alerts[0]]);
     let unresolved = store.unresolved_alerts(sight).await.unwrap();
