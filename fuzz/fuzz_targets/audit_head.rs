@@ -1,4 +1,4 @@
 //! A signed head of an audit log, as somebody kept it.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|octets: &[u8]| bartizan_portal::fuzz_audit_head(octets));
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| bartizan_portal::fuzz::audit_head(octets));

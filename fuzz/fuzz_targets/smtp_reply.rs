@@ -1,4 +1,4 @@
 //! Replies of a mail server to the portal.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|octets: &[u8]| bartizan_portal::fuzz_smtp(octets));
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| bartizan_portal::fuzz::smtp(octets));

@@ -23,11 +23,15 @@ mod connections;
 mod console;
 mod deltas;
 mod demo;
+mod der;
 mod device_auth;
+mod draw;
 mod error;
 mod es256;
 pub mod feeds;
 mod files;
+#[doc(hidden)]
+pub mod fuzz;
 mod health;
 mod indicator_csv;
 mod indicator_import;
@@ -36,6 +40,7 @@ mod lease;
 mod live;
 mod metrics;
 mod oidc;
+mod one_time_password;
 mod operator_session;
 mod out;
 mod pages;
@@ -69,7 +74,6 @@ mod ticket;
 mod totp;
 mod v1;
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,9 +84,7 @@ use bartizan_contract::keys::Jwk;
 use bartizan_indicators::build::{Stamp, build};
 use bartizan_indicators::compile::Compiled;
 use bartizan_model::{Policy, Private, TenantId, UnixMillis};
-use bartizan_store::{
-    AlertFilter, AlertRow, IndicatorFileRow, MemberId, NewMember, Store, TenantScope,
-};
+use bartizan_store::{AlertFilter, AlertRow, IndicatorFileRow, MemberId, Store, TenantScope};
 use ed25519_dalek::SigningKey;
 use sha2::{Digest as _, Sha256};
 
@@ -90,12 +92,14 @@ pub use attestation::AttestationSettings;
 pub use bartizan_store::{BuiltIn, Permission};
 pub use bartizan_store::{DatabaseError, DatabaseFacts, DatabaseUrl, StoreError};
 pub use clock::Clock;
+pub use one_time_password::OneTimePassword;
 pub use operator_session::Duty;
 pub use reach::Reach;
 pub use router::{Access, routes};
 pub use serve::{Listener, serve};
 pub use signing::{BadSigner, ProfileSigner};
 
+use draw::random;
 use files::{Files, hexadecimal};
 use state::AppState;
 
@@ -167,7 +171,6 @@ impl Portal {
     /// The folder or the database cannot be used.
     pub async fn open_at(config: PortalConfig, clock: Clock) -> anyhow::Result<Self> {
         let now = clock.now();
-        let attestation = attestation::Verifier::open(&config.attestation)?;
         let place = config.clone();
         let opened = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
             let files = Files::open(&place.data_dir)?;
@@ -176,10 +179,6 @@ impl Portal {
         });
         let (files, store) = opened.await??;
         let state = AppState::new(store, files, clock, &config).await?;
-        if let Some(attestation) = attestation {
-            // The state is new, so there is none yet.
-            let _ = state.attestation.set(attestation);
-        }
         Ok(Self { state, demo: None })
     }
 
@@ -251,13 +250,8 @@ impl Portal {
         anyhow::ensure!(is_address, "not an e-mail address");
         let scope = self.state.store.tenant(tenant).await?;
         let now = self.state.clock.now();
-        let password = OneTimePassword::random()?;
-        let member = NewMember {
-            email: email.into(),
-            password_hash: password::hash(password.0.clone()).await?,
-            one_time_expires_at: later(now, ONE_TIME_PASSWORD_LIFETIME),
-            roles: vec![role.id().into()],
-        };
+        let roles = vec![role.id().into()];
+        let (password, member) = OneTimePassword::for_new(email.into(), roles, now).await?;
         let id = self.state.store.invite_member(scope, member, now).await?;
         if !self.state.store.sign_in_rule(scope).await?.local_passwords {
             // Whoever can open the database wants to get in, also where the provider alone lets people in.
@@ -278,14 +272,8 @@ impl Portal {
         let name = name.to_ascii_lowercase();
         anyhow::ensure!(pages::operators::is_name(&name), "a name is one word, or an address");
         let (scope, now) = (self.state.store.installation().scope(), self.state.clock.now());
-        let password = OneTimePassword::random()?;
-        let role = if administers { BuiltIn::Administrator } else { BuiltIn::ReadOnly };
-        let account = NewMember {
-            email: name,
-            password_hash: password::hash(password.0.clone()).await?,
-            one_time_expires_at: later(now, ONE_TIME_PASSWORD_LIFETIME),
-            roles: vec![role.id().into()],
-        };
+        let roles = pages::operators::roles(administers);
+        let (password, account) = OneTimePassword::for_new(name, roles, now).await?;
         self.state.store.add_member(scope, account, now).await?;
         Ok(password)
     }
@@ -315,9 +303,7 @@ impl Portal {
     pub async fn reset_operator(&self, name: &str) -> anyhow::Result<OneTimePassword> {
         let (scope, operator) = self.operator(name).await?;
         let (store, now) = (&self.state.store, self.state.clock.now());
-        let password = OneTimePassword::random()?;
-        let hash = password::hash(password.0.clone()).await?;
-        let until = later(now, ONE_TIME_PASSWORD_LIFETIME);
+        let (password, hash, until) = OneTimePassword::draw(now).await?;
         store.reset_password(scope, operator, hash, until, now).await?;
         if store.second_factor(scope, operator).await?.is_some() {
             store.remove_second_factor(scope, operator, false, now).await?;
@@ -585,143 +571,10 @@ pub struct Published {
     pub entries: u64,
 }
 
-/// Good for 24 hours, or until its owner has chosen their own.
-///
-/// Four groups of five characters that nobody mistakes for each other: 98 bits. `Display` shows it,
-/// `Debug` hides it.
-#[derive(Clone)]
-pub struct OneTimePassword(Private<String>);
-
-impl OneTimePassword {
-    fn random() -> anyhow::Result<Self> {
-        Ok(Self(Private(random_text(20)?)))
-    }
-}
-
-/// So many groups of five characters that nobody mistakes for each other, 24 bits each.
-fn random_groups(groups: usize) -> Result<String, getrandom::Error> {
-    let mut text = String::new();
-    let mut drawn = 0;
-    while drawn < 5 * groups {
-        let [octet] = random::<1>()?;
-        // Only as many values as the alphabet divides evenly, so that no character is likelier.
-        let Some(character) = (octet < 240).then(|| ALPHABET.get(usize::from(octet) % 30)) else {
-            continue;
-        };
-        if drawn != 0 && drawn % 5 == 0 {
-            text.push('-');
-        }
-        text.extend(character.map(|character| char::from(*character)));
-        drawn += 1;
-    }
-    Ok(text)
-}
-
-impl fmt::Display for OneTimePassword {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0.0)
-    }
-}
-
-impl fmt::Debug for OneTimePassword {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("OneTimePassword(<private>)")
-    }
-}
-
-/// Reads a CSV file of indicators, for the fuzzer.
-#[doc(hidden)]
-pub fn fuzz_csv(octets: &[u8]) {
-    indicator_csv::fuzz(octets);
-}
-
-/// Reads a SCIM filter, path or body, for the fuzzer.
-#[doc(hidden)]
-pub fn fuzz_scim(octets: &[u8]) {
-    scim::fuzz(octets);
-}
-
-/// Reads alerts of other products, for the fuzzer.
-#[doc(hidden)]
-pub fn fuzz_intake(octets: &[u8]) {
-    v1::intake::fuzz(octets);
-}
-
-/// Reads keys and a token of a provider, for the fuzzer.
-#[doc(hidden)]
-pub fn fuzz_provider_token(octets: &[u8]) {
-    oidc::jose::fuzz(octets);
-}
-
-/// Reads what an authenticator answers, for the fuzzer.
-#[doc(hidden)]
-pub fn fuzz_passkey(octets: &[u8]) {
-    passkey::fuzz(octets);
-}
-
-/// Reads a policy document, for the fuzzer.
-#[doc(hidden)]
-pub fn fuzz_policy(octets: &[u8]) {
-    policy::settings::fuzz(octets);
-}
-
-/// Reads a signed head of an audit log, for the fuzzer.
-#[doc(hidden)]
-pub fn fuzz_audit_head(octets: &[u8]) {
-    audit::fuzz::head(octets);
-}
-
-/// Reads an exported audit log, for the fuzzer.
-#[doc(hidden)]
-pub fn fuzz_audit_log(octets: &[u8]) {
-    audit::fuzz::log(octets);
-}
-
-/// Reads an attestation of a device's key, for the fuzzer.
-#[doc(hidden)]
-pub fn fuzz_attestation(octets: &[u8]) {
-    attestation::fuzz(octets);
-}
-
-/// Reads replies of a mail server, for the fuzzer.
-#[doc(hidden)]
-pub fn fuzz_smtp(octets: &[u8]) {
-    out::smtp::fuzz(octets);
-}
-
-/// Draws so many characters that nobody mistakes for each other, in groups of five.
-fn random_text(length: usize) -> anyhow::Result<String> {
-    let mut text = String::new();
-    let mut drawn = 0;
-    while drawn < length {
-        let [octet] = random::<1>()?;
-        // Only as many values as the alphabet divides evenly, so that no character is likelier.
-        let Some(character) = (octet < 240).then(|| ALPHABET.get(usize::from(octet) % 30)) else {
-            continue;
-        };
-        if drawn != 0 && drawn % 5 == 0 {
-            text.push('-');
-        }
-        text.extend(character.map(|character| char::from(*character)));
-        drawn += 1;
-    }
-    Ok(text)
-}
-
-/// Draws secret octets from the operating system.
-fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
-    let mut octets = [0; N];
-    getrandom::fill(&mut octets)?;
-    Ok(octets)
-}
-
 fn later(now: UnixMillis, by: Duration) -> UnixMillis {
     UnixMillis(now.0.saturating_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// 30 characters; without I, L, O, U, 0 and 1.
-const ALPHABET: &[u8; 30] = b"ABCDEFGHJKMNPQRSTVWXYZ23456789";
-const ONE_TIME_PASSWORD_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Half a year.
 pub const RETENTION: Duration = Duration::from_secs(180 * 24 * 60 * 60);
 /// Of tokens for a load test.

@@ -11,8 +11,9 @@ use bartizan_model::Private;
 use bartizan_store::{MemberId, NewSecondFactor, StoreError, TenantScope};
 use sha2::{Digest as _, Sha256};
 
+use crate::draw::random_groups;
 use crate::state::AppState;
-use crate::{random_groups, totp};
+use crate::totp;
 
 /// Why a code was not taken.
 #[derive(Debug, thiserror::Error)]

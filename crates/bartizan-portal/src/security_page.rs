@@ -10,7 +10,7 @@ use crate::request::BODY_LIMIT;
 use crate::session::{ABSOLUTE_LIMIT, IDLE_LIMIT, MAX_PASSWORD, MIN_PASSWORD};
 use crate::throttle::{FAILURES_PER_ACCOUNT, FAILURES_PER_ADDRESS, FIRST_WAIT_MS, LONGEST_WAIT_MS};
 use crate::v1::rate::{BURST, RATE};
-use crate::{ONE_TIME_PASSWORD_LIFETIME, access_token, admission, indicator_import, v1};
+use crate::{access_token, admission, indicator_import, one_time_password, v1};
 
 /// The failure says what to put there.
 #[test]
@@ -28,7 +28,7 @@ fn the_page_on_security_says_the_figures_that_hold() {
             "a password has",
             format!("{MIN_PASSWORD} to {MAX_PASSWORD} characters, of any kind; it does not expire"),
         ),
-        ("a one-time password is good for", hours(ONE_TIME_PASSWORD_LIFETIME)),
+        ("a one-time password is good for", hours(one_time_password::LIFETIME)),
         (
             "wrong passwords or secrets until there is a wait, of one account from one address",
             FAILURES_PER_ACCOUNT.to_string(),

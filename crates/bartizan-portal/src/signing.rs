@@ -4,8 +4,6 @@
 //! - Say whether a device will believe the certificate: its chain is put in, and the device decides.
 //! - Encrypt.
 
-mod der;
-
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use sha2::{Digest as _, Sha256, Sha384};
 
-use der::{FIRST, GENERALIZED_TIME, INTEGER, OBJECT, OCTETS, SET, UTC_TIME};
+use crate::der::{self, FIRST, GENERALIZED_TIME, INTEGER, OBJECT, OCTETS, SET, UTC_TIME};
 
 /// A certificate with its chain and its key.
 #[derive(Clone)]

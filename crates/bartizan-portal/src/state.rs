@@ -1,7 +1,7 @@
 //! What all handlers share.
 
 use std::ops::Deref;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_model::Private;
@@ -52,7 +52,7 @@ pub(crate) struct Shared {
     pub(crate) access_tokens: AccessTokens,
     pub(crate) admission: Admission,
     /// Says what vouches for a device's key; absent where no attestation is accepted.
-    pub(crate) attestation: OnceLock<Verifier>,
+    pub(crate) attestation: Option<Verifier>,
     /// Seals what has to be read again.
     pub(crate) sealer: Sealer,
     pub(crate) providers: Providers,
@@ -104,7 +104,7 @@ impl AppState {
             holder: JobHolder(random()?),
             access_tokens,
             admission: Admission::default(),
-            attestation: OnceLock::new(),
+            attestation: Verifier::open(&config.attestation)?,
             sealer,
             providers: Providers::default(),
             replays: Replays::default(),

@@ -27,7 +27,7 @@ pub(crate) async fn give_challenge(
     State(state): State<AppState>,
     KeyProof(proof): KeyProof,
 ) -> Result<Json<ChallengeReply>, ApiError> {
-    if state.attestation.get().is_none() {
+    if state.attestation.is_none() {
         let detail = "this portal accepts no attestations: enroll without one";
         return Err(ApiError::new(StatusCode::NOT_FOUND, code::NOT_FOUND, detail));
     }
@@ -66,7 +66,7 @@ fn verify(
     proof: &Proof,
     now: UnixMillis,
 ) -> Result<Attestation, AttestationError> {
-    let verifier = state.attestation.get().ok_or(AttestationError::NotAccepted)?;
+    let verifier = state.attestation.as_ref().ok_or(AttestationError::NotAccepted)?;
     if !challenge::holds(&state.stamper, &sent.challenge, &proof.thumbprint, now) {
         return Err(AttestationError::Challenge);
     }

@@ -2,7 +2,7 @@
 //!
 //! The certificate was read and its signature verified by `webpki`; this finds one thing more in it.
 
-use crate::v1::public_key::{any_element, element};
+use crate::der::{OCTETS, SEQUENCE, any_element, element};
 
 /// Returns the nonce: `SEQUENCE { [1] { OCTET STRING } }` in the extension.
 pub(super) fn nonce(certificate: &[u8]) -> Option<&[u8]> {
@@ -19,18 +19,16 @@ pub(super) fn nonce(certificate: &[u8]) -> Option<&[u8]> {
     while !extensions.is_empty() {
         let (extension, rest) = element(SEQUENCE, extensions)?;
         if let Some(value) = extension.strip_prefix(NONCE) {
-            let (value, _) = element(OCTET_STRING, value)?;
+            let (value, _) = element(OCTETS, value)?;
             let (value, _) = element(SEQUENCE, value)?;
             let (value, _) = element(FIRST, value)?;
-            return element(OCTET_STRING, value).map(|(nonce, _)| nonce);
+            return element(OCTETS, value).map(|(nonce, _)| nonce);
         }
         extensions = rest;
     }
     None
 }
 
-const OCTET_STRING: u8 = 0x04;
-const SEQUENCE: u8 = 0x30;
 const FIRST: u8 = 0xa1;
 const EXTENSIONS: u8 = 0xa3;
 /// 1.2.840.113635.100.8.2.

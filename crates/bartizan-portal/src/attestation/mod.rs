@@ -218,7 +218,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::v1::public_key::element;
+    use crate::der::element;
 
     #[test]
     fn apple_s_root_is_whole() {

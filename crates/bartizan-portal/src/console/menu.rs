@@ -39,48 +39,48 @@ const GROUPS: &[Group] = &[
     Group {
         title: "",
         entries: &[
-            view(Section::Overview, "/overview", "Overview", "layout-dashboard"),
-            view(Section::Alerts, "/alerts", "Alerts", "bell"),
-            view(Section::Incidents, "/incidents", "Incidents", "stack"),
-            view(Section::Devices, "/devices", "Devices", "devices"),
+            entry(SEE, Section::Overview, "/overview", "Overview", "layout-dashboard"),
+            entry(SEE, Section::Alerts, "/alerts", "Alerts", "bell"),
+            entry(SEE, Section::Incidents, "/incidents", "Incidents", "stack"),
+            entry(SEE, Section::Devices, "/devices", "Devices", "devices"),
         ],
     },
     Group {
         title: "Protection",
         entries: &[
-            view(Section::Policy, "/policy", "Policy", "shield"),
-            view(Section::Groups, "/groups", "Device groups", "category"),
-            view(Section::Indicators, "/indicators", "Indicators", "target"),
-            view(Section::Feeds, "/feeds", "Feeds", "rss"),
-            view(Section::Detectors, "/detectors", "Detectors", "radar"),
-            view(Section::Suppressions, "/suppressions", "Suppression rules", "bell-off"),
+            entry(SEE, Section::Policy, "/policy", "Policy", "shield"),
+            entry(SEE, Section::Groups, "/groups", "Device groups", "category"),
+            entry(SEE, Section::Indicators, "/indicators", "Indicators", "target"),
+            entry(SEE, Section::Feeds, "/feeds", "Feeds", "rss"),
+            entry(SEE, Section::Detectors, "/detectors", "Detectors", "radar"),
+            entry(SEE, Section::Suppressions, "/suppressions", "Suppression rules", "bell-off"),
         ],
     },
     Group {
         title: "People",
         entries: &[
-            view(Section::Users, "/users", "Users", "user"),
-            view(Section::UserGroups, "/user-groups", "User groups", "users-group"),
-            view(Section::Licenses, "/licenses", "Licenses", "license"),
-            enroll(Section::Enrollment, "/enrollment", "Enrollment", "device-mobile-plus"),
-            set(Section::Directory, "/directory", "Directory", "address-book"),
+            entry(SEE, Section::Users, "/users", "Users", "user"),
+            entry(SEE, Section::UserGroups, "/user-groups", "User groups", "users-group"),
+            entry(SEE, Section::Licenses, "/licenses", "Licenses", "license"),
+            entry(ENROLL, Section::Enrollment, "/enrollment", "Enrollment", "device-mobile-plus"),
+            entry(SET, Section::Directory, "/directory", "Directory", "address-book"),
         ],
     },
     Group {
         title: "Settings",
         entries: &[
-            set(Section::People, "/people", "Members", "users"),
-            set(Section::Roles, "/roles", "Roles", "id-badge-2"),
-            set(Section::SignIn, "/sign-in-settings", "Signing in", "lock"),
-            set(Section::Applications, "/applications", "Applications", "key"),
-            set(Section::Sinks, "/sinks", "Sinks", "send"),
-            set(Section::Audit, "/audit", "Audit log", "history"),
-            set(Section::Feedback, "/feedback", "Feedback", "message"),
+            entry(SET, Section::People, "/people", "Members", "users"),
+            entry(SET, Section::Roles, "/roles", "Roles", "id-badge-2"),
+            entry(SET, Section::SignIn, "/sign-in-settings", "Signing in", "lock"),
+            entry(SET, Section::Applications, "/applications", "Applications", "key"),
+            entry(SET, Section::Sinks, "/sinks", "Sinks", "send"),
+            entry(SET, Section::Audit, "/audit", "Audit log", "history"),
+            entry(SET, Section::Feedback, "/feedback", "Feedback", "message"),
         ],
     },
     Group {
         title: "",
-        entries: &[everybody(Section::Say, "/feedback/new", "Give feedback", "message-plus")],
+        entries: &[entry(None, Section::Say, "/feedback/new", "Give feedback", "message-plus")],
     },
 ];
 
@@ -88,9 +88,9 @@ const GROUPS: &[Group] = &[
 const OF_OPERATORS: &[Group] = &[Group {
     title: "",
     entries: &[
-        everybody(Section::Tenants, "/operator/tenants", "Organizations", "stack"),
-        set(Section::Operators, "/operator/operators", "Operators", "user"),
-        set(Section::Audit, "/operator/audit", "Audit log", "history"),
+        entry(None, Section::Tenants, "/operator/tenants", "Organizations", "stack"),
+        entry(SET, Section::Operators, "/operator/operators", "Operators", "user"),
+        entry(SET, Section::Audit, "/operator/audit", "Audit log", "history"),
     ],
 }];
 
@@ -119,41 +119,19 @@ impl Shell {
     }
 }
 
-const fn view(
+const fn entry(
+    needs: Option<Permission>,
     section: Section,
     href: &'static str,
     label: &'static str,
     icon: &'static str,
 ) -> Entry {
-    Entry { section, href, label, icon, needs: Some(Permission::ViewData) }
+    Entry { section, href, label, icon, needs }
 }
 
-const fn enroll(
-    section: Section,
-    href: &'static str,
-    label: &'static str,
-    icon: &'static str,
-) -> Entry {
-    Entry { section, href, label, icon, needs: Some(Permission::Enrollment) }
-}
-
-const fn set(
-    section: Section,
-    href: &'static str,
-    label: &'static str,
-    icon: &'static str,
-) -> Entry {
-    Entry { section, href, label, icon, needs: Some(Permission::ManagePortalSettings) }
-}
-
-const fn everybody(
-    section: Section,
-    href: &'static str,
-    label: &'static str,
-    icon: &'static str,
-) -> Entry {
-    Entry { section, href, label, icon, needs: None }
-}
+const SEE: Option<Permission> = Some(Permission::ViewData);
+const ENROLL: Option<Permission> = Some(Permission::Enrollment);
+const SET: Option<Permission> = Some(Permission::ManagePortalSettings);
 
 #[cfg(test)]
 mod tests {

@@ -19,11 +19,12 @@ use super::people::one;
 use super::{PAGE_AND_ONE, html, shell};
 use crate::api::enroll::code_hash;
 use crate::console::{EnrollPage, EnrollmentPage, GivenCode};
+use crate::draw::{GROUP, random_groups};
 use crate::error::ApiError;
+use crate::later;
 use crate::request::host;
 use crate::session::Session;
 use crate::state::AppState;
-use crate::{later, random_text};
 
 type Pairs = Vec<(String, String)>;
 
@@ -69,7 +70,7 @@ pub(crate) async fn code(
             Err(error) => return Err(error.into()),
         }
     };
-    let code = random_text(CODE_LENGTH).map_err(|error| ApiError::internal(&*error))?;
+    let code = random_groups(CODE_LENGTH / GROUP).map_err(|error| ApiError::internal(&error))?;
     let expires_at = later(now, CODE_LIFETIME);
     state.store.create_enrollment_code(scope, owner, code_hash(&code), expires_at, now).await?;
     let row = state.store.tenant_row(scope).await?;
@@ -90,7 +91,7 @@ pub(crate) async fn rules(
 ) -> Result<Response, ApiError> {
     let before = state.store.enrollment_rule(session.scope).await?;
     match read(&pairs, &before) {
-        Ok(rule) if rule.attestation_required && state.attestation.get().is_none() => {
+        Ok(rule) if rule.attestation_required && state.attestation.is_none() => {
             let problem = "This portal accepts the attestation of no app, so that no device could enroll: it needs the \
                            setting attestation-app-ids.";
             again(&state, session, ("rules", problem.into())).await

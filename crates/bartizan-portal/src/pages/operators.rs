@@ -5,17 +5,17 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use bartizan_model::TenantId;
-use bartizan_store::{BuiltIn, MemberId, NewMember, StoreError, TenantCursor};
+use bartizan_store::{BuiltIn, MemberId, StoreError, TenantCursor};
 use serde::Deserialize;
 
 use super::feeds::DoneQuery;
 use super::{html, shell};
+use crate::OneTimePassword;
 use crate::console::{OperatorPage, OperatorsPage};
 use crate::error::ApiError;
 use crate::operator_session::Operator;
 use crate::session::IDLE_LIMIT;
 use crate::state::AppState;
-use crate::{ONE_TIME_PASSWORD_LIFETIME, OneTimePassword, later, password};
 
 /// `GET /operator/operators`.
 pub(crate) async fn list(
@@ -42,8 +42,9 @@ pub(crate) async fn create(
     let name = form.name.trim().to_ascii_lowercase();
     let problem = if is_name(&name) {
         let now = state.clock.now();
-        let secret = OneTimePassword::random().map_err(|error| ApiError::internal(&*error))?;
-        let account = account(&name, form.administers == "yes", &secret, now).await?;
+        let roles = roles(form.administers == "yes");
+        let drawn = OneTimePassword::for_new(name.clone(), roles, now).await;
+        let (secret, account) = drawn.map_err(|error| ApiError::internal(&*error))?;
         match state.store.add_member(operator.scope.scope(), account, now).await {
             Ok(_) => {
                 let given = Some((name, secret.to_string()));
@@ -59,21 +60,10 @@ pub(crate) async fn create(
     Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
 }
 
-/// What the store is to know of a new operator.
-pub(crate) async fn account(
-    name: &str,
-    administers: bool,
-    secret: &OneTimePassword,
-    now: bartizan_model::UnixMillis,
-) -> Result<NewMember, ApiError> {
-    let hash = password::hash(secret.0.clone()).await;
+/// The roles of an operator's account.
+pub(crate) fn roles(administers: bool) -> Vec<String> {
     let role = if administers { BuiltIn::Administrator } else { BuiltIn::ReadOnly };
-    Ok(NewMember {
-        email: name.to_owned(),
-        password_hash: hash.map_err(|error| ApiError::internal(&error))?,
-        one_time_expires_at: later(now, ONE_TIME_PASSWORD_LIFETIME),
-        roles: vec![role.id().into()],
-    })
+    vec![role.id().into()]
 }
 
 /// Whether an operator can have this name.
@@ -213,10 +203,8 @@ pub(crate) async fn reset_password(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let (id, now) = (parse(&id)?, state.clock.now());
-    let secret = OneTimePassword::random().map_err(|error| ApiError::internal(&*error))?;
-    let hash = password::hash(secret.0.clone()).await;
-    let hash = hash.map_err(|error| ApiError::internal(&error))?;
-    let until = later(now, ONE_TIME_PASSWORD_LIFETIME);
+    let drawn = OneTimePassword::draw(now).await;
+    let (secret, hash, until) = drawn.map_err(|error| ApiError::internal(&*error))?;
     state.store.reset_password(operator.scope.scope(), id, hash, until, now).await?;
     show(&state, operator, id, None, None, Some(secret.to_string())).await
 }

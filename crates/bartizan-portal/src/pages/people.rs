@@ -4,16 +4,16 @@ use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use bartizan_store::{MemberId, NewMember, StoreError};
+use bartizan_store::{MemberId, StoreError};
 use serde::Deserialize;
 
 use super::feeds::DoneQuery;
 use super::{PAGE, PAGE_AND_ONE, html, shell};
+use crate::OneTimePassword;
 use crate::console::{Pager, PeoplePage, PersonPage, SessionsPage, address};
 use crate::error::ApiError;
 use crate::session::{IDLE_LIMIT, Session};
 use crate::state::AppState;
-use crate::{ONE_TIME_PASSWORD_LIFETIME, OneTimePassword, later, password};
 
 /// `GET /people`.
 pub(crate) async fn list(
@@ -50,13 +50,8 @@ pub(crate) async fn invite(
         "Choose at least one role."
     } else {
         let now = state.clock.now();
-        let secret = OneTimePassword::random().map_err(|error| ApiError::internal(&*error))?;
-        let member = NewMember {
-            email: email.clone(),
-            password_hash: hash(&secret).await?,
-            one_time_expires_at: later(now, ONE_TIME_PASSWORD_LIFETIME),
-            roles,
-        };
+        let drawn = OneTimePassword::for_new(email.clone(), roles, now).await;
+        let (secret, member) = drawn.map_err(|error| ApiError::internal(&*error))?;
         match state.store.add_member(session.scope, member, now).await {
             Ok(_) => {
                 let given = Some((email, secret.to_string()));
@@ -157,8 +152,8 @@ pub(crate) async fn reset_password(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let (member, now) = (parse(&id)?, state.clock.now());
-    let secret = OneTimePassword::random().map_err(|error| ApiError::internal(&*error))?;
-    let (hash, until) = (hash(&secret).await?, later(now, ONE_TIME_PASSWORD_LIFETIME));
+    let drawn = OneTimePassword::draw(now).await;
+    let (secret, hash, until) = drawn.map_err(|error| ApiError::internal(&*error))?;
     state.store.reset_password(session.scope, member, hash, until, now).await?;
     show(&state, session, member, None, None, Some(secret.to_string())).await
 }
@@ -245,10 +240,6 @@ async fn show(
         password,
         now,
     })
-}
-
-async fn hash(secret: &OneTimePassword) -> Result<bartizan_model::Private<String>, ApiError> {
-    password::hash(secret.0.clone()).await.map_err(|error| ApiError::internal(&error))
 }
 
 fn parse(id: &str) -> Result<MemberId, ApiError> {

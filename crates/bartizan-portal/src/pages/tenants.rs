@@ -17,7 +17,7 @@ use crate::error::ApiError;
 use crate::operator_session::Operator;
 use crate::request::Origin;
 use crate::state::AppState;
-use crate::{ONE_TIME_PASSWORD_LIFETIME, OneTimePassword, later, password, random, session};
+use crate::{OneTimePassword, later, random, session};
 
 /// The list's address.
 #[derive(Deserialize)]
@@ -72,18 +72,12 @@ pub(crate) async fn create(
     if problems == (None, None) {
         let key = random().map_err(|error| ApiError::internal(&error))?;
         let (by, now) = (operator.scope, state.clock.now());
-        let secret = OneTimePassword::random().map_err(|error| ApiError::internal(&*error))?;
-        let hash = password::hash(secret.0.clone()).await;
-        let hash = hash.map_err(|error| ApiError::internal(&error))?;
+        let roles = vec![BuiltIn::Administrator.id().into()];
+        let drawn = OneTimePassword::for_new(email.clone(), roles, now).await;
+        let (secret, first) = drawn.map_err(|error| ApiError::internal(&*error))?;
         match state.store.operator_creates_tenant(by, name.clone(), key, now).await {
             Ok(id) => {
                 let scope = state.store.tenant(id).await?;
-                let first = bartizan_store::NewMember {
-                    email: email.clone(),
-                    password_hash: hash,
-                    one_time_expires_at: later(now, ONE_TIME_PASSWORD_LIFETIME),
-                    roles: vec![BuiltIn::Administrator.id().into()],
-                };
                 state.store.add_member(scope, first, now).await?;
                 let given = Some((id.0, email, secret.to_string()));
                 return new_page(operator, name, String::new(), (None, None), given);

@@ -290,7 +290,12 @@ fn recall(state: &AppState, headers: &HeaderMap, purpose: &Purpose) -> Option<As
 
 fn note(refusal: &Refusal, origin: &Origin) {
     let error: &dyn std::error::Error = refusal;
-    tracing::warn!(error, request.id = hexadecimal(&origin.request), "passkey refused");
+    tracing::warn!(
+        error,
+        client.address = %origin.address,
+        request.id = hexadecimal(&origin.request),
+        "passkey refused"
+    );
 }
 
 /// Those that were made for this site; others would only confuse the browser.

@@ -14,6 +14,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 use rustls::server::ParsedCertificate;
 
+use crate::der::{BIT_STRING, INTEGER, SEQUENCE, element};
+
 /// Why text is no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum KeyError {
@@ -101,31 +103,6 @@ fn modulus(key: &[u8]) -> Option<&[u8]> {
     Some(modulus.strip_prefix(&[0]).unwrap_or(modulus))
 }
 
-/// Takes an element with this tag from the beginning: its content, and what follows.
-pub(crate) fn element(tag: u8, octets: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (found, content, rest) = any_element(octets)?;
-    (found == tag).then_some((content, rest))
-}
-
-/// Takes an element from the beginning: its tag, its content, and what follows.
-pub(crate) fn any_element(octets: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (tag, octets) = octets.split_first()?;
-    let (first, octets) = octets.split_first()?;
-    let (length, octets) = match (*first, octets) {
-        (short, _) if short < 0x80 => (usize::from(short), octets),
-        (0x81, [length, octets @ ..]) => (usize::from(*length), octets),
-        (0x82, [high, low, octets @ ..]) => {
-            (usize::from(u16::from_be_bytes([*high, *low])), octets)
-        }
-        _ => return None,
-    };
-    let (content, rest) = octets.split_at_checked(length)?;
-    Some((*tag, content, rest))
-}
-
-const INTEGER: u8 = 0x02;
-const BIT_STRING: u8 = 0x03;
-const SEQUENCE: u8 = 0x30;
 /// `id-ecPublicKey` with `secp256r1` (RFC 5480 §2.1.1).
 const P256: &[u8] = &[
     0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d,
