@@ -11,7 +11,6 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use bartizan_indicators::normal::CanonicalUrl;
 use bartizan_model::{DomainName, IndicatorAction, IndicatorSource, Mode, UnixMillis};
 use bartizan_wire::Reading;
 use bartizan_wire::http::{HttpRequest, read_request};
@@ -219,12 +218,10 @@ impl Engine {
         request: &HttpRequest<'_>,
         wall: UnixMillis,
     ) -> Option<Judgement> {
-        let url = request.authority().zip(request.path());
-        let url = url.and_then(|(authority, path)| {
-            CanonicalUrl::parse(&format!("http://{authority}{path}")).ok()
-        });
-        let Some(url) = url else { return self.judge(host, wall) };
-        let judged = verdict::judge_url(&self.policy, &self.indicators, &url, wall);
+        let said = request.authority().zip(request.path());
+        let url = said.map(|(authority, target)| self.urls.read_request(authority, target));
+        let Some(Ok(url)) = url else { return self.judge(host, wall) };
+        let judged = verdict::judge_url(&self.policy, &self.indicators, url, wall);
         self.settled(judged, wall)
     }
 }

@@ -71,6 +71,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use bartizan_indicators::normal::UrlReader;
 use bartizan_indicators::{IndicatorFile, Indicators, TenantFile};
 use bartizan_model::{Alert, AlertId, DomainName, Mode, Policy, ProtectionState, UnixMillis};
 use bartizan_wire::ParseError;
@@ -135,6 +136,8 @@ pub struct Engine {
     outputs: VecDeque<Output>,
     /// Where an answer is written before it becomes a packet.
     scratch: Vec<u8>,
+    /// Where the URL of a request is brought to its one form.
+    urls: UrlReader,
     prf: Prf,
     stats: Stats,
 }
@@ -168,6 +171,7 @@ impl Engine {
             fragments: Reassembler::default(),
             outputs: VecDeque::new(),
             scratch: Vec::new(),
+            urls: UrlReader::default(),
             prf,
             stats: Stats::default(),
         }

@@ -111,8 +111,8 @@ pub const SYN_BURST: u32 = 8_192;
 pub const SYNS_A_SECOND: u32 = 20_000;
 /// Octets of a chunk of what is in flight.
 pub const CHUNK_OCTETS: usize = 16_384;
-/// Chunks that all connections share: 2.2 MiB.
-pub const CHUNKS: usize = 140;
+/// Chunks that all connections share: 2.1 MiB.
+pub const CHUNKS: usize = 132;
 /// Octets that an application may send beyond what its socket took.
 pub const UP_WINDOW: u32 = 1 << 20;
 /// First octets of a connection that are held to be judged: the largest ClientHello that servers take.
@@ -170,6 +170,7 @@ pub const ENGINE_OCTETS: usize = QUESTIONS * (QUERY_OCTETS + BOOKKEEPING)
     + CHUNKS * CHUNK_OCTETS
     + (HELLOS + 1) * HELLO_OCTETS
     + DATAGRAM_OCTETS
+    + bartizan_indicators::normal::MAX_READER
     // The packet in hand may be put together of fragments, and one more of them is read before the oldest goes.
     + bartizan_wire::fragment::MAX_OCTETS + 2 * DATAGRAM_OCTETS
     + STOPPED_HELLOS * BOOKKEEPING

@@ -116,7 +116,7 @@ pub enum HostError {
 pub struct CanonicalUrl {
     host: Host,
     /// Starts with a slash; the query follows after a question mark.
-    rest: Box<str>,
+    rest: String,
     /// Where the path ends.
     path_len: usize,
 }
@@ -127,34 +127,9 @@ impl CanonicalUrl {
     /// # Errors
     /// Why it is none.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
-        if MAX_URL < text.len() {
-            return Err(UrlError::TooLong);
-        }
-        let text: String = text.trim_matches(is_trimmed).replace(['\t', '\r', '\n'], "");
-        let rest = without_scheme(&text);
-        let rest = rest.split('#').next().unwrap_or(rest);
-        let (before_query, query) = match rest.split_once('?') {
-            Some((before, query)) => (before, Some(query)),
-            None => (rest, None),
-        };
-        let (authority, path) = match before_query.find(['/', '\\']) {
-            Some(at) => before_query.split_at(at),
-            None => (before_query, ""),
-        };
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-        let host = unescaped(without_port(host).as_bytes());
-        let host = String::from_utf8(host).map_err(|_| UrlError::Host(HostError::BadName))?;
-        let host = Host::parse(&host).map_err(UrlError::Host)?;
-
-        // A question mark that was escaped is part of the path, and must not be taken for the query's.
-        let path = resolved(&unescaped(path.as_bytes()));
-        let mut rest = escaped(&path).replace('?', "%3F");
-        let path_len = rest.len();
-        if let Some(query) = query.filter(|query| !query.is_empty()) {
-            rest.push('?');
-            rest.push_str(&escaped(&unescaped(query.as_bytes())));
-        }
-        Ok(Self { host, rest: rest.into(), path_len })
+        let mut reader = UrlReader::default();
+        reader.read(text)?;
+        Ok(reader.url)
     }
 
     /// Returns a host's URL without path or query.
@@ -213,6 +188,94 @@ impl fmt::Display for CanonicalUrl {
 impl fmt::Debug for CanonicalUrl {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "\"{self}\"")
+    }
+}
+
+/// Reads URLs one after the other into the same memory: once it has room for them, nothing is allocated.
+#[derive(Debug)]
+pub struct UrlReader {
+    url: CanonicalUrl,
+    /// A part of the URL with its escapes undone.
+    plain: Vec<u8>,
+}
+
+impl Default for UrlReader {
+    fn default() -> Self {
+        let host = Host::Address(Ipv4Addr::UNSPECIFIED.into());
+        Self { url: CanonicalUrl { host, rest: String::new(), path_len: 0 }, plain: Vec::new() }
+    }
+}
+
+impl UrlReader {
+    /// Reads a URL, with or without a scheme.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn read(&mut self, text: &str) -> Result<&CanonicalUrl, UrlError> {
+        if MAX_URL < text.len() {
+            return Err(UrlError::TooLong);
+        }
+        let text = text.trim_matches(is_trimmed);
+        let without_breaks;
+        let text = if text.contains(BREAKS) {
+            without_breaks = text.replace(BREAKS, "");
+            &without_breaks
+        } else {
+            text
+        };
+        let rest = without_scheme(text);
+        let rest = rest.split('#').next().unwrap_or(rest);
+        let (authority, rest) = rest.split_at(rest.find(['/', '\\', '?']).unwrap_or(rest.len()));
+        self.fill(authority, rest)
+    }
+
+    /// Reads what a request says: the host it goes to, perhaps with a port, and its target from the first slash on.
+    ///
+    /// # Errors
+    /// Why they are no URL.
+    pub fn read_request(
+        &mut self,
+        authority: &str,
+        target: &str,
+    ) -> Result<&CanonicalUrl, UrlError> {
+        if MAX_URL < authority.len() + target.len() {
+            return Err(UrlError::TooLong);
+        }
+        self.fill(authority, target.split('#').next().unwrap_or(target))
+    }
+
+    /// Returns the octets that it holds on to.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.plain.capacity() + self.url.rest.capacity()
+    }
+
+    fn fill(&mut self, authority: &str, rest: &str) -> Result<&CanonicalUrl, UrlError> {
+        let Self { url, plain } = self;
+        // What few URLs need is not held on to.
+        plain.clear();
+        plain.shrink_to(KEPT_ROOM);
+        url.rest.clear();
+        url.rest.shrink_to(KEPT_ROOM);
+
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        unescape(without_port(host).as_bytes(), plain);
+        let host = str::from_utf8(plain).map_err(|_| UrlError::Host(HostError::BadName))?;
+        url.host = Host::parse(host).map_err(UrlError::Host)?;
+
+        let (path, query) = match rest.split_once('?') {
+            Some((path, query)) => (path, query),
+            None => (rest, ""),
+        };
+        unescape(path.as_bytes(), plain);
+        put_path(plain, &mut url.rest);
+        url.path_len = url.rest.len();
+        if !query.is_empty() {
+            url.rest.push('?');
+            unescape(query.as_bytes(), plain);
+            put_escaped(plain, b"", &mut url.rest);
+        }
+        Ok(url)
     }
 }
 
@@ -305,62 +368,58 @@ fn without_port(host: &str) -> &str {
 ///
 /// What comes of an escape may be part of the next: the output is scanned on from its end, so that each
 /// octet of input is touched a bounded number of times.
-fn unescaped(octets: &[u8]) -> Vec<u8> {
-    let mut done: Vec<u8> = Vec::with_capacity(octets.len());
+fn unescape(octets: &[u8], into: &mut Vec<u8>) {
+    into.clear();
     for octet in octets {
-        done.push(*octet);
-        while let [.., b'%', high, low] = *done.as_slice()
+        into.push(*octet);
+        while let [.., b'%', high, low] = *into.as_slice()
             && let (Some(high), Some(low)) = (hexadecimal(high), hexadecimal(low))
         {
-            done.truncate(done.len() - 3);
-            done.push(high * 16 + low);
+            into.truncate(into.len() - 3);
+            into.push(high * 16 + low);
         }
     }
-    done
 }
 
 fn hexadecimal(octet: u8) -> Option<u8> {
     char::from(octet).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
-/// Resolves dot segments, folds slashes, and drops the one at the end.
-fn resolved(path: &[u8]) -> Vec<u8> {
-    let mut segments: Vec<&[u8]> = Vec::new();
+/// Writes a path with dot segments resolved, slashes folded, and the one at the end dropped. A question mark in it was
+/// escaped, and stays so: it must not be taken for the query's.
+fn put_path(path: &[u8], into: &mut String) {
     for segment in path.split(|octet| matches!(octet, b'/' | b'\\')) {
         match segment {
             b"" | b"." => {}
-            b".." => {
-                segments.pop();
+            b".." => into.truncate(into.rfind('/').unwrap_or(0)),
+            segment => {
+                into.push('/');
+                put_escaped(segment, b"?", into);
             }
-            segment => segments.push(segment),
         }
     }
-    let mut resolved = Vec::with_capacity(path.len() + 1);
-    for segment in &segments {
-        resolved.push(b'/');
-        resolved.extend_from_slice(segment);
+    if into.is_empty() {
+        into.push('/');
     }
-    if resolved.is_empty() {
-        resolved.push(b'/');
-    }
-    resolved
 }
 
-fn escaped(octets: &[u8]) -> String {
-    let mut text = String::with_capacity(octets.len());
+/// Writes octets with what is no text, and what is in `besides`, escaped.
+fn put_escaped(octets: &[u8], besides: &[u8], into: &mut String) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for octet in octets {
         match octet {
-            0..=b' ' | 0x7f.. | b'#' | b'%' => {
-                const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-                text.push('%');
-                for digit in [octet >> 4, octet & 15] {
-                    text.extend(DIGITS.get(usize::from(digit)).map(|digit| char::from(*digit)));
-                }
+            0..=b' ' | 0x7f.. | b'#' | b'%' => {}
+            octet if besides.contains(octet) => {}
+            octet => {
+                into.push(char::from(*octet));
+                continue;
             }
-            octet => text.push(char::from(*octet)),
+        }
+        into.push('%');
+        for digit in [octet >> 4, octet & 15] {
+            into.extend(DIGITS.get(usize::from(digit)).map(|digit| char::from(*digit)));
         }
     }
-    text
 }
 
 /// Makes one of each run of an octet.
@@ -372,6 +431,12 @@ fn folded(text: &str, octet: u8) -> Vec<u8> {
 
 /// Octets of a URL. Browsers take more; what is listed is shorter.
 pub const MAX_URL: usize = 16 * 1024;
+/// The most octets that a reader takes: those of the longest URL, each escaped, in a buffer that doubled, and once more without.
+pub const MAX_READER: usize = (2 * 3 + 2) * MAX_URL;
+/// What browsers drop from within URLs.
+const BREAKS: [char; 3] = ['\t', '\r', '\n'];
+/// Octets of each of its buffers that a reader holds on to: more than nearly all URLs have.
+const KEPT_ROOM: usize = 4_096;
 /// Of a name not yet in A-labels: each character of such a label takes at least one octet there, and at most four here.
 const MAX_UNICODE: usize = 4 * MAX_NAME_LEN;
 
@@ -383,6 +448,12 @@ pub fn fuzz_normal(octets: &[u8]) {
         let again = CanonicalUrl::parse(&url.to_string());
         assert_eq!(again.as_ref(), Ok(&url), "not stable");
         assert!(url.path_prefixes(4).count() <= 6, "too many prefixes");
+        let mut reader = UrlReader::default();
+        // Whatever was read before must not show.
+        let _ = reader.read_request(&text, &text);
+        let host = url.host().to_string();
+        assert_eq!(reader.read_request(&host, url.path_and_query()), Ok(&url), "as a request");
+        assert!(reader.capacity() <= MAX_READER, "{} octets held", reader.capacity());
     }
 }
 

@@ -6,7 +6,7 @@ use bartizan_engine::NoNet;
 use bartizan_engine::net::{
     Close, ConnectError, Net, Received, SendError, Sent, SocketId, TunnelPacket,
 };
-use bartizan_model::{Detector, IndicatorAction, Mode, Policy};
+use bartizan_model::{Detector, IndicatorAction, IndicatorCategory, Mode, Policy};
 use bartizan_wire::icmp::Unreachable;
 use bartizan_wire::ip::IpPacket;
 use bartizan_wire::tcp::{Checksum, Flags, MAX_HEADERS_LEN, TcpHeader, TcpSegment};
@@ -62,6 +62,26 @@ fn a_request_to_a_listed_host_gets_a_page_and_the_site_nothing() {
     let page = app.heard();
     assert!(page.starts_with("HTTP/1.1 403 "), "{page}");
     assert!(page.contains("www.evil.test") && page.contains("lang=de") && !page.contains("secret"));
+}
+
+#[test]
+fn a_request_is_judged_by_its_path_however_that_is_spelled() {
+    let listed = [("shared.test/bad/%62", IndicatorCategory::Phishing)];
+    for (target, stops) in [
+        ("/bad/b", true),
+        ("/x/../bad//b/c?d", true),
+        ("/%62ad/%2562#f", true),
+        ("/", false),
+        ("/bad", false),
+        ("/?/bad/b", false),
+    ] {
+        let mut app = App::new(tunnel());
+        app.world.engine.handle_indicators(indicators(6, &listed));
+        app.connect("198.51.100.7:80");
+        let request = format!("GET {target} HTTP/1.1\r\nHost: www.shared.test:80\r\n\r\n");
+        app.say(request.as_bytes());
+        assert_eq!(app.net.sent.is_empty(), stops, "{target}");
+    }
 }
 
 #[test]

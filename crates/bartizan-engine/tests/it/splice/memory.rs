@@ -8,7 +8,7 @@ use bartizan_engine::net::{
     Close, ConnectError, Net, Received, SendError, Sent, SocketId, TunnelPacket,
 };
 use bartizan_engine::{Engine, Output, limits};
-use bartizan_model::{Mode, Policy, UnixMillis};
+use bartizan_model::{IndicatorCategory, Mode, Policy, UnixMillis};
 use bartizan_wire::ip::IpPacket;
 use bartizan_wire::tcp::{Checksum, Flags, MAX_HEADERS_LEN, Offer, TcpHeader, TcpSegment};
 
@@ -18,7 +18,10 @@ use crate::world::{LISTED, WALL, engine, indicators, t0};
 fn an_idle_connection_takes_no_more_than_256_octets() {
     let mut device = Device::new();
     // The first make the buffers that there are once, and fill one step of the table.
-    (0..STEP).for_each(|number| device.open(number));
+    for number in 0..STEP {
+        device.open(number);
+        device.exchange(number);
+    }
     let all = STEP..STEP + CONNECTIONS;
     let opening = measure(|| all.clone().for_each(|number| device.open(number)));
     let using = measure(|| all.clone().for_each(|number| device.exchange(number)));
@@ -71,6 +74,22 @@ fn judging_a_hello_allocates_nothing() {
     }
     assert_eq!(device.net.sent, 4 * whole.len());
     assert_eq!(device.engine.tunnel_stats().held, 2);
+}
+
+#[test]
+fn judging_a_request_allocates_nothing() {
+    let mut device = Device::new();
+    device
+        .engine
+        .handle_indicators(indicators(5, &[("shared.test/bad/%62", IndicatorCategory::Phishing)]));
+    let good = b"GET /a/../good/%41?q=%2f HTTP/1.1\r\nHost: www.shared.test:80\r\n\r\n";
+    // The first one warms up.
+    for number in 0..3 {
+        device.open(number);
+        let taken = measure(|| device.upload(number, good));
+        assert!(number < 1 || taken.count_total == 0, "{number}: {taken:?}");
+    }
+    assert_eq!(device.net.sent, 3 * good.len());
 }
 
 /// How many places the table allocates at once; a whole number of such steps is measured.
