@@ -35,7 +35,7 @@ impl Flow {
                 return if self.down.is_empty() { Fate::Starved } else { self.rest(cx) };
             }
             let (net, id) = (&mut *cx.net, self.id);
-            let received = self.down.fill(pool, room.min(READ_OCTETS), |places| {
+            let received = self.down.fill(pool, self.worth_reading(room), |places| {
                 let received = net.receive(id, places);
                 (if let Received::Took(count) = received { count } else { 0 }, received)
             });
@@ -73,7 +73,7 @@ impl Flow {
     }
 
     /// Returns how many octets are in the queue that were never sent.
-    fn unsent(&self) -> u32 {
+    pub(super) fn unsent(&self) -> u32 {
         let fin = u32::from(self.is(Mark::FIN_SENT));
         let sent = self.nxt.wrapping_sub(self.una).saturating_sub(fin);
         self.down.len().saturating_sub(sent)
@@ -130,6 +130,14 @@ impl Flow {
     fn largest(&self) -> u32 {
         let mss = u32::from(self.mss);
         LARGEST / mss * mss
+    }
+
+    /// Returns how much of so much room to fill at once: what goes under whole headers, since a few octets more would take
+    /// one of their own, with all that the application's side does for it.
+    fn worth_reading(&self, room: usize) -> usize {
+        let largest = self.largest() as usize;
+        let headers = (room / largest).min(HEADERS_A_READ);
+        if headers == 0 { room } else { headers * largest }
     }
 
     /// Starts the timer, if it does not run.
@@ -259,8 +267,8 @@ fn weighted(average: u16, value: u16, parts: u32) -> u16 {
 
 /// Reads from one socket before others have their turn.
 const READS_A_TURN: usize = 8;
-/// Octets of one read: two packets of the largest size.
-const READ_OCTETS: usize = 8 * CHUNK_OCTETS;
+/// Packets of the largest size that are read for at once.
+const HEADERS_A_READ: usize = 2;
 /// Payload under one header: an IPv6 header, TCP with SACK-free options, and what 16 bits count.
 const LARGEST: u32 = 65_535 - 40 - 20;
 /// Chunks that a payload may touch.

@@ -401,6 +401,10 @@ impl Flow {
         if let Some(fate) = self.take(segment, pool, cx) {
             return fate;
         }
+        if self.is_open() && (self.is(Mark::READABLE) || self.unsent() != 0) {
+            // What one acknowledgment makes room for is sent with what those behind it do: the application is woken once.
+            return Fate::Again;
+        }
         self.pump(pool, cx)
     }
 
