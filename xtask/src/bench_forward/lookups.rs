@@ -1,5 +1,8 @@
 //! Answers for blocked names: ours through the TUN, and beside it two resolvers on loopback that hold the same names.
 //!
+//! Whoever asks runs where the TUN is, as applications on a device do, and as those who ask the resolvers; and once more beyond
+//! a cable, from which the kernel forwards each question and answer.
+//!
 //! The resolvers hold one feed, ours a file of three, a million entries. The names that are asked are listed in all of them.
 //! Without `BARTIZAN_TEST_DATA` names are made up, as many.
 
@@ -80,7 +83,12 @@ pub(crate) fn measure(lists: &Lists, ours: bool, seconds: u64) -> Result<Vec<Loo
     packages::need(&[("dnsperf", "dnsperf"), ("dnsmasq", "dnsmasq-base"), ("unbound", "unbound")])?;
     let mut all = Vec::new();
     if ours {
-        all.push(Lookups { name: "bartizan", figures: through_the_tun(lists, seconds) });
+        for (name, place, resolver) in
+            [("bartizan", Place::Engine, BEYOND_TUN), ("beyond cable", Place::App, SERVER)]
+        {
+            let figures = through_the_tun(lists, place, resolver, seconds);
+            all.push(Lookups { name, figures });
+        }
     }
     for (name, config, line) in [
         ("dnsmasq", DNSMASQ, dnsmasq_line as fn(&str) -> String),
@@ -91,14 +99,19 @@ pub(crate) fn measure(lists: &Lists, ours: bool, seconds: u64) -> Result<Vec<Loo
     Ok(all)
 }
 
-fn through_the_tun(lists: &Lists, seconds: u64) -> Result<Answers, String> {
+fn through_the_tun(
+    lists: &Lists,
+    place: Place,
+    resolver: &str,
+    seconds: u64,
+) -> Result<Answers, String> {
     let stage = Stage::build(Way::Tun)?;
     let mut server = load(&stage, Place::Server, &["serve"])
         .stdin(Stdio::piped())
         .spawn()
         .map_err(|error| format!("cannot start: {error}"))?;
     let forwarder = Peer::Bartizan.start(&stage, &lists.indicators)?;
-    let figures = ask(&stage, Place::App, SERVER, "53", lists, forwarder.as_ref(), seconds);
+    let figures = ask(&stage, place, resolver, "53", lists, forwarder.as_ref(), seconds);
     drop(stage);
     let _ = server.wait();
     figures
@@ -230,6 +243,8 @@ fn unbound_line(name: &str) -> String {
     format!("  local-zone: \"{name}\" always_null\n")
 }
 
+/// Of the TUN's network in `topology.sh`, so that what asks in the same namespace gets there without a route of its own.
+const BEYOND_TUN: &str = "198.18.0.2";
 const PORT: &str = "5300";
 const DNSMASQ: &str = "\
 port=5300
