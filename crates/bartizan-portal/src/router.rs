@@ -16,7 +16,7 @@ use crate::demo::{self, Demo};
 use crate::operator_session::{self, Duty};
 use crate::pages::account::{self, SIGN_IN};
 use crate::pages::provider_sign_in::{self, CALLBACK};
-use crate::pages::second_factor::{self, CODE, SECOND_FACTOR};
+use crate::pages::second_factor::{self, SECOND_FACTOR};
 use crate::pages::{
     directory, enrollment, licenses, operator, operators, passkey_sign_in, passkeys, people, roles,
     sign_in_settings, tenants, user_groups, users,
@@ -99,8 +99,8 @@ const ROUTES: &[Route] = &[
     row(Method::GET, "/assets/{file}", Access::Anyone, || get(console::asset)),
     row(Method::GET, SIGN_IN, Access::Anyone, || get(account::sign_in_page)),
     row(Method::POST, SIGN_IN, Access::Anyone, || post(account::sign_in)),
-    row(Method::GET, CODE, Access::Anyone, || get(second_factor::code_page)),
-    row(Method::POST, CODE, Access::Anyone, || post(second_factor::code)),
+    row(Method::GET, "/sign-in/code", Access::Anyone, || get(second_factor::code_page)),
+    row(Method::POST, "/sign-in/code", Access::Anyone, || post(second_factor::code)),
     row(Method::POST, "/sign-in/code/question", Access::Anyone, || {
         post(passkey_sign_in::second_question)
     }),
@@ -317,6 +317,8 @@ const ROUTES: &[Route] = &[
     row(Method::POST, operator_session::SIGN_IN, Access::Anyone, || post(operator::sign_in)),
     row(Method::POST, "/operator/sign-out", OWN, || post(operator::sign_out)),
     row(Method::POST, "/operator/leave", OWN, || post(operator::leave)),
+    row(Method::GET, "/operator/sign-in/code", Access::Anyone, || get(second_factor::code_page)),
+    row(Method::POST, "/operator/sign-in/code", Access::Anyone, || post(second_factor::code)),
     row(Method::GET, "/operator/password", OWN, || get(operator::password_page)),
     row(Method::POST, "/operator/password", OWN, || post(operator::set_password)),
     row(Method::GET, "/operator/second-factor", OWN, || get(operator::second_factor_page)),

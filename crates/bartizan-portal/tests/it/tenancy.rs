@@ -308,6 +308,8 @@ const ROWS: &[Row] = &[
     at("GET", "/operator/tenants/{id}", "/operator/tenants/1", 401),
     at("POST", "/operator/tenants/{id}/enter", "/operator/tenants/1/enter", 401),
     at("POST", "/operator/tenants/{id}/rename", "/operator/tenants/1/rename", 401),
+    row("GET", "/operator/sign-in/code", 303),
+    row("POST", "/operator/sign-in/code", 422),
     at("POST", "/operator/tenants/{id}/suspend", "/operator/tenants/1/suspend", 401),
     at("POST", "/operator/tenants/{id}/resume", "/operator/tenants/1/resume", 401),
     at("POST", "/operator/tenants/{id}/delete", "/operator/tenants/1/delete", 401),
