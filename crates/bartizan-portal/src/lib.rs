@@ -50,6 +50,7 @@ mod password;
 mod patience;
 mod policies;
 pub mod policy;
+mod policy_files;
 mod publish;
 mod reach;
 mod regroup;

@@ -86,6 +86,18 @@ const ROWS: &[Row] = &[
     at("GET", "/api/v1/policies/{policy}", "/api/v1/policies/{group}", 404),
     at("PUT", "/api/v1/policies/{policy}", "/api/v1/policies/{group}", 404),
     at("GET", "/api/v1/policies/{policy}/versions", "/api/v1/policies/{group}/versions", 404),
+    at(
+        "GET",
+        "/api/v1/policies/{policy}/app-configuration",
+        "/api/v1/policies/{group}/app-configuration",
+        404,
+    ),
+    at(
+        "GET",
+        "/api/v1/policies/{policy}/profiles/{profile}",
+        "/api/v1/policies/{group}/profiles/vpn?app=com.example.bartizan",
+        404,
+    ),
     row("GET", "/api/v1/indicators", 200),
     row("POST", "/api/v1/indicators", 400),
     row("POST", "/api/v1/indicators/import", 400),
