@@ -82,6 +82,7 @@ mod quiet;
 mod replacement;
 mod retention;
 mod risk;
+mod retention_rule;
 mod role;
 mod scim_token;
 mod scope;
@@ -184,6 +185,7 @@ pub use retention::Removed;
 pub use risk::RiskChange;
 pub use role::{NewRole, RoleRow};
 pub use scim_token::ScimTokenRow;
+pub use retention_rule::OldAlerts;
 pub use scope::{Actor, TenantScope};
 pub use second_factor::{NewSecondFactor, SecondFactorRow};
 pub use session::{

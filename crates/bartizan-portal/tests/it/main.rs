@@ -47,6 +47,8 @@ mod reach;
 #[cfg(test)]
 mod scim;
 #[cfg(test)]
+mod retention;
+#[cfg(test)]
 mod screening;
 #[cfg(test)]
 mod sign_in;
