@@ -37,6 +37,8 @@ mod logging;
 #[cfg(test)]
 mod operators;
 #[cfg(test)]
+mod overview;
+#[cfg(test)]
 mod passkeys;
 #[cfg(test)]
 mod people;
@@ -45,9 +47,9 @@ mod policy;
 #[cfg(test)]
 mod reach;
 #[cfg(test)]
-mod scim;
-#[cfg(test)]
 mod retention;
+#[cfg(test)]
+mod scim;
 #[cfg(test)]
 mod screening;
 #[cfg(test)]
