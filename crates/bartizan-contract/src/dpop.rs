@@ -113,11 +113,11 @@ pub fn verify_by(
     now: UnixMillis,
     holds: impl FnOnce(&VerifyingKey, &[u8], &[u8]) -> bool,
 ) -> Result<Proof, ProofError> {
-    let jwk = jws::peek_header(proof)?.jwk.ok_or(ProofError::NoKey)?;
+    let token = jws::Token::parse(proof)?;
+    let jwk = token.header.jwk.as_ref().ok_or(ProofError::NoKey)?;
     let key = jwk.device_key().map_err(|_| ProofError::NoKey)?;
-    let claims: Claims = jws::verify_es256_by(proof, PROOF_TYPE, |signed, signature| {
-        holds(&key, signed, signature)
-    })?;
+    let claims: Claims =
+        token.verify_es256_by(PROOF_TYPE, |signed, signature| holds(&key, signed, signature))?;
     if claims.htm != request.method {
         return Err(ProofError::OtherRequest("method"));
     }

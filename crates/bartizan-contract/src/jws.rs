@@ -76,14 +76,6 @@ pub fn sign_eddsa(
     format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
 }
 
-/// Reads a token's header without believing it, to find the key to verify with.
-///
-/// # Errors
-/// [`JwsError::Malformed`].
-pub fn peek_header(token: &str) -> Result<Header, JwsError> {
-    decode(Parts::split(token)?.header)
-}
-
 /// Reads a token's claims without believing them, to find the key to verify with.
 ///
 /// # Errors
@@ -101,25 +93,46 @@ pub fn verify_es256<C: DeserializeOwned>(
     typ: &str,
     key: &p256::ecdsa::VerifyingKey,
 ) -> Result<C, JwsError> {
-    verify_es256_by(token, typ, |signed, signature| holds(key, signed, signature))
+    Token::parse(token)?.verify_es256_by(typ, |signed, signature| holds(key, signed, signature))
 }
 
-/// Verifies a token that a device signed, by whatever checks ES256 signatures: it is given what was signed,
-/// and r and s.
-///
-/// # Errors
-/// Why it is not accepted.
-pub fn verify_es256_by<C: DeserializeOwned>(
-    token: &str,
-    typ: &str,
-    holds: impl FnOnce(&[u8], &[u8]) -> bool,
-) -> Result<C, JwsError> {
-    let parts = Parts::split(token)?;
-    parts.expect("ES256", typ)?;
-    if !holds(parts.signed.as_bytes(), &parts.signature) {
-        return Err(JwsError::BadSignature);
+/// A token, taken apart and not believed yet.
+pub struct Token<'token> {
+    /// It names the key to verify with, where the token brings it along.
+    pub header: Header,
+    parts: Parts<'token>,
+}
+
+impl<'token> Token<'token> {
+    /// Takes a token apart.
+    ///
+    /// # Errors
+    /// [`JwsError::Malformed`].
+    pub fn parse(token: &'token str) -> Result<Self, JwsError> {
+        let parts = Parts::split(token)?;
+        Ok(Self { header: decode(parts.header)?, parts })
     }
-    decode(parts.claims)
+
+    /// Verifies what a device signed, by whatever checks ES256 signatures: it is given what was signed, and r and s.
+    ///
+    /// # Errors
+    /// Why it is not accepted.
+    pub fn verify_es256_by<C: DeserializeOwned>(
+        &self,
+        typ: &str,
+        holds: impl FnOnce(&[u8], &[u8]) -> bool,
+    ) -> Result<C, JwsError> {
+        self.expect("ES256", typ)?;
+        if !holds(self.parts.signed.as_bytes(), &self.parts.signature) {
+            return Err(JwsError::BadSignature);
+        }
+        decode(self.parts.claims)
+    }
+
+    fn expect(&self, alg: &str, typ: &str) -> Result<(), JwsError> {
+        let Header { alg: by, typ: kind, .. } = &self.header;
+        if by == alg && kind == typ { Ok(()) } else { Err(JwsError::WrongKind) }
+    }
 }
 
 /// Checks an ES256 signature in plain Rust, as devices do.
@@ -138,8 +151,9 @@ pub fn verify_eddsa<C: DeserializeOwned>(
     typ: &str,
     key: &ed25519_dalek::VerifyingKey,
 ) -> Result<C, JwsError> {
-    let parts = Parts::split(token)?;
-    parts.expect("EdDSA", typ)?;
+    let token = Token::parse(token)?;
+    token.expect("EdDSA", typ)?;
+    let parts = &token.parts;
     let signature = ed25519_dalek::Signature::from_slice(&parts.signature)
         .map_err(|_| JwsError::BadSignature)?;
     key.verify_strict(parts.signed.as_bytes(), &signature).map_err(|_| JwsError::BadSignature)?;
@@ -162,11 +176,6 @@ impl<'token> Parts<'token> {
         let (header, claims) = signed.split_once('.').ok_or(JwsError::Malformed)?;
         let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| JwsError::Malformed)?;
         Ok(Self { header, claims, signed, signature })
-    }
-
-    fn expect(&self, alg: &str, typ: &str) -> Result<(), JwsError> {
-        let header: Header = decode(self.header)?;
-        if header.alg == alg && header.typ == typ { Ok(()) } else { Err(JwsError::WrongKind) }
     }
 }
 

@@ -43,12 +43,14 @@ mod oidc;
 mod one_time_password;
 mod operator_session;
 mod out;
+mod own_password;
 mod pages;
 mod passkey;
 mod password;
 mod patience;
 mod policies;
 pub mod policy;
+mod policy_files;
 mod publish;
 mod reach;
 mod regroup;
@@ -63,6 +65,7 @@ mod second_factor;
 mod security_page;
 mod serve;
 mod session;
+mod sign_in;
 mod signing;
 mod stamp;
 mod state;
@@ -340,6 +343,14 @@ impl Portal {
         let (_, operator) = self.operator(name).await?;
         let (store, now) = (&self.state.store, self.state.clock.now());
         Ok(store.grant_operator(store.installation(), operator, tenant, role, now).await?)
+    }
+
+    /// Removes what is older than it is kept, and tells how many alerts went; a portal that serves does so by itself.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn remove_old(&self) -> Result<u64, StoreError> {
+        retention::sweep(&self.state).await
     }
 
     /// Removes organizations whose days of grace are over, and tells how many; a portal that serves does so by itself.

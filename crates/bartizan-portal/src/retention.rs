@@ -1,4 +1,6 @@
 //! Removes what is older than it is kept, every hour, a little at a time, while the portal runs.
+//!
+//! An organization may keep things for a shorter time than the installation, never longer.
 
 use std::time::Duration;
 
@@ -13,9 +15,7 @@ use crate::{lease, tenant_removal};
 pub(crate) async fn run(state: AppState) {
     let mut closing = state.closing.subscribe();
     loop {
-        if let Some(kept) = state.retention
-            && let Err(error) = sweep(&state, kept).await
-        {
+        if let Err(error) = sweep(&state).await {
             tracing::error!(error = &error as &dyn std::error::Error, "old rows were not removed");
         }
         if let Err(error) = tenant_removal::sweep(&state).await {
@@ -29,20 +29,34 @@ pub(crate) async fn run(state: AppState) {
     }
 }
 
-/// Goes through all tenants once; tells how many alerts went.
-pub(crate) async fn sweep(state: &AppState, kept: Duration) -> Result<u64, StoreError> {
-    let now = state.clock.now();
+/// How long is kept what is settled: as long as the installation says, or as the organization does if that is shorter. For
+/// ever, if neither says.
+pub(crate) fn kept(installation: Option<Duration>, own_days: Option<u32>) -> Option<Duration> {
+    let own = own_days.map(|days| Duration::from_secs(u64::from(days) * DAY_S));
+    [installation, own].into_iter().flatten().min()
+}
+
+/// From when on things are kept.
+pub(crate) fn oldest(kept: Duration, now: UnixMillis) -> UnixMillis {
     let kept_ms = u64::try_from(kept.as_millis()).unwrap_or(u64::MAX);
-    let before = UnixMillis(now.0.saturating_sub(kept_ms));
+    UnixMillis(now.0.saturating_sub(kept_ms))
+}
+
+/// Goes through all tenants once; tells how many alerts went.
+pub(crate) async fn sweep(state: &AppState) -> Result<u64, StoreError> {
+    let now = state.clock.now();
     // One lease for all tenants: most have nothing to remove, and two writes for each would be most of the work.
     let own = state.store.installation().scope();
     let removed = lease::held(state, own, "retention".to_owned(), LEASE, async || {
         let mut alerts = 0;
+        let decided = state.store.every_retention().await?;
         for scope in state.store.every_tenant().await? {
             if *state.closing.borrow() {
                 break;
             }
-            alerts += remove(state, scope, before).await?;
+            let own = decided.get(&scope.tenant_id()).copied();
+            let Some(kept) = kept(state.retention, own) else { continue };
+            alerts += remove(state, scope, oldest(kept, now)).await?;
         }
         Ok::<_, StoreError>(alerts)
     });
@@ -72,6 +86,8 @@ async fn remove(
     Ok(alerts)
 }
 
+/// Seconds of a day.
+pub(crate) const DAY_S: u64 = 24 * 60 * 60;
 const PAUSE: Duration = Duration::from_secs(60 * 60);
 /// Of rows in one transaction: some ten milliseconds.
 const STEP: u32 = 500;
@@ -108,6 +124,21 @@ mod tests {
         };
         assert_eq!(worked(&one, &other).await, Some(None), "held by one, not by the other");
         assert_eq!(worked(&other, &one).await, Some(None), "given back when it is done");
-        assert_eq!(sweep(&one, Duration::from_secs(1)).await.unwrap(), 0);
+        assert_eq!(sweep(&one).await.unwrap(), 0);
+    }
+
+    #[test]
+    fn an_organization_keeps_things_for_a_shorter_time_and_never_longer() {
+        check(None, None, None);
+        check(Some(180), None, Some(180));
+        check(Some(180), Some(30), Some(30));
+        check(Some(180), Some(365), Some(180));
+        check(None, Some(365), Some(365));
+    }
+
+    #[track_caller]
+    fn check(installation: Option<u64>, own: Option<u32>, expected: Option<u64>) {
+        let days = |days| Duration::from_secs(days * DAY_S);
+        assert_eq!(kept(installation.map(days), own), expected.map(days));
     }
 }

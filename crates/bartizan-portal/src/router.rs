@@ -16,7 +16,7 @@ use crate::demo::{self, Demo};
 use crate::operator_session::{self, Duty};
 use crate::pages::account::{self, SIGN_IN};
 use crate::pages::provider_sign_in::{self, CALLBACK};
-use crate::pages::second_factor::{self, CODE, SECOND_FACTOR};
+use crate::pages::second_factor::{self, SECOND_FACTOR};
 use crate::pages::{
     directory, enrollment, licenses, operator, operators, passkey_sign_in, passkeys, people, roles,
     sign_in_settings, tenants, user_groups, users,
@@ -99,8 +99,8 @@ const ROUTES: &[Route] = &[
     row(Method::GET, "/assets/{file}", Access::Anyone, || get(console::asset)),
     row(Method::GET, SIGN_IN, Access::Anyone, || get(account::sign_in_page)),
     row(Method::POST, SIGN_IN, Access::Anyone, || post(account::sign_in)),
-    row(Method::GET, CODE, Access::Anyone, || get(second_factor::code_page)),
-    row(Method::POST, CODE, Access::Anyone, || post(second_factor::code)),
+    row(Method::GET, "/sign-in/code", Access::Anyone, || get(second_factor::code_page)),
+    row(Method::POST, "/sign-in/code", Access::Anyone, || post(second_factor::code)),
     row(Method::POST, "/sign-in/code/question", Access::Anyone, || {
         post(passkey_sign_in::second_question)
     }),
@@ -290,6 +290,8 @@ const ROUTES: &[Route] = &[
     }),
     row(Method::GET, "/audit", SET_PORTAL, || get(pages::audit::page)),
     row(Method::GET, "/audit/export.jsonl", SET_PORTAL, || get(pages::audit::export)),
+    row(Method::GET, "/retention", SET_PORTAL, || get(pages::retention::page)),
+    row(Method::POST, "/retention", SET_PORTAL, || post(pages::retention::save)),
     row(Method::GET, "/feedback", SET_PORTAL, || get(pages::feedback::inbox)),
     row(Method::POST, "/feedback", Access::Member, || post(pages::feedback::say)),
     row(Method::GET, "/feedback/new", Access::Member, || get(pages::feedback::form)),
@@ -315,6 +317,8 @@ const ROUTES: &[Route] = &[
     row(Method::GET, "/operator", Access::Anyone, || get(operator::home)),
     row(Method::GET, operator_session::SIGN_IN, Access::Anyone, || get(operator::sign_in_page)),
     row(Method::POST, operator_session::SIGN_IN, Access::Anyone, || post(operator::sign_in)),
+    row(Method::GET, "/operator/sign-in/code", Access::Anyone, || get(second_factor::code_page)),
+    row(Method::POST, "/operator/sign-in/code", Access::Anyone, || post(second_factor::code)),
     row(Method::POST, "/operator/sign-out", OWN, || post(operator::sign_out)),
     row(Method::POST, "/operator/leave", OWN, || post(operator::leave)),
     row(Method::GET, "/operator/password", OWN, || get(operator::password_page)),

@@ -5,9 +5,10 @@ use std::time::Duration;
 use bartizan_store::{BuiltIn, Permission};
 
 use crate::feeds::Limits;
+use crate::own_password::{MAX_PASSWORD, MIN_PASSWORD};
 use crate::pages::feed::UPLOAD_LIMIT;
 use crate::request::BODY_LIMIT;
-use crate::session::{ABSOLUTE_LIMIT, IDLE_LIMIT, MAX_PASSWORD, MIN_PASSWORD};
+use crate::session::{ABSOLUTE_LIMIT, IDLE_LIMIT};
 use crate::throttle::{FAILURES_PER_ACCOUNT, FAILURES_PER_ADDRESS, FIRST_WAIT_MS, LONGEST_WAIT_MS};
 use crate::v1::rate::{BURST, RATE};
 use crate::{access_token, admission, indicator_import, one_time_password, v1};

@@ -107,6 +107,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("person.erase", "User erased"),
     ("policy.change", "Policy changed"),
     ("policy.percent", "Share of a policy changed"),
+    ("retention.change", "Retention changed"),
     ("role.change", "Role changed"),
     ("role.create", "Role created"),
     ("role.remove", "Role removed"),

@@ -1,4 +1,4 @@
-//! What devices and people are called that entries of the audit log are about: an entry has their ids alone, and a name
+//! What devices, people and members are called that entries of the audit log are about: an entry has their ids alone, and a name
 //! may change or go.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bartizan_model::DeviceId;
 
 use crate::db::{Connection, Value, query_many};
-use crate::{PersonId, Sight, Store, StoreError, TenantScope};
+use crate::{MemberId, PersonId, Sight, Store, StoreError, TenantScope};
 
 impl Store {
     /// Returns the names of devices that are seen. What is gone or has none is left out.
@@ -55,6 +55,29 @@ impl Store {
                        JOIN person AS p ON p.tenant_id = k.tenant_id AND p.person_id = k.id",
                 )?;
                 Ok(found.into_iter().map(|(id, name)| (PersonId::of(id), name)).collect())
+            })
+            .await
+    }
+
+    /// Returns the addresses of members. Who was erased is left out.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn member_addresses(
+        &self,
+        scope: TenantScope,
+        members: BTreeSet<MemberId>,
+    ) -> Result<BTreeMap<MemberId, String>, StoreError> {
+        self.db
+            .read(scope, move |db| {
+                let found = names(
+                    db,
+                    scope,
+                    members.into_iter().map(MemberId::column),
+                    ") SELECT m.member_id, m.email FROM k
+                       JOIN member AS m ON m.tenant_id = k.tenant_id AND m.member_id = k.id",
+                )?;
+                Ok(found.into_iter().map(|(id, name)| (MemberId::of_column(id), name)).collect())
             })
             .await
     }

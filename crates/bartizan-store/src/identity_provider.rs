@@ -87,6 +87,8 @@ pub struct SignInPlace {
     pub scope: TenantScope,
     /// Its name.
     pub tenant_name: String,
+    /// Whether nobody is let in for now, whoever vouches for them.
+    pub is_suspended: bool,
     /// Its provider.
     pub provider: IdentityProvider,
 }
@@ -220,17 +222,24 @@ impl Store {
             .read(Reach::All, move |db| {
                 let found = db
                     .prepare_cached(
-                        "SELECT t.tenant_id, t.name FROM sign_in_locator AS l
+                        "SELECT t.tenant_id, t.name, t.suspended_at_ms IS NOT NULL
+                         FROM sign_in_locator AS l
                          JOIN tenant AS t ON t.tenant_id = l.tenant_id
-                         WHERE l.kind = ?1 AND l.key = ?2 AND t.suspended_at_ms IS NULL",
+                         WHERE l.kind = ?1 AND l.key = ?2",
                     )?
                     .query_row(params![kind.word(), key], |row| {
-                        Ok((TenantScope::new(row.get(0)?), row.get::<String>(1)?))
+                        let scope = TenantScope::new(row.get(0)?);
+                        Ok((scope, row.get::<String>(1)?, row.get(2)?))
                     })
                     .optional()?;
-                let Some((scope, tenant_name)) = found else { return Ok(None) };
+                let Some((scope, tenant_name, is_suspended)) = found else { return Ok(None) };
                 let provider = provider(db, scope)?.filter(|provider| provider.is_enabled);
-                Ok(provider.map(|provider| SignInPlace { scope, tenant_name, provider }))
+                Ok(provider.map(|provider| SignInPlace {
+                    scope,
+                    tenant_name,
+                    is_suspended,
+                    provider,
+                }))
             })
             .await
     }

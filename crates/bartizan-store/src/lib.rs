@@ -65,6 +65,7 @@ mod intake;
 mod job_lease;
 mod key;
 mod license;
+mod license_seat;
 mod member;
 mod member_list;
 pub mod merkle;
@@ -81,6 +82,7 @@ mod policy;
 mod quiet;
 mod replacement;
 mod retention;
+mod retention_rule;
 mod risk;
 mod role;
 mod scim_token;
@@ -92,6 +94,7 @@ mod sight;
 mod sink;
 mod sink_work;
 mod site_report;
+mod stopped_host;
 mod suppression;
 mod suppression_match;
 mod tally;
@@ -161,6 +164,7 @@ pub use key::{
     PersonGroupId, PersonId, RowIdError, ScimTokenId, SinkId, SuppressionId,
 };
 pub use license::{FEATURES, Feature, Licensee, Plan, PlanUse};
+pub use license_seat::Seats;
 pub use member::{MemberCredential, MemberId, NewMember};
 pub use member_list::MemberRow;
 pub use notice::{NoticeKind, NoticeRow};
@@ -181,6 +185,7 @@ pub use policy::{
 };
 pub use replacement::Replacement;
 pub use retention::Removed;
+pub use retention_rule::OldAlerts;
 pub use risk::RiskChange;
 pub use role::{NewRole, RoleRow};
 pub use scim_token::ScimTokenRow;
@@ -193,6 +198,7 @@ pub use sight::Sight;
 pub use sink::{MAX_SINKS, SinkAction, SinkRow, SinkSettings};
 pub use sink_work::{DeadLetterRow, SinkHealth};
 pub use site_report::{NewSiteReport, SiteReportKind, SiteReportRow, SiteReportStatus};
+pub use stopped_host::{LOOKED_AT, StoppedHost, StoppedHosts};
 pub use suppression::{
     MAX_SUPPRESSIONS, PREVIEWED, SuppressionPreview, SuppressionRow, SuppressionScope,
     SuppressionTerms,

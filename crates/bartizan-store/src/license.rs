@@ -391,7 +391,7 @@ fn exists(db: &Connection, scope: TenantScope, licensee: Licensee) -> Result<(),
 }
 
 /// Active people with the best plan of theirs.
-const HOLDERS: &str = "SELECT p.person_id, p.user_name, max(h.plan) AS plan FROM (
+pub(crate) const OWNERS: &str = "SELECT p.person_id, p.user_name, max(h.plan) AS plan FROM (
          SELECT a.subject_id AS person_id, a.plan FROM license_assignment AS a
          WHERE a.tenant_id = ?1 AND a.subject_kind = 'person'
          UNION ALL
@@ -400,7 +400,7 @@ const HOLDERS: &str = "SELECT p.person_id, p.user_name, max(h.plan) AS plan FROM
          WHERE a.tenant_id = ?1 AND a.subject_kind = 'group'
      ) AS h
      JOIN person AS p ON p.tenant_id = ?1 AND p.person_id = h.person_id
-     WHERE coalesce(p.active, 1) = 1 GROUP BY p.person_id, p.user_name HAVING max(h.plan) = ?2";
+     WHERE coalesce(p.active, 1) = 1 GROUP BY p.person_id, p.user_name";
 
 fn plan_use(db: &Connection, scope: TenantScope, plan: Plan) -> Result<PlanUse, StoreError> {
     let seats = db
@@ -408,11 +408,12 @@ fn plan_use(db: &Connection, scope: TenantScope, plan: Plan) -> Result<PlanUse, 
         .query_row(params![scope.id(), plan.word()], |row| row.get::<i64>(0))
         .optional()?
         .unwrap_or(0);
-    let sql = format!("SELECT count(*) FROM ({HOLDERS}) AS holder /* tenant_id */");
+    let holders = format!("{OWNERS} HAVING max(h.plan) = ?2 /* tenant_id */");
+    let sql = format!("SELECT count(*) FROM ({holders}) AS holder /* tenant_id */");
     let used = db
         .prepare_cached(&sql)?
         .query_row(params![scope.id(), plan.word()], |row| row.get::<i64>(0))?;
-    let sql = format!("{HOLDERS} ORDER BY p.person_id LIMIT ?3 OFFSET ?4");
+    let sql = format!("{holders} ORDER BY p.person_id LIMIT ?3 OFFSET ?4");
     let without_seat = db
         .prepare_cached(&sql)?
         .query_map(params![scope.id(), plan.word(), MAX_LISTED, seats], |row| {

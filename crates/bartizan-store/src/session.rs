@@ -9,6 +9,7 @@ use crate::audit::{self, Event, hex};
 use crate::column::{ms, time, word};
 use crate::db::{Connection, Optional, Reach, params};
 use crate::sight::{self, Allowed};
+use crate::tenant;
 use crate::{
     Actor, BuiltIn, MemberId, Permission, Permissions, Sight, Store, StoreError, TenantScope,
 };
@@ -185,7 +186,8 @@ impl SessionRow {
 }
 
 impl Store {
-    /// Begins a session, and forgets those of the tenant that are over.
+    /// Begins a session, and forgets those of the tenant that are over. A suspended tenant has none begun: returns whether
+    /// there is one.
     ///
     /// # Errors
     /// There is no such member.
@@ -194,8 +196,16 @@ impl Store {
         scope: TenantScope,
         session: NewSession,
         now: UnixMillis,
-    ) -> Result<(), StoreError> {
-        self.db.write(scope, move |db| insert(db, scope, &session, now)).await
+    ) -> Result<bool, StoreError> {
+        self.db
+            .write(scope, move |db| {
+                if tenant::is_suspended(db, scope)? {
+                    return Ok(false);
+                }
+                insert(db, scope, &session, now)?;
+                Ok(true)
+            })
+            .await
     }
 
     /// Finds the session with this token, if it has neither expired nor been idle for too long.

@@ -16,7 +16,7 @@ pub(crate) struct AuditPage {
     pub(crate) shell: Shell,
     /// What is asked.
     pub(crate) form: AuditForm,
-    /// Ids and addresses of the members, to choose from.
+    /// Ids and addresses of the members on the page and of the one who is asked for, to choose from.
     pub(crate) people: Vec<(String, String)>,
     /// Whether this is the first page.
     pub(crate) is_first: bool,

@@ -2,6 +2,7 @@
 //! the tests over all pages.
 
 use bartizan_model::UnresolvedAlerts;
+use bartizan_store::{IncidentId, OldAlerts, Plan, Seats, StoppedHost, StoppedHosts};
 
 use super::tests::{NOW, shell};
 use super::*;
@@ -19,6 +20,19 @@ pub(super) fn pages() -> Vec<(&'static str, String)> {
     let overview = |indicators| OverviewPage {
         shell: shell(),
         tally,
+        stopped: StoppedHosts {
+            hosts: vec![StoppedHost {
+                host: "<script>\u{202e}.test".into(),
+                times: 1_204,
+                devices: 12,
+                incident: Some(IncidentId(7)),
+            }],
+            since: Some(NOW),
+        },
+        seats: vec![
+            Seats { plan: Plan::One, seats: 10, used: 12 },
+            Seats { plan: Plan::Two, seats: 1, used: 1 },
+        ],
         unresolved: UnresolvedAlerts { high: 1, medium: 0, low: 12, informational: 1_234_567 },
         indicators,
         notices: 2,
@@ -28,6 +42,19 @@ pub(super) fn pages() -> Vec<(&'static str, String)> {
     vec![
         ("overview", rendered(&overview(Some((1_000_000, NOW))))),
         ("overview-first", rendered(&overview(None))),
+        (
+            "overview-plain",
+            rendered(&OverviewPage {
+                stopped: StoppedHosts::default(),
+                seats: Vec::new(),
+                ..overview(None)
+            }),
+        ),
+        ("retention", rendered(&retention(None))),
+        (
+            "retention-review",
+            rendered(&retention(Some((30, OldAlerts { resolved: 9_000, more: true })))),
+        ),
         ("sign-in", rendered(&sign_in(None))),
         ("sign-in-wrong", rendered(&sign_in(Some(SignInProblem::WrongCredentials)))),
         ("sign-in-wait", rendered(&sign_in(Some(SignInProblem::TooManyTries { wait_s: 30 })))),
@@ -43,6 +70,20 @@ pub(super) fn pages() -> Vec<(&'static str, String)> {
         ("error-403", rendered(&ErrorPage::forbidden())),
         ("error-503", rendered(&ErrorPage::unavailable())),
     ]
+}
+
+fn retention(review: Option<(u64, OldAlerts)>) -> RetentionPage {
+    RetentionPage {
+        shell: shell(),
+        installation: Some(180),
+        own: review.map(|_| 90),
+        kept: Some(180),
+        next: OldAlerts { resolved: 1, more: false },
+        bounds: (7, 180),
+        days: "<script>\u{202e}".into(),
+        problem: review.is_none().then(|| "Days are a number.".into()),
+        review,
+    }
 }
 
 pub(super) fn sign_in(problem: Option<SignInProblem>) -> SignInPage {

@@ -3,7 +3,7 @@
 use askama::Template;
 use bartizan_model::UnixMillis;
 use bartizan_store::{
-    EnrollmentRule, FEATURES, PersonGroupId, Plan, PlanUse, RefusalRow, WithoutUser,
+    EnrollmentRule, FEATURES, PersonGroupId, Plan, PlanUse, RefusalRow, Seats, WithoutUser,
 };
 
 use super::format::{self, Ago};
@@ -113,5 +113,14 @@ fn used(plan: &PlanUse) -> String {
 }
 
 fn over(plan: &PlanUse) -> String {
-    format!("{} no seat.", format::count_of(plan.over(), "user has", "users have"))
+    without_seat(plan.over())
+}
+
+/// Says how the seats of a plan are taken.
+pub(super) fn taken(one: &Seats) -> String {
+    format!("{} of {}", format::grouped(one.used), format::count(one.seats, "seat"))
+}
+
+pub(super) fn without_seat(people: u64) -> String {
+    format!("{} no seat.", format::count_of(people, "user has", "users have"))
 }

@@ -75,6 +75,7 @@ const GROUPS: &[Group] = &[
             entry(SET, Section::Applications, "/applications", "Applications", "key"),
             entry(SET, Section::Sinks, "/sinks", "Sinks", "send"),
             entry(SET, Section::Audit, "/audit", "Audit log", "history"),
+            entry(SET, Section::Retention, "/retention", "Retention", "clock"),
             entry(SET, Section::Feedback, "/feedback", "Feedback", "message"),
         ],
     },

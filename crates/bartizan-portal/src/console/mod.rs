@@ -66,6 +66,7 @@ mod policy_fields;
 mod policy_samples;
 #[cfg(test)]
 mod queue_samples;
+mod retention;
 mod second_factor;
 mod sign_in;
 mod sign_in_settings;
@@ -124,6 +125,7 @@ pub(crate) use people::{PeoplePage, PersonPage, RolePage, RolesPage, SessionsPag
 pub(crate) use policy::{DocumentLine, PolicyForm, PolicyPage};
 pub(crate) use policy_document::{DocumentPage, SettingsForm, VersionPage};
 pub(crate) use policy_fields::{Filled, groups as policy_groups};
+pub(crate) use retention::RetentionPage;
 pub(crate) use second_factor::{CodeProblem, FactorState, SecondFactorPage, SignInCodePage};
 pub(crate) use sign_in::{GoOnPage, Organization, SignInPage, SignInProblem};
 pub(crate) use sign_in_settings::{
@@ -237,6 +239,8 @@ pub(crate) enum Section {
     Roles,
     /// How they sign in.
     SignIn,
+    /// How long things are kept.
+    Retention,
     /// Programs that call the API.
     Applications,
     /// The audit log.

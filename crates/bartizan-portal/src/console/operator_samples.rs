@@ -3,8 +3,8 @@
 use askama::Template;
 use bartizan_model::{TenantId, UnixMillis};
 use bartizan_store::{
-    BuiltIn, GrantRow, MemberId, MemberRow, OpenSessionRow, OperatedTenant, Permissions, SessionId,
-    SignInMethod,
+    BuiltIn, GrantRow, MemberId, MemberRow, OpenSessionRow, OperatedTenant, Permissions, Plan,
+    Seats, SessionId, SignInMethod,
 };
 
 use super::{
@@ -52,6 +52,7 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
     let one = |shell: &Shell, tenant: &OperatedTenant, problem: Option<&'static str>| TenantPage {
         shell: shell.clone(),
         tenant: tenant.clone(),
+        seats: vec![Seats { plan: Plan::Two, seats: 10, used: 12 }],
         enter_problem: problem.map(str::to_owned),
         rename_problem: problem,
         delete_problem: problem,

@@ -3,7 +3,7 @@
 use askama::Template;
 use bartizan_model::UnixMillis;
 use bartizan_store::{
-    BuiltIn, COUNTED_DEVICES, GrantRow, MemberRow, OpenSessionRow, OperatedTenant,
+    BuiltIn, COUNTED_DEVICES, GrantRow, MemberRow, OpenSessionRow, OperatedTenant, Seats,
 };
 
 use super::format::{self, Ago};
@@ -93,6 +93,8 @@ pub(crate) struct TenantPage {
     pub(crate) shell: Shell,
     /// Which.
     pub(crate) tenant: OperatedTenant,
+    /// How the seats of its plans are taken; empty where nobody counts them.
+    pub(crate) seats: Vec<Seats>,
     /// Why they were not let in.
     pub(crate) enter_problem: Option<String>,
     /// Why it was not renamed.

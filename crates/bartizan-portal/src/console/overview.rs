@@ -2,10 +2,10 @@
 
 use askama::Template;
 use bartizan_model::{RiskLevel, Severity, UnixMillis, UnresolvedAlerts};
-use bartizan_store::Tally;
+use bartizan_store::{LOOKED_AT, Seats, StoppedHosts, Tally};
 
 use super::badge::Badge;
-use super::format::Ago;
+use super::format::{Ago, clock, grouped};
 use super::{Icon, Section, Shell, filters};
 
 /// The page.
@@ -16,6 +16,10 @@ pub(crate) struct OverviewPage {
     pub(crate) shell: Shell,
     /// How the devices are.
     pub(crate) tally: Tally,
+    /// What devices were stopped from reaching most often.
+    pub(crate) stopped: StoppedHosts,
+    /// How the seats of plans are taken; empty where nobody counts them.
+    pub(crate) seats: Vec<Seats>,
     /// Alerts that wait.
     pub(crate) unresolved: UnresolvedAlerts,
     /// The newest indicator file: entries and when it was built; absent before the first.
@@ -39,6 +43,18 @@ impl OverviewPage {
             (Severity::Low, "low", unresolved.low),
             (Severity::Informational, "info", unresolved.informational),
         ]
+    }
+
+    /// What was looked at for the hosts.
+    fn looked_at(&self) -> String {
+        match self.stopped.since {
+            Some(since) => format!(
+                "By the latest {} alerts, back to {}.",
+                grouped(u64::from(LOOKED_AT)),
+                clock(since)
+            ),
+            None => "By the alerts of the last seven days.".into(),
+        }
     }
 
     fn risks(&self) -> impl Iterator<Item = (RiskLevel, u64)> {

@@ -50,9 +50,9 @@ pub(crate) enum SignInProblem {
     },
     /// A passkey was not taken; not said why.
     PasskeyRefused,
-    /// Too much time went by until a passkey was shown.
-    PasskeyLate,
-    /// Address and password are right, and the organization is suspended.
+    /// Too much time went by until the next step.
+    Late,
+    /// They have shown who they are, and the organization is suspended.
     Suspended,
     /// They were signed in until now: too long without a sign of them.
     SessionEnded,
@@ -78,7 +78,7 @@ impl SignInProblem {
             Self::PasskeyRefused => {
                 "This passkey was not accepted. Use your password, or ask an administrator.".into()
             }
-            Self::PasskeyLate => "That took too long. Try again.".into(),
+            Self::Late => "That took too long. Sign in again.".into(),
             Self::Suspended => {
                 "Your organization is suspended. Nobody signs in until whoever runs the portal resumes it; devices go on protecting."
                     .into()
@@ -100,7 +100,7 @@ impl SignInProblem {
             | Self::OneTimePasswordExpired
             | Self::TooManyTries { .. }
             | Self::PasskeyRefused
-            | Self::PasskeyLate
+            | Self::Late
             | Self::NoProvider
             | Self::Suspended
             | Self::ProviderRefused { .. } => true,

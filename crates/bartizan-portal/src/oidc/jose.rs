@@ -82,7 +82,7 @@ impl<'a> Token<'a> {
     }
 
     /// Returns what it says, if one of the keys signed it.
-    pub(crate) fn verify(self, keys: &KeySet) -> Result<Claims, JoseError> {
+    pub(crate) fn verify(&self, keys: &KeySet) -> Result<&Claims, JoseError> {
         if self.header.crit.is_some() {
             return Err(JoseError::Critical);
         }
@@ -97,7 +97,7 @@ impl<'a> Token<'a> {
         }
         let signed = self.signed.as_bytes();
         if fitting.any(|key| key.public.holds(&algorithm, signed, &self.signature)) {
-            Ok(self.claims)
+            Ok(&self.claims)
         } else {
             Err(JoseError::BadSignature)
         }
@@ -256,7 +256,7 @@ pub(crate) fn fuzz(octets: &[u8]) {
     if let Ok(token) = Token::parse(token.trim_end()) {
         let _ = token.kind();
         if let Ok(claims) = token.verify(&keys) {
-            super::claims::fuzz(&claims);
+            super::claims::fuzz(claims);
         }
     }
 }

@@ -118,7 +118,7 @@ fn sign(header: &str, by: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
 
 fn verify(keys: &[&str], token: &str) -> Result<Claims, JoseError> {
     let keys = format!(r#"{{"keys":[{}]}}"#, keys.join(","));
-    Token::parse(token)?.verify(&KeySet::parse(keys.as_bytes())?)
+    Token::parse(token)?.verify(&KeySet::parse(keys.as_bytes())?).cloned()
 }
 
 #[track_caller]

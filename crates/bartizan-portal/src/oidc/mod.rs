@@ -33,7 +33,8 @@ use self::jose::{Claims, JoseError, Token};
 use self::provider::{Bearer, Metadata, Place, ProviderError};
 use crate::random;
 use crate::request::Origin;
-use crate::session::{self, Proof, SessionToken, SignInError, query_value};
+use crate::session::{SessionToken, query_value};
+use crate::sign_in::{self, Proof, SignInError};
 use crate::state::AppState;
 use crate::ticket::{self, Step};
 
@@ -180,10 +181,14 @@ pub(crate) async fn finish(
     if token.kind().is_some_and(|kind| kind != "jwt") {
         return Err(Refusal::OtherKind);
     }
-    let claims = verify(state, provider, &metadata, &tokens.id_token.0, Bearer::Provider).await?;
+    let claims = verify(state, provider, &metadata, &token, Bearer::Provider).await?;
     let named = claims::id_token(&claims, parties(provider), &flow.nonce, state.clock.now())?;
     let asked = place_of(state, provider);
     let claims = complete(&asked, provider, &metadata, claims, &named, tokens.access_token).await?;
+    if place.is_suspended {
+        // Before anybody is noted there.
+        return Err(SignInError::Suspended.into());
+    }
     let arrival = Arrival {
         issuer: provider.issuer.clone(),
         subject: named.subject.clone(),
@@ -197,7 +202,7 @@ pub(crate) async fn finish(
         Arrived::Member { scope, id } => {
             let vouched = Vouched { subject: named.subject, session: named.session };
             let proof = Proof { method: SignInMethod::Provider, vouched: Some(vouched) };
-            Ok(session::begin(state, scope, id, origin.agent, proof).await?)
+            Ok(sign_in::begin(state, scope, id, origin.agent, proof).await?)
         }
         refused @ (Arrived::OtherProvider
         | Arrived::Unknown
@@ -218,12 +223,13 @@ pub(crate) async fn log_out(
 ) -> Result<usize, Refusal> {
     let place = place_at(state, address).await?;
     // Older providers call it no more than a JWT, or nothing; its claims tell it from others.
-    if Token::parse(token)?.kind().is_some_and(|kind| kind != "logout+jwt" && kind != "jwt") {
+    let token = Token::parse(token)?;
+    if token.kind().is_some_and(|kind| kind != "logout+jwt" && kind != "jwt") {
         return Err(Refusal::OtherKind);
     }
     let provider = &place.provider;
     let metadata = provider::metadata(state, &place_of(state, provider)).await?;
-    let claims = verify(state, provider, &metadata, token, Bearer::Stranger).await?;
+    let claims = verify(state, provider, &metadata, &token, Bearer::Stranger).await?;
     let now = state.clock.now();
     let out = claims::logout_token(&claims, parties(provider), now)?;
     let scope = place.scope.during(origin.request, origin.address);
@@ -328,16 +334,16 @@ async fn verify(
     state: &AppState,
     provider: &IdentityProvider,
     metadata: &Metadata,
-    token: &str,
+    token: &Token<'_>,
     bearer: Bearer,
 ) -> Result<Claims, Refusal> {
     let place = place_of(state, provider);
     let keys = provider::keys(state, &place, metadata, None).await?;
-    match Token::parse(token)?.verify(&keys) {
-        Ok(claims) => Ok(claims),
+    match token.verify(&keys) {
+        Ok(claims) => Ok(claims.clone()),
         Err(JoseError::UnknownKey | JoseError::BadSignature) => {
             let keys = provider::keys(state, &place, metadata, Some(bearer)).await?;
-            Ok(Token::parse(token)?.verify(&keys)?)
+            Ok(token.verify(&keys)?.clone())
         }
         Err(error) => Err(error.into()),
     }

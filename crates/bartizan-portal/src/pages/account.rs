@@ -14,10 +14,10 @@ use serde::Deserialize;
 use super::{accepts_html, html, second_factor, shell};
 use crate::console::{PasswordPage, PasswordProblem, SignInPage, SignInProblem};
 use crate::error::ApiError;
+use crate::own_password::{self, MAX_PASSWORD, MIN_PASSWORD, SetPasswordError};
 use crate::request::Origin;
-use crate::session::{
-    self, Entry, MAX_PASSWORD, MIN_PASSWORD, Realm, Session, SetPasswordError, SignInError, local,
-};
+use crate::session::{self, Session, local};
+use crate::sign_in::{self, Entry, Realm, SignInError};
 use crate::state::AppState;
 
 /// A page's address: where to go on afterwards.
@@ -27,14 +27,35 @@ pub(crate) struct NextQuery {
     pub(super) next: String,
 }
 
+/// The address of a page where one signs in: where to go on afterwards, and whether the last try took too long.
+#[derive(Deserialize)]
+pub(crate) struct DoorQuery {
+    #[serde(default)]
+    pub(super) next: String,
+    #[serde(default)]
+    late: bool,
+}
+
+impl DoorQuery {
+    pub(super) fn problem(&self) -> Option<SignInProblem> {
+        self.late.then_some(SignInProblem::Late)
+    }
+}
+
+/// Leads whoever was too late for the next step back to the door that they came by, which says so.
+pub(super) fn too_late(realm: Realm) -> Response {
+    Redirect::to(&format!("{}?late=true", realm.door())).into_response()
+}
+
 /// `GET /sign-in`.
 pub(crate) async fn sign_in_page(
-    Query(query): Query<NextQuery>,
+    Query(query): Query<DoorQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     // A cookie that came along and still led here belongs to a session that has ended.
     let had_session = headers.contains_key(header::COOKIE) && !query.next.is_empty();
-    let problem = had_session.then_some(SignInProblem::SessionEnded);
+    let ended = had_session.then_some(SignInProblem::SessionEnded);
+    let problem = query.problem().or(ended);
     let next = local(&query.next).to_owned();
     html(&SignInPage { problem, email: String::new(), next, organization: None })
 }
@@ -55,18 +76,35 @@ pub(crate) async fn sign_in(
     headers: HeaderMap,
     Form(form): Form<SignInForm>,
 ) -> Result<Response, ApiError> {
-    let error =
-        match session::sign_in(&state, Realm::Tenants, &form.email, Private(form.password), origin)
-            .await
-        {
-            Ok(Entry::Session(token)) => return Ok(go_on(token.cookie(&state), local(&form.next))),
-            Ok(Entry::Code(member)) => {
-                let next = local(&form.next);
-                return second_factor::ask(&state, Realm::Tenants, &form.email, member, next);
-            }
-            Err(error) => error,
-        };
-    let problem = match &error {
+    let (next, password) = (local(&form.next), Private(form.password));
+    match sign_in::sign_in(&state, Realm::Tenants, &form.email, password, origin).await {
+        Ok(Entry::Session(token)) => Ok(go_on(token.cookie(&state), next)),
+        Ok(Entry::Code(member)) => {
+            second_factor::ask(&state, Realm::Tenants, &form.email, member, next)
+        }
+        Err(error) => refused(error, form.email.clone(), next, &headers),
+    }
+}
+
+/// The page once more, with why nobody was signed in.
+pub(super) fn refused(
+    error: SignInError,
+    email: String,
+    next: &str,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    let problem = problem_of(&error);
+    let error = ApiError::from(error);
+    if problem.is_none() || !accepts_html(headers) {
+        return Err(error);
+    }
+    let page = SignInPage { problem, email, next: next.to_owned(), organization: None };
+    Ok(again(&error, html(&page)?))
+}
+
+/// What people are told of it; nothing of what failed inside.
+pub(super) fn problem_of(error: &SignInError) -> Option<SignInProblem> {
+    match error {
         SignInError::Refused => Some(SignInProblem::WrongCredentials),
         SignInError::Expired => Some(SignInProblem::OneTimePasswordExpired),
         SignInError::RateLimited { retry_after } => {
@@ -74,14 +112,7 @@ pub(crate) async fn sign_in(
         }
         SignInError::Suspended => Some(SignInProblem::Suspended),
         SignInError::Store(_) | SignInError::Hash(_) => None,
-    };
-    let error = ApiError::from(error);
-    if problem.is_none() || !accepts_html(&headers) {
-        return Err(error);
     }
-    let next = local(&form.next).to_owned();
-    let page = SignInPage { problem, email: form.email, next, organization: None };
-    Ok(again(&error, html(&page)?))
 }
 
 /// `POST /sign-out`.
@@ -131,7 +162,7 @@ pub(crate) async fn set_password(
 ) -> Result<Response, ApiError> {
     let (problem, error) = if form.new == form.repeat {
         let (current, chosen) = (Private(form.current), Private(form.new));
-        match session::set_password(&state, &session, current, chosen, origin).await {
+        match own_password::choose(&state, &session, current, chosen, origin).await {
             Ok(token) => return Ok(go_on(token.cookie(&state), local(&form.next))),
             Err(error) => (password_problem(&error), ApiError::from(error)),
         }

@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use bartizan_model::{DeviceId, UnixMillis};
 use bartizan_store::{
-    ACTIONS, AuditFilter, AuditPlace, AuditRow, MemberRow, Named, PersonId, Sight, TenantScope,
+    ACTIONS, AuditFilter, AuditPlace, AuditRow, MemberId, Named, PersonId, Sight, TenantScope,
 };
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -42,14 +42,19 @@ pub(crate) async fn page(
         .then(|| rows.get(PAGE - 1).map(|row| row.entry.seq.to_string()))
         .flatten();
     rows.truncate(PAGE);
-    let members = state.store.members(scope).await?;
     let (tree, head) = audit::head(&state, scope).await?;
     let base = if session.is_operator { "/operator" } else { "" };
-    let names = names(&state, scope, session.sight, &rows).await?;
-    let rows = rows.into_iter().map(|row| shown(row, &members, &names, base)).collect();
+    let names = names(&state, scope, session.sight, &rows, &query.form.actor).await?;
+    let rows = rows.into_iter().map(|row| shown(row, &names, base)).collect();
+    let mut people: Vec<_> = names
+        .into_iter()
+        .filter(|((kind, _), _)| kind == MEMBER)
+        .map(|((_, id), name)| (id, name))
+        .collect();
+    people.sort_by(|(_, one), (_, other)| one.cmp(other));
     html(&AuditPage {
         shell: shell(session, None),
-        people: members.into_iter().map(|member| (member.id.to_string(), member.email)).collect(),
+        people,
         form: query.form,
         is_first: place == AuditPlace::Newest,
         rows,
@@ -99,38 +104,41 @@ fn time(text: &str) -> Option<UnixMillis> {
     u64::try_from(at).ok().map(UnixMillis)
 }
 
-/// The names of the devices and people on a page of the log, by kind and id.
+/// The names of the devices, people and members on a page of the log, and of the member who is asked for, by kind and id.
 async fn names(
     state: &AppState,
     scope: TenantScope,
     sight: Sight,
     rows: &[AuditRow],
+    chosen: &str,
 ) -> Result<Names, ApiError> {
     let (mut devices, mut people) = (BTreeSet::new(), BTreeSet::new());
+    let chosen = chosen.split_once(':').filter(|(kind, _)| *kind == MEMBER);
+    let mut members: BTreeSet<MemberId> = chosen.iter().flat_map(|(_, id)| id.parse()).collect();
     for named in rows.iter().flat_map(|row| [&row.entry.actor, &row.entry.object]) {
         match named.kind.as_str() {
             "device" => devices.extend(named.id.parse::<DeviceId>()),
             "person" => people.extend(named.id.parse::<PersonId>()),
+            MEMBER => members.extend(named.id.parse::<MemberId>()),
             _ => {}
         }
     }
     let devices = state.store.device_names(sight, devices).await?;
     let people = state.store.person_names(scope, people).await?;
+    let members = state.store.member_addresses(scope, members).await?;
     let devices = devices.into_iter().map(|(id, name)| (("device".into(), id.to_string()), name));
     let people = people.into_iter().map(|(id, name)| (("person".into(), id.to_string()), name));
-    Ok(devices.chain(people).collect())
+    let members = members.into_iter().map(|(id, name)| ((MEMBER.into(), id.to_string()), name));
+    Ok(devices.chain(people).chain(members).collect())
 }
 
 type Names = BTreeMap<(String, String), String>;
 
-fn shown(row: AuditRow, members: &[MemberRow], names: &Names, base: &str) -> AuditEntryRow {
+fn shown(row: AuditRow, names: &Names, base: &str) -> AuditEntryRow {
     let entry = row.entry;
     let name = |of: &Named| names.get(&(of.kind.clone(), of.id.clone()));
-    let email = |id: &str| {
-        members.iter().find(|member| member.id.to_string() == id).map(|one| one.email.clone())
-    };
     let actor = match entry.actor.kind.as_str() {
-        "member" => email(&entry.actor.id).unwrap_or_else(|| "A person".into()),
+        MEMBER => name(&entry.actor).cloned().unwrap_or_else(|| "A person".into()),
         "portal" => "The portal".into(),
         "command-line" => "Command line".into(),
         "device" => name(&entry.actor).cloned().unwrap_or_else(|| "A device".into()),
@@ -146,8 +154,8 @@ fn shown(row: AuditRow, members: &[MemberRow], names: &Names, base: &str) -> Aud
         "device" => format!("/devices/{id}"),
         "feed" => format!("/feeds/{id}"),
         "indicator" if !id.is_empty() => format!("/indicators/{id}"),
-        "member" if base.is_empty() => format!("/people/{id}"),
-        "member" => format!("{base}/operators/{id}"),
+        MEMBER if base.is_empty() => format!("/people/{id}"),
+        MEMBER => format!("{base}/operators/{id}"),
         "tenant" if !base.is_empty() && !id.is_empty() => format!("{base}/tenants/{id}"),
         "person" => format!("/users/{id}"),
         "person-group" => format!("/user-groups/{id}"),
@@ -162,7 +170,7 @@ fn shown(row: AuditRow, members: &[MemberRow], names: &Names, base: &str) -> Aud
         _ => String::new(),
     };
     let object = match entry.object.kind.as_str() {
-        "member" => email(id).unwrap_or_else(|| "a person".into()),
+        MEMBER => name(&entry.object).cloned().unwrap_or_else(|| "a person".into()),
         kind => {
             let called = name(&entry.object).cloned().unwrap_or_else(|| short(id));
             format!("{} {called}", kind.replace('-', " "))
@@ -194,3 +202,4 @@ fn short(id: &str) -> String {
 }
 
 const SHOWN: usize = 8;
+const MEMBER: &str = "member";

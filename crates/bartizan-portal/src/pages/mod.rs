@@ -29,6 +29,7 @@ pub(crate) mod policy;
 pub(crate) mod policy_document;
 mod policy_edit;
 pub(crate) mod provider_sign_in;
+pub(crate) mod retention;
 pub(crate) mod roles;
 pub(crate) mod second_factor;
 pub(crate) mod sign_in_settings;

@@ -8,15 +8,16 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use bartizan_model::Private;
 use serde::Deserialize;
 
-use super::account::{self, NextQuery, PasswordForm, again, go_on};
+use super::account::{self, DoorQuery, NextQuery, PasswordForm, again, go_on, problem_of};
 use super::audit::{self, AuditQuery};
 use super::feeds::DoneQuery;
 use super::{html, people, second_factor};
-use crate::console::{OperatorSignInPage, SignInProblem};
+use crate::console::OperatorSignInPage;
 use crate::error::ApiError;
 use crate::operator_session::{Operator, SIGN_IN};
 use crate::request::Origin;
-use crate::session::{self, Entry, Realm, SignInError, local};
+use crate::session::{self, local};
+use crate::sign_in::{self, Entry, Realm};
 use crate::state::AppState;
 
 /// `GET /operator`.
@@ -25,8 +26,9 @@ pub(crate) async fn home() -> Redirect {
 }
 
 /// `GET /operator/sign-in`.
-pub(crate) async fn sign_in_page(Query(query): Query<NextQuery>) -> Result<Response, ApiError> {
-    html(&OperatorSignInPage { problem: None, name: String::new(), next: next(&query.next) })
+pub(crate) async fn sign_in_page(Query(query): Query<DoorQuery>) -> Result<Response, ApiError> {
+    let next = next(&query.next);
+    html(&OperatorSignInPage { problem: query.problem(), name: String::new(), next })
 }
 
 /// What the form says.
@@ -45,24 +47,18 @@ pub(crate) async fn sign_in(
     Form(form): Form<SignInForm>,
 ) -> Result<Response, ApiError> {
     let (name, password, next) = (form.name, Private(form.password), next(&form.next));
-    let error = match session::sign_in(&state, Realm::Installation, &name, password, origin).await {
+    let error = match sign_in::sign_in(&state, Realm::Installation, &name, password, origin).await {
         Ok(Entry::Session(token)) => return Ok(go_on(token.cookie(&state), &next)),
         Ok(Entry::Code(member)) => {
             return second_factor::ask(&state, Realm::Installation, &name, member, &next);
         }
         Err(error) => error,
     };
-    let problem = match &error {
-        SignInError::Refused => SignInProblem::WrongCredentials,
-        SignInError::Expired => SignInProblem::OneTimePasswordExpired,
-        SignInError::RateLimited { retry_after } => {
-            SignInProblem::TooManyTries { wait_s: retry_after.as_secs().max(1) }
-        }
-        SignInError::Suspended | SignInError::Store(_) | SignInError::Hash(_) => {
-            return Err(error.into());
-        }
-    };
-    let page = html(&OperatorSignInPage { problem: Some(problem), name, next })?;
+    let problem = problem_of(&error);
+    if problem.is_none() {
+        return Err(error.into());
+    }
+    let page = html(&OperatorSignInPage { problem, name, next })?;
     Ok(again(&ApiError::from(error), page))
 }
 

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use bartizan_store::SignInMethod;
 use serde::Deserialize;
 
-use super::account::{SIGN_IN, SIGN_IN_REFUSED};
+use super::account::{self, SIGN_IN_REFUSED, too_late};
 use super::passkeys::{Place, asked};
 use super::second_factor::{asked_member, show_code};
 use super::{accepts_html, html};
@@ -18,7 +18,8 @@ use crate::console::{CodeProblem, SignInPage, SignInProblem};
 use crate::error::ApiError;
 use crate::passkey::{self, Purpose, Refusal};
 use crate::request::Origin;
-use crate::session::{self, Proof, SessionToken, local};
+use crate::session::{SessionToken, local};
+use crate::sign_in::{self, Proof, Realm};
 use crate::state::AppState;
 use crate::ticket::{self, Step};
 
@@ -53,9 +54,11 @@ pub(crate) async fn sign_in(
     let refusal = match taken {
         Ok(found) => {
             let proof = Proof { method: SignInMethod::Passkey, vouched: None };
-            let token =
-                session::begin(&state, found.scope, found.member, origin.agent, proof).await?;
-            return Ok(come_in(&state, &token, next, []));
+            let (scope, member) = (found.scope, found.member);
+            return match sign_in::begin(&state, scope, member, origin.agent, proof).await {
+                Ok(token) => Ok(come_in(&state, &token, next, [])),
+                Err(error) => account::refused(error, String::new(), next, &headers),
+            };
         }
         Err(refusal) => refusal,
     };
@@ -64,7 +67,7 @@ pub(crate) async fn sign_in(
             let wait_s = time.as_secs().max(1);
             (StatusCode::TOO_MANY_REQUESTS, SignInProblem::TooManyTries { wait_s })
         }
-        Refusal::Late => (StatusCode::UNPROCESSABLE_ENTITY, SignInProblem::PasskeyLate),
+        Refusal::Late => (StatusCode::UNPROCESSABLE_ENTITY, SignInProblem::Late),
         Refusal::Store(error) => return Err(error.into()),
         Refusal::Answer(_)
         | Refusal::Unknown
@@ -85,13 +88,14 @@ pub(crate) async fn sign_in(
     Ok((status, html(&page)?).into_response())
 }
 
-/// `POST /sign-in/code/question`.
+/// `POST /sign-in/code/question`, and the operators'.
 pub(crate) async fn second_question(
     State(state): State<AppState>,
+    realm: Realm,
     place: Place,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let Some((_, member)) = asked_member(&state, &headers).await? else {
+    let Some((_, member)) = asked_member(&state, realm, &headers).await? else {
         return Err(ApiError::unauthorized(SIGN_IN_REFUSED, "sign in by your password first"));
     };
     let known = state.store.passkeys(member.scope, member.id).await?;
@@ -99,16 +103,17 @@ pub(crate) async fn second_question(
     Ok(asked(passkey::ask(&state, &place.site()?, purpose, &known)?))
 }
 
-/// `POST /sign-in/code/passkey`.
+/// `POST /sign-in/code/passkey`, and the operators'.
 pub(crate) async fn second(
     State(state): State<AppState>,
+    realm: Realm,
     place: Place,
     origin: Origin,
     headers: HeaderMap,
     Form(form): Form<AnswerForm>,
 ) -> Result<Response, ApiError> {
-    let Some((asked, member)) = asked_member(&state, &headers).await? else {
-        return Ok(Redirect::to(SIGN_IN).into_response());
+    let Some((asked, member)) = asked_member(&state, realm, &headers).await? else {
+        return Ok(too_late(realm));
     };
     let site = place.site()?;
     let purpose = Purpose::SecondFactor(member.id.to_string());
@@ -117,10 +122,14 @@ pub(crate) async fn second(
     let (status, problem) = match taken {
         Ok(found) => {
             let proof = Proof { method: SignInMethod::PasswordAndPasskey, vouched: None };
-            let token =
-                session::begin(&state, found.scope, found.member, origin.agent, proof).await?;
-            let cookie = ticket::take(&state, Step::AskedForCode);
-            return Ok(come_in(&state, &token, &asked.next, [cookie]));
+            let (scope, member) = (found.scope, found.member);
+            return match sign_in::begin(&state, scope, member, origin.agent, proof).await {
+                Ok(token) => {
+                    let cookie = ticket::take(&state, Step::AskedForCode);
+                    Ok(come_in(&state, &token, &asked.next, [cookie]))
+                }
+                Err(error) => account::refused(error, String::new(), &asked.next, &headers),
+            };
         }
         Err(Refusal::RateLimited(time)) => {
             let wait_s = time.as_secs().max(1);

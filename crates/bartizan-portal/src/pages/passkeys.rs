@@ -20,9 +20,11 @@ use super::provider_sign_in::base;
 use super::{html, shell};
 use crate::console::{PasskeyAction, PasskeysPage, wait};
 use crate::error::ApiError;
+use crate::own_password::{self, SetPasswordError};
 use crate::passkey::{self, NoSite, Purpose, Refusal, Site};
 use crate::request::Origin;
-use crate::session::{self, Session, SetPasswordError, SignInError};
+use crate::session::Session;
+use crate::sign_in::SignInError;
 use crate::state::AppState;
 use crate::ticket::{self, Step};
 
@@ -99,7 +101,7 @@ pub(crate) async fn confirm(
     Form(form): Form<ConfirmForm>,
 ) -> Result<Response, ApiError> {
     let told = if form.answer.is_empty() {
-        match session::confirm(&state, &session, Private(form.password), &origin).await {
+        match own_password::confirm(&state, &session, Private(form.password), &origin).await {
             Ok(()) => None,
             Err(error) => Some(wrong_password(error)?),
         }

@@ -12,16 +12,13 @@ use super::policy_edit::Edited;
 use super::{accepts_html, html, shell};
 use crate::console::{DocumentPage, VersionPage};
 use crate::error::ApiError;
-use crate::policy::engine;
-use crate::policy::managed_config::{ManagedConfig, Onboarding};
-use crate::policy::mobileconfig::{self, OnDemand, Subject};
 use crate::policy::rollout::Percent;
 use crate::policy::schema::Key;
 use crate::policy::settings::{Settings, diff};
-use crate::policy::value::Raw;
+use crate::policy_files::{FileError, Kind, Wanted, address, config, merged};
 use crate::session::Session;
 use crate::state::AppState;
-use crate::{policies, request};
+use crate::{policies, policy_files};
 
 /// The document's address.
 #[derive(Deserialize)]
@@ -175,54 +172,22 @@ pub(crate) async fn file(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let who = find(&state, &session, &who).await?;
-    let settings = merged(&state, &session, who.group).await?;
-    let portal = address(&state, &headers, &uri);
-    let app = query.app.trim();
-    let subject = Subject {
-        portal: portal.clone(),
-        tenant: session.scope.tenant_id(),
-        organization: session.tenant_name,
-        app: app.to_owned(),
-        tunnel: format!("{app}.tunnel"),
+    let kind = Kind::of_word(&query.file).ok_or_else(|| ApiError::not_found("file"))?;
+    let wanted = Wanted {
+        kind,
+        portal: address(&state, &headers, &uri),
+        app: query.app.trim(),
+        is_signed: query.signed == "yes" && state.profile_signer.is_some(),
     };
-    let needs_app = match query.file.as_str() {
-        "plist" | "dict" => false,
-        "vpn" | "filter" | "dns" => true,
-        _ => return Err(ApiError::not_found("file")),
-    };
-    if needs_app && !is_bundle(app) {
-        return Err(malformed(
-            "a profile names the app by its bundle identifier, such as com.example.bartizan",
-        ));
-    }
-    let dns = engine::read(&settings, 0).dns;
-    let text = match query.file.as_str() {
-        "plist" => config(&settings, portal).to_plist().map_err(mobileconfig::BadProfile::from),
-        "dict" => config(&settings, portal).to_dict().map_err(mobileconfig::BadProfile::from),
-        "vpn" => mobileconfig::vpn(&subject, &settings, &OnDemand::default()),
-        "filter" => mobileconfig::content_filter(&subject),
-        _ => mobileconfig::dns(&subject, &dns.upstream, dns.upstream_fallback, false),
-    };
-    let text = text.map_err(|bad| malformed(bad.to_string()))?;
-    let (kind, name) = match query.file.as_str() {
-        "plist" => ("application/xml", "app-configuration.plist"),
-        "dict" => ("application/xml", "app-configuration.xml"),
-        "vpn" => (PROFILE, "vpn.mobileconfig"),
-        "filter" => (PROFILE, "filter.mobileconfig"),
-        _ => (PROFILE, "dns.mobileconfig"),
-    };
-    let mut response = match &state.profile_signer {
-        Some(signer) if kind == PROFILE && query.signed == "yes" => signer
-            .sign(&text, state.clock.now())
-            .map_err(|error| ApiError::internal(&error))?
-            .into_response(),
-        Some(_) | None => text.into_response(),
-    };
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    if let Ok(value) = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")) {
-        response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
-    }
-    Ok(response)
+    let (scope, organization) = (session.scope, session.tenant_name);
+    let file = policy_files::make(&state, scope, organization, who.group, wanted).await?;
+    let disposition = HeaderValue::try_from(file.disposition());
+    let disposition = disposition.map_err(|error| ApiError::internal(&error))?;
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(file.media)),
+        (header::CONTENT_DISPOSITION, disposition),
+    ];
+    Ok((headers, file.octets).into_response())
 }
 
 async fn page(
@@ -239,7 +204,7 @@ async fn page(
     let has_more = shown < versions.len();
     versions.truncate(shown);
     let last = versions.last().filter(|_| has_more).map(|last| last.number);
-    let settings = merged(state, &session, who.group).await?;
+    let settings = merged(state, session.scope, who.group).await?;
     let (number, latest) = policies::latest(state, session.scope, who.group).await?;
     let below = match who.group {
         Some(_) => Some(policies::latest(state, session.scope, None).await?.1),
@@ -270,29 +235,6 @@ async fn find(state: &AppState, session: &Session, who: &str) -> Result<Who, Api
     Ok(Who { group: Some(id), href: format!("/policy/{id}"), name: group.name })
 }
 
-/// The latest of the tenant's document, with what a group's sets over it.
-async fn merged(
-    state: &AppState,
-    session: &Session,
-    group: Option<GroupId>,
-) -> Result<Settings, ApiError> {
-    let (_, mut settings) = policies::latest(state, session.scope, None).await?;
-    if group.is_some() {
-        let (_, over) = policies::latest(state, session.scope, group).await?;
-        for (key, value) in over.iter() {
-            let value = value.to_json();
-            settings.set(key, &Raw::from(&value)).map_err(|error| ApiError::internal(&error))?;
-        }
-    }
-    // The portal alone goes by them.
-    for key in Key::ALL {
-        if key.setting().place == crate::policy::schema::Place::Portal {
-            settings.clear(*key);
-        }
-    }
-    Ok(settings)
-}
-
 /// What would change, a line each.
 fn changes(before: &Settings, after: &Settings) -> Vec<String> {
     let mut lines: Vec<_> = diff(before, after).iter().map(ToString::to_string).collect();
@@ -300,12 +242,6 @@ fn changes(before: &Settings, after: &Settings) -> Vec<String> {
     let gone = before.others().filter(|(name, _)| !kept.contains(name));
     lines.extend(gone.map(|(name, _)| format!("{name}, which is not understood here, is removed")));
     lines
-}
-
-fn config(settings: &Settings, portal: String) -> ManagedConfig {
-    let onboarding =
-        Onboarding { portal, token: None, supervised: None, is_user_enrollment: false };
-    ManagedConfig::new(settings, &onboarding)
 }
 
 /// A key a line, for people.
@@ -320,22 +256,21 @@ pub(super) fn lines(settings: &Settings) -> String {
     if members.is_empty() { "{}".into() } else { format!("{{\n{}\n}}", members.join(",\n")) }
 }
 
-/// The address that this very request came to.
-fn address(state: &AppState, headers: &HeaderMap, uri: &Uri) -> String {
-    let scheme = if state.secure_cookies { "https" } else { "http" };
-    let host = request::host(headers, uri).unwrap_or("portal.example");
-    format!("{scheme}://{host}")
-}
-
-fn is_bundle(text: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
-    (1..=155).contains(&text.len()) && text.chars().all(fits) && text.contains('.')
+impl From<FileError> for ApiError {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::NoApp | FileError::NoSigner | FileError::Profile(_) => {
+                malformed(error.to_string())
+            }
+            FileError::Signer(error) => Self::internal(&error),
+            FileError::Store(error) => error.into(),
+        }
+    }
 }
 
 fn malformed(detail: impl Into<String>) -> ApiError {
     ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, code::MALFORMED, detail)
 }
 
-const PROFILE: &str = "application/x-apple-aspen-config";
 const VERSIONS: u32 = 20;
 const MAX_OTHERS: u32 = 200;

@@ -15,6 +15,7 @@ use crate::files::hexadecimal;
 use crate::oidc::{self, Flow, Refusal, Return};
 use crate::request::{self, Origin};
 use crate::session::{local, query_value};
+use crate::sign_in::SignInError;
 use crate::state::AppState;
 use crate::ticket::{self, Step};
 
@@ -169,7 +170,8 @@ fn sign_in_page(place: &SignInPlace, next: &str, problem: Option<SignInProblem>)
     SignInPage { problem, email: String::new(), next: next.to_owned(), organization }
 }
 
-/// One page for whatever went wrong; the log has the reason under the number that the page shows.
+/// One page for whatever went wrong; the log has the reason under the number that the page shows. Only whom the provider
+/// vouched for learns that the organization is suspended.
 fn refused(
     place: Option<&SignInPlace>,
     next: &str,
@@ -185,14 +187,19 @@ fn refused(
         request.id = request,
         "sign-in by the provider refused"
     );
-    let problem = Some(SignInProblem::ProviderRefused { request });
+    let is_suspended = matches!(refusal, Refusal::SignIn(SignInError::Suspended));
+    let (status, problem) = if is_suspended {
+        (StatusCode::FORBIDDEN, Some(SignInProblem::Suspended))
+    } else {
+        (StatusCode::UNAUTHORIZED, Some(SignInProblem::ProviderRefused { request }))
+    };
     let page = match place {
         Some(place) => sign_in_page(place, next, problem),
         None => {
             SignInPage { problem, email: String::new(), next: next.to_owned(), organization: None }
         }
     };
-    Ok((StatusCode::UNAUTHORIZED, html(&page)?).into_response())
+    Ok((status, html(&page)?).into_response())
 }
 
 /// An organization's sign-in page, and its address.

@@ -7,16 +7,17 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use bartizan_store::{MemberCredential, MemberId, SignInMethod};
 use serde::{Deserialize, Serialize};
 
-use super::account::SIGN_IN;
+use super::account::{self, too_late};
 use super::{html, shell};
 use crate::console::{CodeProblem, FactorState, SecondFactorPage, SignInCodePage};
 use crate::error::ApiError;
 use crate::request::Origin;
 use crate::second_factor::{self, CodeError};
-use crate::session::{self, Proof, Realm, Session};
+use crate::session::Session;
+use crate::sign_in::{self, Proof, Realm};
 use crate::state::AppState;
 use crate::ticket::{self, Step};
-use crate::{operator_session, random, totp};
+use crate::{random, totp};
 
 /// Who has shown the password, and where they want to go.
 #[derive(Serialize, Deserialize)]
@@ -31,11 +32,6 @@ pub(super) struct Asked {
 impl Asked {
     fn realm(&self) -> Realm {
         if self.of_installation { Realm::Installation } else { Realm::Tenants }
-    }
-
-    /// Where they began.
-    fn begin(&self) -> &'static str {
-        if self.of_installation { operator_session::SIGN_IN } else { SIGN_IN }
     }
 }
 
@@ -54,28 +50,31 @@ pub(super) fn ask(
         of_installation: realm == Realm::Installation,
     };
     let cookie = ticket::give(state, Step::AskedForCode, asked)?;
-    let mut response = Redirect::to(CODE).into_response();
+    let mut response = Redirect::to(&format!("{}/code", realm.door())).into_response();
     response.headers_mut().append(header::SET_COOKIE, cookie);
     Ok(response)
 }
 
-/// `GET /sign-in/code`.
+/// `GET /sign-in/code`, and the operators'.
 pub(crate) async fn code_page(
     State(state): State<AppState>,
+    realm: Realm,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    match asked_member(&state, &headers).await? {
+    match asked_member(&state, realm, &headers).await? {
         Some((asked, member)) => show_code(&state, &asked, &member, None).await,
-        None => Ok(Redirect::to(SIGN_IN).into_response()),
+        None => Ok(too_late(realm)),
     }
 }
 
-/// Who has shown the password in this browser, if they may still come in by it.
+/// Who has shown the password at this door in this browser, if they may still come in by it.
 pub(super) async fn asked_member(
     state: &AppState,
+    realm: Realm,
     headers: &HeaderMap,
 ) -> Result<Option<(Asked, MemberCredential)>, ApiError> {
-    let Some(asked) = ticket::read::<Asked>(state, Step::AskedForCode, headers) else {
+    let asked = ticket::read::<Asked>(state, Step::AskedForCode, headers);
+    let Some(asked) = asked.filter(|asked| asked.realm() == realm) else {
         return Ok(None);
     };
     // Found anew: they may have been disabled a moment ago.
@@ -94,7 +93,7 @@ pub(super) async fn show_code(
     problem: Option<CodeProblem>,
 ) -> Result<Response, ApiError> {
     html(&SignInCodePage {
-        begin: asked.begin(),
+        begin: asked.realm().door(),
         has_codes: state.store.second_factor(member.scope, member.id).await?.is_some(),
         has_passkeys: !state.store.passkeys(member.scope, member.id).await?.is_empty(),
         problem,
@@ -107,15 +106,16 @@ pub(crate) struct CodeForm {
     code: String,
 }
 
-/// `POST /sign-in/code`.
+/// `POST /sign-in/code`, and the operators'.
 pub(crate) async fn code(
     State(state): State<AppState>,
+    realm: Realm,
     origin: Origin,
     headers: HeaderMap,
     Form(form): Form<CodeForm>,
 ) -> Result<Response, ApiError> {
-    let Some((asked, member)) = asked_member(&state, &headers).await? else {
-        return Ok(Redirect::to(SIGN_IN).into_response());
+    let Some((asked, member)) = asked_member(&state, realm, &headers).await? else {
+        return Ok(too_late(realm));
     };
     let scope = member.scope.during(origin.request, origin.address);
     match second_factor::take(&state, scope, member.id, &form.code).await {
@@ -129,7 +129,10 @@ pub(crate) async fn code(
         }
     }
     let proof = Proof { method: SignInMethod::SecondFactor, vouched: None };
-    let token = session::begin(&state, scope, member.id, origin.agent, proof).await?;
+    let token = match sign_in::begin(&state, scope, member.id, origin.agent, proof).await {
+        Ok(token) => token,
+        Err(error) => return account::refused(error, String::new(), &asked.next, &headers),
+    };
     let mut response = Redirect::to(&asked.next).into_response();
     let cookies = response.headers_mut();
     cookies.append(header::SET_COOKIE, token.cookie(&state));
@@ -271,5 +274,3 @@ fn status(error: &CodeError) -> StatusCode {
 
 /// One's own second factor.
 pub(crate) const SECOND_FACTOR: &str = "/second-factor";
-/// Where a code is asked for.
-pub(crate) const CODE: &str = "/sign-in/code";

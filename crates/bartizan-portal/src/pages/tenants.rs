@@ -17,7 +17,7 @@ use crate::error::ApiError;
 use crate::operator_session::Operator;
 use crate::request::Origin;
 use crate::state::AppState;
-use crate::{OneTimePassword, later, random, session};
+use crate::{OneTimePassword, later, random, session, tallies};
 
 /// The list's address.
 #[derive(Deserialize)]
@@ -261,9 +261,11 @@ async fn show(
     problems: Problems,
 ) -> Result<Response, ApiError> {
     let tenant = state.store.operated_tenant(operator.scope, id).await?;
+    let seats = tallies::seats(state, state.store.tenant(id).await?).await?;
     html(&TenantPage {
         shell: shell(operator.session, notice.map(str::to_owned)),
         tenant,
+        seats,
         enter_problem: problems.enter,
         rename_problem: problems.rename,
         delete_problem: problems.delete,

@@ -134,7 +134,13 @@ fn responses(operation: &Operation) -> Value {
     let (status, object) = operation.answer;
     let mut success = json!({ "description": status.canonical_reason().unwrap_or("Success") });
     if let Some(members) = success.as_object_mut() {
-        if let Some(object) = object {
+        let file = object.and_then(Object::media);
+        if let Some(media) = file {
+            // Octets have no schema (OpenAPI 3.1 §4.8.14.1).
+            let content: Map<String, Value> =
+                media.iter().map(|media| ((*media).to_owned(), json!({}))).collect();
+            members.insert("content".into(), content.into());
+        } else if let Some(object) = object {
             let schema = Schema::Object(object).describe();
             let content = json!({ "application/json": { "schema": schema } });
             members.insert("content".into(), content);
@@ -144,6 +150,9 @@ fn responses(operation: &Operation) -> Value {
         if operation.tagged != Tagged::No {
             let about = "The state of what can be changed about it, for If-Match.";
             headers.insert("ETag".into(), text(about));
+        }
+        if file.is_some() {
+            headers.insert("Content-Disposition".into(), text("What to call the file."));
         }
         if status == StatusCode::CREATED {
             headers.insert("Location".into(), text("Where it is."));
@@ -221,7 +230,8 @@ pub(super) fn refusals(operation: &Operation) -> Vec<(u16, &'static str)> {
         all.push((409, "Something that is there stands in the way."));
     }
     let is_paged = operation.query.iter().any(|field| field.name == "after");
-    if operation.verb != Verb::Get || is_paged {
+    let is_file = operation.answer.1.and_then(Object::media).is_some();
+    if operation.verb != Verb::Get || is_paged || is_file {
         all.push((422, "As described, but it cannot be: detail says why."));
     }
     all.sort_unstable();

@@ -43,6 +43,7 @@ fn operations() -> impl Iterator<Item = &'static Operation> {
         resources::devices::OPERATIONS,
         resources::groups::OPERATIONS,
         resources::policies::OPERATIONS,
+        resources::policy_files::OPERATIONS,
         resources::indicators::OPERATIONS,
         resources::feeds::OPERATIONS,
         resources::audit::OPERATIONS,

@@ -17,6 +17,7 @@ use super::schema::{Field, Object, Schema};
 use super::serve::unfit;
 use crate::error::ApiError;
 use crate::files::hexadecimal;
+use crate::policy_files::File;
 use crate::state::AppState;
 
 /// Something that an application may call.
@@ -88,12 +89,16 @@ pub(crate) struct Call {
     /// Entity tags of `If-Match`, or `*`.
     pub(crate) if_match: Option<String>,
     pub(crate) now: UnixMillis,
+    /// Where the portal was reached: scheme and host.
+    pub(crate) address: String,
 }
 
 /// An answer that is a success.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) body: Option<Value>,
+    /// Instead of a body.
+    pub(crate) file: Option<File>,
     pub(crate) tag: Option<String>,
     /// Where what was made is, from the root.
     pub(crate) location: Option<String>,
@@ -101,16 +106,20 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn of(body: Value) -> Self {
-        Self { body: Some(body), tag: None, location: None }
+        Self { body: Some(body), file: None, tag: None, location: None }
     }
 
     /// With the tag of what can be changed about it.
     pub(crate) fn tagged(body: Value, tag: String) -> Self {
-        Self { body: Some(body), tag: Some(tag), location: None }
+        Self { body: Some(body), file: None, tag: Some(tag), location: None }
     }
 
     pub(crate) fn nothing() -> Self {
-        Self { body: None, tag: None, location: None }
+        Self { body: None, file: None, tag: None, location: None }
+    }
+
+    pub(crate) fn file(file: File) -> Self {
+        Self { body: None, file: Some(file), tag: None, location: None }
     }
 }
 
@@ -221,6 +230,7 @@ pub(crate) fn path_schema(name: &str) -> (Schema, &'static str) {
             Schema::Text { least: 1, most: 36 },
             "`all` for the policy of all devices, or the id of a device group.",
         ),
+        "profile" => (Schema::Word(&["vpn", "filter", "dns"]), "Which profile."),
         _ => (Schema::Id, "Its id."),
     }
 }

@@ -36,6 +36,8 @@ pub(crate) enum Schema {
     Nullable(&'static Self),
     /// Any object: what is in it, somebody else checks.
     Any,
+    /// Octets of one of these media types: alone in its object, it is the whole of an answer.
+    File(&'static [&'static str]),
 }
 
 /// An object, by which others name it.
@@ -44,6 +46,16 @@ pub(crate) struct Object {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
     pub(crate) fields: &'static [Field],
+}
+
+impl Object {
+    /// The media types of a file, where it stands for one.
+    pub(crate) fn media(&self) -> Option<&'static [&'static str]> {
+        match self.fields {
+            [Field { schema: Schema::File(media), .. }] => Some(media),
+            _ => None,
+        }
+    }
 }
 
 /// A member of an object.
@@ -161,6 +173,7 @@ impl Schema {
             Self::Nullable(schema) => schema.inspect(value),
             Self::Any if value.is_object() => Ok(()),
             Self::Any => wrong("is not an object"),
+            Self::File(_) => wrong("is a file"),
         }
     }
 
@@ -188,7 +201,8 @@ impl Schema {
             | Self::OneOrMany { .. }
             | Self::Object(_)
             | Self::Nullable(_)
-            | Self::Any => Value::from(text),
+            | Self::Any
+            | Self::File(_) => Value::from(text),
         };
         self.inspect(&value).map_err(|wrong| format!(" {}", wrong.what))?;
         Ok(value)
@@ -223,6 +237,7 @@ impl Schema {
             }
             Self::Nullable(schema) => json!({ "anyOf": [schema.describe(), { "type": "null" }] }),
             Self::Any => json!({ "type": "object" }),
+            Self::File(_) => json!({}),
         }
     }
 
@@ -242,6 +257,7 @@ impl Schema {
             Self::Object(object) => object.name.to_owned(),
             Self::Nullable(schema) => format!("{} | null", schema.words()),
             Self::Any => "object".to_owned(),
+            Self::File(media) => format!("file: {}", media.join(" | ")),
         }
     }
 
@@ -259,6 +275,7 @@ impl Schema {
             | Self::Number { .. }
             | Self::Time
             | Self::Flag
+            | Self::File(_)
             | Self::Any => {}
         }
     }

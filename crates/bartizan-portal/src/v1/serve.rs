@@ -19,8 +19,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::access::{self, Application};
 use super::operation::{Call, Operation, Reply, Tagged, Verb, path_names, path_schema};
-use super::schema::{Schema, whole_numbers};
+use super::schema::{Object, Schema, whole_numbers};
 use crate::error::ApiError;
+use crate::policy_files::{self, File};
 use crate::request::Caller;
 use crate::state::AppState;
 
@@ -60,6 +61,7 @@ async fn serve(
         return Err(ApiError::new(StatusCode::FORBIDDEN, SCOPE_MISSING, detail));
     }
     let path = path(operation, &mut parts, &state).await?;
+    let address = policy_files::address(&state, &parts.headers, &parts.uri);
     let query = query(operation, &parts)?;
     let if_match = if_match(operation, &parts.headers)?;
     let key = idempotency_key(operation, &parts.headers)?;
@@ -90,6 +92,7 @@ async fn serve(
         body,
         if_match,
         now,
+        address,
         state,
     };
     match key {
@@ -146,7 +149,10 @@ fn again(status: u16, kept: &str) -> Result<Response, ApiError> {
     let text = |name: &str| kept.get(name).and_then(Value::as_str).map(str::to_owned);
     if status.is_success() {
         let body = kept.get("body").filter(|body| !body.is_null()).cloned();
-        return finish(status, Reply { body, tag: text("tag"), location: text("location") });
+        return finish(
+            status,
+            Reply { body, file: None, tag: text("tag"), location: text("location") },
+        );
     }
     let detail = text("detail").unwrap_or_default();
     let known = [code::MALFORMED, code::NOT_FOUND, UNFIT, CONFLICT];
@@ -162,15 +168,32 @@ fn write(operation: &'static Operation, reply: Reply) -> Result<Response, ApiErr
         "{}",
         operation.id
     );
+    debug_assert_eq!(
+        schema.and_then(Object::media).is_some_and(|media| {
+            reply.file.as_ref().is_some_and(|file| media.contains(&file.media))
+        }),
+        reply.file.is_some(),
+        "{}",
+        operation.id
+    );
     finish(status, reply)
 }
 
 fn finish(status: StatusCode, reply: Reply) -> Result<Response, ApiError> {
-    let mut response = match reply.body {
-        None => status.into_response(),
-        Some(body) => (status, axum::Json(body)).into_response(),
+    let disposition = reply.file.as_ref().map(File::disposition);
+    let mut response = match (reply.body, reply.file) {
+        (Some(body), _) => (status, axum::Json(body)).into_response(),
+        (None, Some(file)) => {
+            let kind = HeaderValue::from_static(file.media);
+            (status, [(header::CONTENT_TYPE, kind)], file.octets).into_response()
+        }
+        (None, None) => status.into_response(),
     };
-    for (name, value) in [(header::ETAG, reply.tag), (header::LOCATION, reply.location)] {
+    for (name, value) in [
+        (header::ETAG, reply.tag),
+        (header::LOCATION, reply.location),
+        (header::CONTENT_DISPOSITION, disposition),
+    ] {
         if let Some(value) = value {
             let value = HeaderValue::try_from(value).map_err(|error| ApiError::internal(&error))?;
             response.headers_mut().insert(name, value);
@@ -210,6 +233,10 @@ fn query(
         if query.insert(field.name, value).is_some() {
             return Err(ApiError::malformed(format!("{} comes twice", field.name)));
         }
+    }
+    let missing = operation.query.iter().find(|it| it.is_required && !query.contains_key(it.name));
+    if let Some(field) = missing {
+        return Err(ApiError::malformed(format!("{} is missing", field.name)));
     }
     Ok(query)
 }

@@ -301,6 +301,46 @@ async fn policies_are_read_and_given_versions() {
 }
 
 #[tokio::test]
+async fn a_policy_comes_as_the_files_that_an_mdm_takes() {
+    let stage = Stage::new(0).await;
+    let new = json!({ "settings": { "WebProtection": false } });
+    let any = [("if-match", "*")];
+    assert_eq!(stage.send("PUT", "/api/v1/policies/all", &any, new).await.status, 200);
+    let get = async |path: &str| {
+        stage.send("GET", &format!("/api/v1/policies/{path}"), &[], Value::Null).await
+    };
+    let profile = "application/x-apple-aspen-config";
+    for (path, file, media, said) in [
+        ("app-configuration", "app-configuration.plist", "application/xml", "<key>WebProtection<"),
+        ("app-configuration?form=dict", "app-configuration.xml", "application/xml", "<dict>"),
+        ("profiles/vpn?app=com.example.bartizan", "vpn.mobileconfig", profile, "VPNType"),
+        ("profiles/filter?app=com.example.bartizan", "filter.mobileconfig", profile, "webcontent"),
+    ] {
+        let answer = get(&format!("all/{path}")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.header("content-type"), media);
+        let named = format!("attachment; filename=\"{file}\"");
+        assert_eq!(answer.header("content-disposition"), named);
+        assert!(answer.text().contains(said), "{}", answer.text());
+        // Apart from who asks, the console gives the same.
+        let kind = path.split(['/', '?']).nth(1).unwrap_or("plist").replace("form=", "");
+        let app = path.split_once("app=").map_or("", |(_, app)| app);
+        let same = format!("/policy/all/file?file={kind}&app={app}");
+        assert_eq!(answer.text(), stage.browser.get(&same).await.text());
+    }
+    for (path, status) in [
+        ("all/profiles/vpn", 400),
+        ("all/profiles/vpn?app=bartizan", 422),
+        ("all/profiles/vpn?app=com.example.bartizan&signed=true", 422),
+        ("all/profiles/wifi?app=com.example.bartizan", 404),
+        ("all/app-configuration?form=json", 400),
+        ("x/app-configuration", 404),
+    ] {
+        assert_eq!(get(path).await.problem().0, status, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_request_is_told_by_its_status() {
     let stage = Stage::new(0).await;
     for (method, path, status) in [

@@ -37,6 +37,8 @@ mod logging;
 #[cfg(test)]
 mod operators;
 #[cfg(test)]
+mod overview;
+#[cfg(test)]
 mod passkeys;
 #[cfg(test)]
 mod people;
@@ -44,6 +46,8 @@ mod people;
 mod policy;
 #[cfg(test)]
 mod reach;
+#[cfg(test)]
+mod retention;
 #[cfg(test)]
 mod scim;
 #[cfg(test)]

@@ -13,6 +13,7 @@ use p256::ecdsa::{DerSignature, SigningKey};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::operators::operator;
 use crate::world::{Answer, OWN_PASSWORD, World, call};
 
 #[tokio::test]
@@ -69,6 +70,23 @@ async fn a_passkey_is_added_and_lets_its_owner_in_without_a_password() {
     let question = other.ask("/sign-in/passkey/question").await;
     let gone = key.show(&question, USUAL);
     assert_eq!(other.post("/sign-in/passkey", &[("answer", &gone)]).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_passkey_tells_its_owner_that_their_organization_is_suspended() {
+    let world = World::new().await;
+    let (browser, mut key) = with_passkey(&world, world.acme, "a@acme.test", 1).await;
+    let mut root = operator(&world, "root", true).await;
+    let page = format!("/operator/tenants/{}", world.acme.0);
+    for (change, status) in [("suspend", 403), ("resume", 303)] {
+        root.submit(&format!("{page}/{change}"), &[("reason", "Unpaid.")]).await;
+        let mut other = browser.fresh();
+        let answer = key.show(&other.ask("/sign-in/passkey/question").await, USUAL);
+        let entered = other.post("/sign-in/passkey", &[("answer", &answer)]).await;
+        assert_eq!(entered.status, status);
+        let told = entered.text().contains("Your organization is suspended.");
+        assert_eq!(told, status == 403, "{}", entered.text());
+    }
 }
 
 #[tokio::test]
@@ -236,7 +254,7 @@ async fn guessing_is_slow_and_questions_grow_old() {
     let answer = key.show(&question, USUAL);
     let late = other.post("/sign-in/passkey", &[("answer", &answer)]).await;
     assert_eq!(late.status, 422);
-    assert!(late.text().contains("That took too long. Try again."));
+    assert!(late.text().contains("That took too long. Sign in again."));
     // So does what was confirmed.
     assert_eq!(browser.post("/passkeys/question", &[]).await.status, 403);
     let wrong = browser.post("/passkeys/confirm", &[("password", "wrong")]).await;

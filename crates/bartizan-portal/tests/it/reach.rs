@@ -65,6 +65,7 @@ const SETTINGS: &[&str] = &[
     "/roles",
     "/applications",
     "/audit",
+    "/retention",
     "/sinks",
 ];
 

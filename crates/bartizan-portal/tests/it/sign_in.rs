@@ -1,8 +1,13 @@
 //! Second factors and settings of signing in, as a browser sees them.
 
 use bartizan_portal::BuiltIn;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::{Signer as _, SigningKey};
 use ring::hmac::{HMAC_SHA1_FOR_LEGACY_USE_ONLY, Key, sign};
+use serde_json::json;
 
+use crate::operators::operator;
 use crate::site::{Page, Site};
 use crate::world::{Answer, Browser, OWN_PASSWORD, World};
 
@@ -52,7 +57,9 @@ async fn whoever_has_a_second_factor_is_asked_for_it() {
     // The ticket of one who knows the password is good for some minutes.
     world.advance(5 * 60_000);
     let late = enter(&mut browser, &code(&key, &world, 0)).await;
-    assert_eq!(late.header("location"), "/sign-in");
+    assert_eq!(late.header("location"), "/sign-in?late=true");
+    let told = browser.get(late.header("location")).await.text();
+    assert!(told.contains("That took too long. Sign in again."), "{told}");
 
     // Its owner removes it with a code of it.
     let mut browser = world.browser();
@@ -135,9 +142,60 @@ async fn passwords_are_for_break_glass_accounts_alone_where_the_organization_say
 async fn a_provider_that_calls_itself_otherwise_is_not_taken() {
     let (world, site) = (World::new().await, Site::new());
     let mut admin = world.member(world.acme, "a@acme.test").await;
+    let refused = save_provider(&mut admin, &site, "https://other.test").await;
+    assert_eq!(refused.status, 422);
+    let told = "the provider calls itself https://other.test";
+    assert!(refused.text().contains(told), "{}", refused.text());
+}
+
+#[tokio::test]
+async fn whom_the_provider_vouches_for_is_told_that_their_organization_is_suspended() {
+    let (world, site) = (World::new().await, Site::new());
+    let mut admin = world.member(world.acme, "a@acme.test").await;
+    let key = SigningKey::from_bytes(&[7; 32]);
+    let public = URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes());
+    let keys = json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": public }] });
+    site.put("/keys", Page::Tagged("\"1\"", keys.to_string().into_bytes()));
+    let saved = save_provider(&mut admin, &site, &site.url("")).await;
+    assert_eq!(saved.status, 303, "{}", saved.text());
+    let mut root = operator(&world, "root", true).await;
+    let tenant = format!("/operator/tenants/{}", world.acme.0);
+    for (change, status, told) in
+        [("suspend", 403, "Your organization is suspended."), ("resume", 200, "0; url=/devices")]
+    {
+        root.submit(&format!("{tenant}/{change}"), &[("reason", "Unpaid.")]).await;
+        let mut browser = world.browser();
+        let page = browser.get("/sign-in/at/acme").await;
+        assert_eq!(page.status, 200, "nobody is told before the provider vouches for them");
+        let away = browser.get("/sign-in/at/acme/go?next=/devices").await;
+        browser.cookie = away.header("set-cookie").split(';').next().unwrap().to_owned();
+        let query = away.header("location").split_once('?').unwrap().1;
+        let sent = |name: &str| {
+            let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            pairs.find(|(found, _)| *found == name).unwrap().1.to_owned()
+        };
+        let now = world.clock.now().0 / 1_000;
+        let claims = json!({
+            "iss": site.url(""), "sub": "one", "aud": "bartizan", "iat": now, "exp": now + 60,
+            "nonce": sent("nonce"), "email": "one@acme.test", "email_verified": true,
+        });
+        let [header, claims] = [json!({ "alg": "EdDSA" }), claims]
+            .map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+        let signed = format!("{header}.{claims}");
+        let signature = URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()).to_bytes());
+        let tokens = json!({ "id_token": format!("{signed}.{signature}") }).to_string();
+        site.put("/token", Page::Tagged("\"1\"", tokens.into_bytes()));
+        let back = format!("/sign-in/callback?code=x&state={}", sent("state"));
+        let back = browser.get(&back).await;
+        assert_eq!(back.status, status, "{}", back.text());
+        assert!(back.text().contains(told), "{}", back.text());
+    }
+}
+
+async fn save_provider(admin: &mut Browser, site: &Site, named: &str) -> Answer {
     let issuer = site.url("");
-    let metadata = serde_json::json!({
-        "issuer": "https://other.test",
+    let metadata = json!({
+        "issuer": named,
         "authorization_endpoint": site.url("/authorize"),
         "token_endpoint": site.url("/token"),
         "jwks_uri": site.url("/keys"),
@@ -153,15 +211,13 @@ async fn a_provider_that_calls_itself_otherwise_is_not_taken() {
         ("scopes", "openid email"),
         ("group_claim", "groups"),
         ("domains", "acme.test"),
+        ("admits_unknown", "on"),
         ("allow_private", "on"),
         ("enabled", "on"),
         ("group", "*"),
         ("role", "analyst"),
     ];
-    let refused = admin.submit("/sign-in-settings", &form).await;
-    assert_eq!(refused.status, 422);
-    let told = "the provider calls itself https://other.test";
-    assert!(refused.text().contains(told), "{}", refused.text());
+    admin.submit("/sign-in-settings", &form).await
 }
 
 /// Sets a second factor up by its page; returns the key and the recovery codes.

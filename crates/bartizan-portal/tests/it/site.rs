@@ -3,7 +3,7 @@
 //! It answers once on each connection and says so: a client that kept one would race its end.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read as _, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
@@ -76,6 +76,14 @@ impl Site {
             }
         }
         self.asked.lock().unwrap().push(head.clone());
+        // What came and was not read would make the answer's end a reset.
+        let lower = head.to_ascii_lowercase();
+        let length = lower.split("content-length: ").nth(1);
+        let length = length.and_then(|rest| rest.split('\r').next()?.parse().ok()).unwrap_or(0);
+        let mut body = vec![0; length];
+        if reader.read_exact(&mut body).is_err() {
+            return;
+        }
         let path = head.split(' ').nth(1).unwrap_or_default();
         let page = self.pages.lock().unwrap().get(path).cloned();
         let answer = match page {

@@ -79,6 +79,10 @@ async fn a_group_s_license_counts_and_the_better_plan_takes_the_seat() {
     assert_eq!((used[0].used, used[0].seats, used[0].over()), (2, 1, 1));
     assert_eq!(used[0].without_seat, [(ids[2], "eve".to_owned())]);
     assert_eq!((used[1].used, used[1].over()), (1, 1));
+    let seats = store.seats(scope).await.unwrap();
+    let seats: Vec<_> = seats.iter().map(|one| (one.plan, one.used, one.over())).collect();
+    assert_eq!(seats, [(Plan::One, 2, 1), (Plan::Two, 1, 1)]);
+    assert!(store.seats(world.globex.scope).await.unwrap().is_empty(), "nobody counts them there");
     assert_eq!(store.licensed_groups(scope).await.unwrap(), [(Plan::One, group, "G".into())]);
     assert_eq!(store.licenses_of(scope, Licensee::Person(ids[0])).await.unwrap(), [Plan::Two]);
 

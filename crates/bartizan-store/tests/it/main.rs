@@ -56,6 +56,8 @@ mod sinks;
 #[cfg(test)]
 mod sqlite;
 #[cfg(test)]
+mod stopped;
+#[cfg(test)]
 mod tenancy;
 #[cfg(test)]
 mod triage;

@@ -207,8 +207,22 @@ async fn a_suspended_tenant_lets_nobody_in_and_tells_devices() {
         suspended.contains(&(acme.tenant, true))
             && suspended.contains(&(world.globex.tenant, false))
     );
+    let member = found.iter().find(|one| one.is_suspended).unwrap();
+    let begin = async || {
+        let session = NewSession {
+            member: member.id,
+            token_hash: [9; 32],
+            expires_at: UnixMillis(NOW.0 + 1_000),
+            agent: String::new(),
+            method: SignInMethod::Passkey,
+            vouched: None,
+        };
+        store.create_session(acme.scope, session, NOW).await.unwrap()
+    };
+    assert!(!begin().await, "whatever they show");
     store.resume_tenant(root, acme.tenant, NOW).await.unwrap();
     assert!(!store.device_by_id(acme.device).await.unwrap().is_suspended);
+    assert!(begin().await);
 }
 
 #[tokio::test]

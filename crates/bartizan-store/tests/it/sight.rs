@@ -124,6 +124,9 @@ async fn lists_and_counts_take_in_what_is_inside_alone() {
             .sum::<u64>(),
         1
     );
+    let stopped = store.stopped_hosts(sight, UnixMillis(0), 9).await.unwrap().hosts;
+    let stopped: Vec<_> = stopped.iter().map(|one| (one.host.as_str(), one.devices)).collect();
+    assert_eq!(stopped, [("evil.test", 1)]);
     for filter in [
         all,
         AlertFilter { status: StatusFilter::Unresolved, ..all },

@@ -1,7 +1,7 @@
 //! Leases on work, and what retention removes.
 
 use bartizan_model::{AlertStatus, UnixMillis};
-use bartizan_store::{AlertFilter, JobHolder};
+use bartizan_store::{AlertFilter, CHANGED_SINCE, Guard, JobHolder, StoreError};
 
 use crate::world::{DAY, NOW, World, alert};
 
@@ -59,6 +59,53 @@ async fn what_is_old_and_settled_goes_in_small_steps() {
     let incidents = store.incidents(acme.scope.whole(), false, None, 100).await.unwrap();
     let counted: u64 = incidents.iter().map(|incident| incident.alerts).sum();
     assert_eq!(counted, 3, "incidents count what is there");
+}
+
+#[tokio::test]
+async fn a_tenant_decides_how_long_it_keeps_things() {
+    let world = World::new().await;
+    let (store, acme) = (&world.store, world.acme.scope);
+    assert_eq!(store.retention_days(acme).await.unwrap(), None);
+    let set = async |days, known: Option<u32>| {
+        let guard = Guard::new(move |now: &Option<u32>| *now == known);
+        store.set_retention_days(acme, days, guard, NOW).await
+    };
+    set(Some(30), None).await.unwrap();
+    let late = set(Some(40), None).await;
+    assert!(matches!(late, Err(StoreError::Conflict { what: CHANGED_SINCE })), "seen before");
+    set(Some(40), Some(30)).await.unwrap();
+    assert_eq!(store.retention_days(acme).await.unwrap(), Some(40));
+    assert_eq!(store.retention_days(world.globex.scope).await.unwrap(), None);
+    let all = store.every_retention().await.unwrap();
+    assert_eq!(all.into_iter().collect::<Vec<_>>(), [(world.acme.tenant, 40)]);
+    set(None, Some(40)).await.unwrap();
+    assert_eq!(store.retention_days(acme).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn how_much_is_old_is_counted_no_further_than_asked() {
+    let world = World::new().await;
+    for number in 0..4_u64 {
+        let host = format!("h{number}.test");
+        world.ingest(alert(u128::from(number), &host, number * DAY), number * DAY).await;
+    }
+    let (store, acme) = (&world.store, world.acme);
+    for row in world.list(AlertFilter::default()).await.into_iter().skip(2) {
+        let resolved = AlertStatus::Resolved;
+        store
+            .set_alert_status(acme.scope.whole(), row.key, resolved, acme.member, NOW)
+            .await
+            .unwrap();
+    }
+    let count = async |days: u64, limit| {
+        let old = store.old_alerts(acme.scope, UnixMillis(NOW.0 + days * DAY), limit).await;
+        let old = old.unwrap();
+        (old.resolved, old.more)
+    };
+    assert_eq!(count(1, 10).await, (1, false));
+    assert_eq!(count(9, 10).await, (2, false), "what is open stays");
+    assert_eq!(count(9, 3).await, (2, true));
+    assert_eq!(count(9, 1).await, (1, true));
 }
 
 #[tokio::test]

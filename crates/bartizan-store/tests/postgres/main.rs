@@ -39,6 +39,7 @@ mod slow {
         mod sight;
         mod sign_in;
         mod sinks;
+        mod stopped;
         mod tenancy;
         mod triage;
         mod upkeep;

@@ -9,6 +9,7 @@ pub(crate) mod incidents;
 pub(crate) mod indicators;
 pub(crate) mod me;
 pub(crate) mod policies;
+pub(crate) mod policy_files;
 
 use super::schema::{Field, Schema, maybe};
 

@@ -180,7 +180,7 @@ async fn versions(call: Call) -> Answer {
 }
 
 /// For whom the policy in the path is.
-async fn find(call: &Call) -> Result<(Option<GroupId>, String), ApiError> {
+pub(super) async fn find(call: &Call) -> Result<(Option<GroupId>, String), ApiError> {
     let who = call.path.get("policy").map_or("", String::as_str);
     if who == "all" {
         return Ok((None, "All devices".to_owned()));
