@@ -138,8 +138,13 @@ const MIN_IOS: &str = "15.0";
 const MAX_SIZE: u64 = 3_000_000;
 /// What build scripts compile C with.
 const COMPILES_C: [&str; 4] = ["bindgen", "cc", "cmake", "nasm-rs"];
-const FUNCTIONS: [&str; 4] =
-    ["_bartizan_reply", "_bartizan_start", "_bartizan_status", "_bartizan_stop"];
+const FUNCTIONS: [&str; 5] = [
+    "_bartizan_attested",
+    "_bartizan_reply",
+    "_bartizan_start",
+    "_bartizan_status",
+    "_bartizan_stop",
+];
 
 #[cfg(test)]
 mod tests {

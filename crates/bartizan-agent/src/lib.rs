@@ -164,6 +164,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
         enrollment_token,
         platform: platform(),
         hardware: Hardware::new(machine_id(), args.shared),
+        attest: None,
         packets,
         resolvers,
         route: Route { resolvers: BTreeMap::new(), uplink, mark: Some(tun::MARK) },

@@ -3,7 +3,7 @@
 //! # What the app promises
 //! - Pointers with a length point at that many octets, and a length of zero at anything.
 //! - A device is used after [`bartizan_start`] gave it and not after [`bartizan_stop`] took it.
-//! - Its HTTP function may be called on a thread of the engine's, one call at a time, until [`bartizan_stop`] returns;
+//! - Its functions may be called on a thread of the engine's, one call at a time, until [`bartizan_stop`] returns;
 //!   the context stays valid as long.
 
 #![expect(unsafe_code, reason = "pointers from Swift have no safe form")]
@@ -11,6 +11,8 @@
 use std::ffi::{c_int, c_void};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
+
+use bartizan_host::{Attest, Attested};
 
 use crate::device::Running;
 use crate::http::{AppHttp, Reply};
@@ -38,7 +40,12 @@ pub struct Room {
 /// [`bartizan_reply`]. Returns once the answer is whole (`true`) or will not be.
 pub type HttpFunction = extern "C" fn(*mut c_void, Octets, Octets, *mut Reply<'_>) -> bool;
 
-/// Starts a device over a utun, which is duplicated, with the JSON of a [`Start`](crate::device::Start).
+/// The app's App Attest: gets its context, the 32 octets that the hash of the client's data is to be, and where to give what
+/// comes by [`bartizan_attested`]. Has a new key attested, and returns whether it was.
+pub type AttestFunction = extern "C" fn(*mut c_void, Octets, *mut Attested) -> bool;
+
+/// Starts a device over a utun, which is duplicated, with the JSON of a [`Start`](crate::device::Start). Without
+/// `attest` (null) nobody vouches for its key when it enrolls.
 ///
 /// Returns null if it cannot, and writes why into `problem`: UTF-8 with a zero at the end, empty if it could.
 ///
@@ -49,6 +56,7 @@ pub unsafe extern "C" fn bartizan_start(
     utun: c_int,
     start: Octets,
     http: HttpFunction,
+    attest: Option<AttestFunction>,
     context: *mut c_void,
     problem: Room,
 ) -> *mut Running {
@@ -59,10 +67,11 @@ pub unsafe extern "C" fn bartizan_start(
         let Context(context) = context.whole();
         http(context, Octets::of(head), Octets::of(body), reply)
     });
+    let attest = attest.map(|attest| Box::new(AppAttest { attest, context }) as Box<dyn Attest>);
     let started = fd
         .try_clone_to_owned()
         .map_err(anyhow::Error::from)
-        .and_then(|utun| Running::start(start, utun, Box::new(http)));
+        .and_then(|utun| Running::start(start, utun, Box::new(http), attest));
     let (device, said) = match started {
         Ok(running) => (Box::into_raw(Box::new(running)), String::new()),
         Err(error) => (std::ptr::null_mut(), format!("{error:#}")),
@@ -88,6 +97,23 @@ pub unsafe extern "C" fn bartizan_reply(
     let (reply, piece) = unsafe { (&mut *reply, piece.as_slice()) };
     let retry_after = (0 < retry_after_s).then(|| Duration::from_secs(retry_after_s.into()));
     reply.take(status, retry_after, piece)
+}
+
+/// Gives what Apple vouched for: the octets of the key's name, which Apple's text says in base64, and the attestation object.
+///
+/// # Safety
+/// See the [module](self); `attested` is what the app's function was called with, and that call has not returned.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bartizan_attested(
+    attested: *mut Attested,
+    key_id: Octets,
+    object: Octets,
+) {
+    // SAFETY: as promised; the engine does not touch it during the app's call.
+    unsafe {
+        (*attested).key_id = key_id.as_slice().to_vec();
+        (*attested).object = object.as_slice().to_vec();
+    }
 }
 
 /// Writes how the device is as JSON; returns how many octets that takes, which may be more than there is room for.
@@ -154,6 +180,24 @@ impl Room {
         let text = text.bytes().take(end).chain([0]).collect::<Vec<_>>();
         // SAFETY: the caller's promise.
         unsafe { self.write(&text) };
+    }
+}
+
+/// App Attest by the app's function.
+struct AppAttest {
+    attest: AttestFunction,
+    context: Context,
+}
+
+impl Attest for AppAttest {
+    fn attest(&mut self, client_data_hash: [u8; 32]) -> Result<Attested, String> {
+        let mut attested = Attested::default();
+        let Context(context) = self.context;
+        if (self.attest)(context, Octets::of(&client_data_hash), &raw mut attested) {
+            Ok(attested)
+        } else {
+            Err("the app got no attestation".to_owned())
+        }
     }
 }
 

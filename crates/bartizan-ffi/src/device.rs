@@ -9,7 +9,7 @@ use bartizan_contract::enroll::Platform;
 use bartizan_host::portal::{Http, portal_url};
 use bartizan_host::tunnel::Route;
 use bartizan_host::utun::Utun;
-use bartizan_host::{Device, Hardware, Packets, Setup};
+use bartizan_host::{Attest, Device, Hardware, Packets, Setup};
 use serde::Deserialize;
 
 /// What a device is started with, as JSON.
@@ -39,7 +39,12 @@ impl Running {
     ///
     /// # Errors
     /// What keeps it from running, for people to read.
-    pub fn start(start: &[u8], utun: OwnedFd, http: Box<dyn Http>) -> anyhow::Result<Self> {
+    pub fn start(
+        start: &[u8],
+        utun: OwnedFd,
+        http: Box<dyn Http>,
+        attest: Option<Box<dyn Attest>>,
+    ) -> anyhow::Result<Self> {
         let start: Start = serde_json::from_slice(start).context("this starts no device")?;
         let enrollment_token = start.enrollment_token.map(|token| token.parse()).transpose()?;
         let status = start.state_dir.join("status.json");
@@ -49,6 +54,7 @@ impl Running {
             enrollment_token,
             platform: start.platform,
             hardware: Hardware::default(),
+            attest,
             packets: Packets::Utun(Utun::new(utun).context("cannot use the utun")?),
             resolvers: start.resolvers,
             // The system keeps this process's own sockets out of its tunnel.

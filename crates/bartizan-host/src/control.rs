@@ -19,6 +19,7 @@ use bartizan_model::{Alert, Mode, Policy, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use crate::ask::{AskSocket, PassAsk};
+use crate::attest::Attest;
 use crate::clock::Clock;
 use crate::courier::Courier;
 use crate::indicators::HeldFiles;
@@ -44,6 +45,8 @@ pub struct Setup {
     pub platform: Platform,
     /// What it knows of the hardware that it is.
     pub hardware: Hardware,
+    /// Has Apple vouch for its key when it enrolls, where there is who can.
+    pub attest: Option<Box<dyn Attest>>,
     /// Where packets come from and go to.
     pub packets: Packets,
     /// The addresses, as applications know them, whose questions come through `packets`.
@@ -173,6 +176,7 @@ impl Device {
                 platform: setup.platform.clone(),
                 hardware: setup.hardware,
             }),
+            attest: setup.attest,
             identity: identity.clone(),
             access_token: None,
             policy_version: held.policy_version,

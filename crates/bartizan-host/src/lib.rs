@@ -19,6 +19,7 @@
 //! given from outside ([`Setup`]).
 
 mod ask;
+mod attest;
 pub mod clock;
 mod complaint;
 pub mod control;
@@ -49,6 +50,7 @@ pub mod utun;
 mod vnet;
 
 pub use ask::{Passed, pass};
+pub use attest::{Attest, Attested};
 pub use control::{Device, Setup, Status};
 pub use feedback::{feedback, feedback_list};
 pub use forward::{Forward, Forwarder};

@@ -26,6 +26,7 @@ use p256::ecdsa::SigningKey;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::attest::Attest;
 use crate::clock::Clock;
 use crate::indicators::HeldFiles;
 use crate::random;
@@ -122,6 +123,8 @@ pub(crate) struct PortalClient {
     pub(crate) state: StateDir,
     pub(crate) url: String,
     pub(crate) enrollment: Option<Enrollment>,
+    /// Has Apple vouch for the device's key, where there is who can.
+    pub(crate) attest: Option<Box<dyn Attest>>,
     pub(crate) identity: Option<Identity>,
     pub(crate) access_token: Option<String>,
     pub(crate) policy_version: u64,
@@ -191,12 +194,13 @@ impl PortalClient {
         let hardware_id = hardware.system_id.map_or_else(String::new, |Private(id)| {
             Installation::hardware_id(&id, &token.portal_key)
         });
+        let attestation = self.attestation(&key, &token.portal_key)?;
         let request = EnrollRequest {
             enrollment_token: token.to_string(),
             device_key: Jwk::from_device_key(key.verifying_key()),
             platform,
             installation: Some(Installation { hardware_id, shared: hardware.shared }),
-            attestation: None,
+            attestation,
         };
         let reply: EnrollReply = self.call("POST", path::ENROLL, Some(&request), &key, None)?;
         self.clock.correct(UnixMillis(reply.server_time_ms));
@@ -282,7 +286,7 @@ impl PortalClient {
         self.call(method, path, message, &identity.key, token.as_deref())
     }
 
-    fn call<R: DeserializeOwned>(
+    pub(crate) fn call<R: DeserializeOwned>(
         &mut self,
         method: &'static str,
         path: &str,
@@ -349,7 +353,10 @@ impl PortalClient {
             |problem| problem.detail.clone(),
         );
         let detail = match problem.as_ref().map(|problem| problem.code.as_str()) {
-            Some(code::ATTESTATION_REQUIRED) => format!("{detail} ({CANNOT_ATTEST})"),
+            Some(code::ATTESTATION_REQUIRED) => {
+                let why = if self.attest.is_none() { CANNOT_ATTEST } else { NOT_ATTESTED };
+                format!("{detail} ({why})")
+            }
             _ => detail,
         };
         let failure = match (problem.as_ref().map(|problem| problem.code.as_str()), response.status)
@@ -418,6 +425,8 @@ fn refused(detail: &str) -> Trouble {
 /// Shown to a person.
 const CANNOT_ATTEST: &str =
     "this device has no App Attest: it gets in only once the rule does not require it";
+/// Likewise.
+const NOT_ATTESTED: &str = "this device got no attestation from Apple; it tries again";
 /// Replies are small but for files.
 const MAX_REPLY: u64 = 256 * 1024;
 const _: () = assert!(
@@ -474,6 +483,7 @@ mod tests {
                 state: StateDir::open(folder.path()).unwrap(),
                 url: "https://portal.test".into(),
                 enrollment: Some(Enrollment { token, platform, hardware }),
+                attest: None,
                 identity: None,
                 access_token: None,
                 policy_version: 0,

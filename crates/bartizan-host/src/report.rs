@@ -93,6 +93,7 @@ pub(crate) fn client_of(
         state: state_dir,
         url,
         enrollment: None,
+        attest: None,
         identity: Some(identity),
         access_token: None,
         policy_version: 0,

@@ -8,11 +8,17 @@ use std::os::unix::net::UnixDatagram;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use bartizan_contract::attestation::client_data_hash;
+use bartizan_contract::enroll::EnrollRequest;
 use bartizan_ffi::c::{
-    HttpFunction, Octets, Room, bartizan_reply, bartizan_start, bartizan_status, bartizan_stop,
+    AttestFunction, HttpFunction, Octets, Room, bartizan_attested, bartizan_reply, bartizan_start,
+    bartizan_status, bartizan_stop,
 };
 use bartizan_ffi::device::Running;
 use bartizan_ffi::http::Reply;
+use bartizan_host::Attested;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{IpProtocol, Ipv4Address, Ipv4Packet, Ipv4Repr};
 use smoltcp::wire::{TcpControl, TcpPacket, TcpRepr, TcpSeqNumber};
@@ -39,7 +45,14 @@ impl App {
         let context_pointer: *mut Sender<String> = &raw mut *context;
         // SAFETY: everything that is lent outlives the call, and the context the device.
         let device = unsafe {
-            bartizan_start(ours.as_raw_fd(), lend(start), HTTP, context_pointer.cast(), room)
+            bartizan_start(
+                ours.as_raw_fd(),
+                lend(start),
+                HTTP,
+                Some(ATTEST),
+                context_pointer.cast(),
+                room,
+            )
         };
         let problem = problem.split(|octet| *octet == 0).next().unwrap_or_default();
         let problem = String::from_utf8(problem.to_vec()).unwrap();
@@ -62,16 +75,40 @@ impl App {
 }
 
 const HTTP: HttpFunction = http;
+const ATTEST: AttestFunction = attest;
+const CHALLENGE: &str = "a-challenge";
+const KEY_ID: &[u8] = &[7; 32];
 
-/// Tells what was asked and answers that the portal is busy.
-extern "C" fn http(context: *mut c_void, head: Octets, _: Octets, reply: *mut Reply<'_>) -> bool {
-    // SAFETY: the head is lent for this call, the context outlives the device, and the reply is that of this call.
+/// Gives a challenge; else tells what was asked and answers that the portal is busy.
+extern "C" fn http(
+    context: *mut c_void,
+    head: Octets,
+    body: Octets,
+    reply: *mut Reply<'_>,
+) -> bool {
+    // SAFETY: head and body are lent for this call, the context outlives the device, and the reply is that of this call.
     unsafe {
-        let head = std::slice::from_raw_parts(head.start, head.length);
+        let [head, body] = [head, body].map(|octets| {
+            String::from_utf8_lossy(std::slice::from_raw_parts(octets.start, octets.length))
+        });
+        if head.contains("/attestation/challenge") {
+            let challenge = format!(
+                r#"{{"challenge":"{CHALLENGE}","expires_in":300,"server_time_ms":1700000000000}}"#
+            );
+            return bartizan_reply(reply, 200, 0, lend(&challenge));
+        }
         let sender = &*context.cast::<Sender<String>>();
-        sender.send(String::from_utf8_lossy(head).into_owned()).unwrap();
+        sender.send(format!("{head}\n{body}")).unwrap();
         bartizan_reply(reply, 503, 60, lend("{}"))
     }
+}
+
+/// Vouches for anything, with the hash in the object's place.
+extern "C" fn attest(_: *mut c_void, hash: Octets, attested: *mut Attested) -> bool {
+    let key_id = Octets { start: KEY_ID.as_ptr(), length: KEY_ID.len() };
+    // SAFETY: this is the call that lends both.
+    unsafe { bartizan_attested(attested, key_id, hash) };
+    true
 }
 
 fn lend(text: &str) -> Octets {
@@ -144,6 +181,22 @@ fn a_device_answers_by_its_utun_and_asks_by_the_app() {
     let (whole_length, whole) = app.status(4_096);
     assert!(whole_length == whole.len() && whole.starts_with(&cut) && 10 < length, "{whole}");
     assert!(whole.contains(r#""protection""#), "{whole}");
+    assert!(app.stop());
+}
+
+#[test]
+fn what_the_app_has_vouched_for_goes_with_the_enrollment() {
+    let state = tempfile::tempdir().unwrap();
+    let app = App::start(&start(&state));
+    let asked = app.asked.recv_timeout(Duration::from_secs(5)).unwrap();
+    let (head, body) = asked.split_once('\n').unwrap();
+    assert!(head.contains("/enroll"), "{head}");
+    let request: EnrollRequest = serde_json::from_str(body).unwrap();
+    let hash = client_data_hash(CHALLENGE, &request.device_key, &[0; 16]);
+    let attestation = request.attestation.unwrap();
+    assert_eq!(attestation.challenge, CHALLENGE);
+    assert_eq!(attestation.key_id, URL_SAFE_NO_PAD.encode(KEY_ID));
+    assert_eq!(attestation.object, URL_SAFE_NO_PAD.encode(hash));
     assert!(app.stop());
 }
 

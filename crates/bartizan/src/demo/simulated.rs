@@ -60,6 +60,7 @@ impl Simulated {
             enrollment_token: Some(token),
             platform: bartizan_agent::platform(),
             hardware: Hardware::default(),
+            attest: None,
             packets: Packets::Plain(tunnel.into()),
             resolvers: vec![IpAddr::V4(RESOLVER)],
             route: Route {

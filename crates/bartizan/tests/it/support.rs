@@ -266,6 +266,7 @@ impl TestDevice {
             enrollment_token: token.map(|token| token.parse().unwrap()),
             platform: bartizan_agent::platform(),
             hardware: Hardware::default(),
+            attest: None,
             packets: Packets::Plain(tunnel.into()),
             resolvers: vec![RESOLVER.ip()],
             route: Route {
