@@ -12,7 +12,6 @@ use bartizan_contract::enroll::EnrollmentToken;
 use bartizan_contract::keys::Jwk;
 use bartizan_model::{AlertId, DeviceId, TenantId};
 use ed25519_dalek::SigningKey;
-use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -78,16 +77,9 @@ async fn enrollment_tokens(
         let secret = random().map_err(|error| ApiError::internal(&error))?;
         tokens.push(EnrollmentToken::new(secret, &key));
     }
-    try_join_all(tokens.iter().map(|token| {
-        let hash = Sha256::digest(token.secret).into();
-        state.store.create_enrollment_token(
-            scope,
-            hash,
-            later(now, crate::DEMO_TOKEN_LIFETIME),
-            now,
-        )
-    }))
-    .await?;
+    let hashes = tokens.iter().map(|token| Sha256::digest(token.secret).into()).collect();
+    let expires_at = later(now, crate::DEMO_TOKEN_LIFETIME);
+    state.store.create_enrollment_tokens(scope, hashes, expires_at, now).await?;
     Ok(Json(Tokens { tokens: tokens.iter().map(ToString::to_string).collect() }))
 }
 

@@ -11,13 +11,15 @@
 //! what the object cannot tell any more tomorrow: names, and values before and after. It holds nothing of people and
 //! no secrets.
 
+use std::collections::BTreeMap;
+
 use bartizan_model::UnixMillis;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 
 use crate::column::{count, int, ms};
-use crate::db::{Connection, Optional, params};
+use crate::db::{Connection, Optional, Value, execute_many, params};
 use crate::event::{self, Happened};
 use crate::merkle::{self, Hash, Nodes, Place};
 use crate::{StoreError, TenantScope};
@@ -155,7 +157,7 @@ pub struct AuditEntry {
     /// What it was done to.
     pub object: Named,
     /// What else is to be known.
-    pub detail: Value,
+    pub detail: Json,
     /// The request's id, as in the log; empty where there was none.
     pub request: String,
     /// Hashes of what is said of people, in hexadecimal.
@@ -203,8 +205,8 @@ impl Personal {
 pub(crate) struct Event<'a> {
     action: &'static str,
     object: (&'static str, String),
-    detail: Value,
-    personal: Vec<(&'a str, Value)>,
+    detail: Json,
+    personal: Vec<(&'a str, Json)>,
 }
 
 impl<'a> Event<'a> {
@@ -214,16 +216,16 @@ impl<'a> Event<'a> {
         object_id: impl ToString,
     ) -> Self {
         let object = (object_kind, object_id.to_string());
-        Self { action, object, detail: Value::Object(serde_json::Map::new()), personal: Vec::new() }
+        Self { action, object, detail: Json::Object(serde_json::Map::new()), personal: Vec::new() }
     }
 
     /// Says what else is to be known; nothing of people.
-    pub(crate) fn detail(self, detail: Value) -> Self {
+    pub(crate) fn detail(self, detail: Json) -> Self {
         Self { detail, ..self }
     }
 
     /// Says something of a member, so that it can be removed with all else of theirs.
-    pub(crate) fn of_person(mut self, member: &'a str, body: Value) -> Self {
+    pub(crate) fn of_person(mut self, member: &'a str, body: Json) -> Self {
         self.personal.push((member, body));
         self
     }
@@ -236,77 +238,120 @@ pub(crate) fn append(
     event: Event<'_>,
     now: UnixMillis,
 ) -> Result<(), StoreError> {
-    // Takes the place first: others that append at the same time wait here.
-    let (seq, at_ms): (i64, i64) = db
+    append_many(db, scope, vec![(scope, event)], now)
+}
+
+/// Notes several things at once, each with who did it; all are the tenant's.
+pub(crate) fn append_many(
+    db: &Connection,
+    scope: TenantScope,
+    events: Vec<(TenantScope, Event<'_>)>,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    let more = i64::try_from(events.len()).unwrap_or(i64::MAX);
+    if more == 0 {
+        return Ok(());
+    }
+    // Takes the places first: others that append at the same time wait here.
+    let (size, at_ms): (i64, i64) = db
         .prepare_cached(
-            "INSERT INTO audit_tree (tenant_id, size, signed_size, last_at_ms) VALUES (?1, 1, 0, ?2)
-             ON CONFLICT (tenant_id) DO UPDATE SET size = audit_tree.size + 1,
+            "INSERT INTO audit_tree (tenant_id, size, signed_size, last_at_ms) VALUES (?1, ?3, 0, ?2)
+             ON CONFLICT (tenant_id) DO UPDATE SET size = audit_tree.size + excluded.size,
                  last_at_ms = greatest(audit_tree.last_at_ms, excluded.last_at_ms)
-             RETURNING size - 1, last_at_ms",
+             RETURNING size, last_at_ms",
         )?
-        .query_row(params![scope.id(), ms(now)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        .query_row(params![scope.id(), ms(now), more], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut entries = Vec::with_capacity(events.len());
+    let mut personal_rows = Vec::new();
+    for (seq, (by, event)) in (size - more..).zip(events) {
+        let (entry, personal) = entry(by, event, (seq, at_ms))?;
+        entries.push(entry);
+        personal_rows.extend(personal);
+    }
+    let rows: Vec<_> = entries.iter().map(|entry| row(scope, entry)).collect();
+    execute_many(
+        db,
+        "INSERT INTO audit_entry (tenant_id, seq, at_ms, actor_kind, actor_id, action, object_kind,
+                                  object_id, detail, request_id, personal)",
+        &rows,
+        "",
+        &[],
+    )?;
+    execute_many(
+        db,
+        "INSERT INTO audit_personal (tenant_id, seq, hash, salt, subject, body)",
+        &personal_rows,
+        "",
+        &[],
+    )?;
+    event::append(db, scope, now, || entries.iter().map(Happened::audit).collect())?;
+    let mut nodes = Appending { stored: Stored { db, scope }, made: BTreeMap::new() };
+    for entry in &entries {
+        let complete = merkle::append(&nodes, entry.seq, merkle::leaf_hash(&entry.leaf()))?;
+        nodes.made.extend(complete);
+    }
+    let node = |(at, hash): (Place, Hash)| {
+        vec![scope.id().into(), i64::from(at.level).into(), int(at.place).into(), hash.into()]
+    };
+    let rows: Vec<_> = nodes.made.into_iter().map(node).collect();
+    execute_many(db, "INSERT INTO audit_node (tenant_id, level, place, hash)", &rows, "", &[])?;
+    Ok(())
+}
+
+/// Makes an entry of what is to be noted, and the rows of what it says of people.
+fn entry(
+    scope: TenantScope,
+    event: Event<'_>,
+    (seq, at_ms): (i64, i64),
+) -> Result<(AuditEntry, Vec<Vec<Value>>), StoreError> {
     let actor = scope.actor();
     let Event { action, object: (object_kind, object_id), detail, personal } = event;
     let actor_id = actor.id();
     let address =
         scope.address().map(|address| serde_json::json!({ "address": address.to_string() }));
-    let mut kept = Vec::new();
+    let (mut hashes, mut rows) = (Vec::new(), Vec::new());
     for (subject, body) in personal.into_iter().chain(address.map(|body| (&*actor_id, body))) {
         let mut salt = [0; 32];
         getrandom::fill(&mut salt).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-        kept.push((subject, salt, Personal { salt: hex(&salt), body: body.to_string() }));
+        let personal = Personal { salt: hex(&salt), body: body.to_string() };
+        let hash = personal.hash();
+        hashes.push(hex(&hash));
+        rows.push(vec![
+            scope.id().into(),
+            seq.into(),
+            hash.into(),
+            salt.into(),
+            subject.into(),
+            personal.body.into(),
+        ]);
     }
     let entry = AuditEntry {
         seq: count(seq),
         at_ms: count(at_ms),
-        actor: Named { kind: actor.kind().into(), id: actor_id.clone() },
+        actor: Named { kind: actor.kind().into(), id: actor_id },
         action: action.into(),
         object: Named { kind: object_kind.into(), id: object_id },
         detail,
         request: scope.request_id(),
-        personal: kept.iter().map(|(_, _, personal)| hex(&personal.hash())).collect(),
+        personal: hashes,
     };
-    db.prepare_cached(
-        "INSERT INTO audit_entry (tenant_id, seq, at_ms, actor_kind, actor_id, action, object_kind,
-                                  object_id, detail, request_id, personal)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-    )?
-    .execute(params![
-        scope.id(),
-        seq,
-        at_ms,
-        entry.actor.kind,
-        entry.actor.id,
-        entry.action,
-        entry.object.kind,
-        entry.object.id,
-        entry.detail.to_string(),
-        entry.request,
-        serde_json::json!(entry.personal).to_string(),
-    ])?;
-    for (subject, salt, personal) in &kept {
-        db.prepare_cached(
-            "INSERT INTO audit_personal (tenant_id, seq, hash, salt, subject, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute(params![
-            scope.id(),
-            seq,
-            personal.hash(),
-            *salt,
-            *subject,
-            personal.body
-        ])?;
-    }
-    event::append(db, scope, now, || vec![Happened::audit(&entry)])?;
-    let nodes = Stored { db, scope };
-    for (at, hash) in merkle::append(&nodes, entry.seq, merkle::leaf_hash(&entry.leaf()))? {
-        db.prepare_cached(
-            "INSERT INTO audit_node (tenant_id, level, place, hash) VALUES (?1, ?2, ?3, ?4)",
-        )?
-        .execute(params![scope.id(), i64::from(at.level), int(at.place), hash])?;
-    }
-    Ok(())
+    Ok((entry, rows))
+}
+
+fn row(scope: TenantScope, entry: &AuditEntry) -> Vec<Value> {
+    vec![
+        scope.id().into(),
+        int(entry.seq).into(),
+        int(entry.at_ms).into(),
+        entry.actor.kind.clone().into(),
+        entry.actor.id.clone().into(),
+        entry.action.clone().into(),
+        entry.object.kind.clone().into(),
+        entry.object.id.clone().into(),
+        entry.detail.to_string().into(),
+        entry.request.clone().into(),
+        serde_json::json!(entry.personal).to_string().into(),
+    ]
 }
 
 /// The nodes of a tenant's tree.
@@ -329,6 +374,20 @@ impl Nodes for Stored<'_> {
             })
             .optional()?;
         hash.ok_or(StoreError::Damaged { column: "audit_node" })
+    }
+}
+
+/// The same while leaves are appended: with the nodes that they complete, which are not stored yet.
+struct Appending<'a> {
+    stored: Stored<'a>,
+    made: BTreeMap<Place, Hash>,
+}
+
+impl Nodes for Appending<'_> {
+    type Error = StoreError;
+
+    fn node(&self, at: Place) -> Result<Hash, StoreError> {
+        self.made.get(&at).copied().map_or_else(|| self.stored.node(at), Ok)
     }
 }
 

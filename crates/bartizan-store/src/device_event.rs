@@ -6,7 +6,7 @@
 use bartizan_model::{DeviceId, UnixMillis};
 
 use crate::column::{count, fresh_id, int, ms, time, word};
-use crate::db::{Connection, params};
+use crate::db::{Connection, execute_many, params};
 use crate::{Sight, Store, StoreError, TenantScope};
 
 /// What happened.
@@ -126,6 +126,35 @@ pub(crate) fn note_day(
 ) -> Result<(), StoreError> {
     let what = (last_seen_at, checkins);
     add(db, scope, device, DeviceEventKind::CheckedIn, ("", ""), what)
+}
+
+/// Notes that devices were let in, each at its time.
+pub(crate) fn note_enrolled(
+    db: &Connection,
+    scope: TenantScope,
+    devices: impl Iterator<Item = (DeviceId, UnixMillis)>,
+) -> Result<(), StoreError> {
+    let mut rows = Vec::new();
+    for (device, at) in devices {
+        rows.push(vec![
+            scope.id().into(),
+            device.0.to_be_bytes().into(),
+            fresh_id(at)?.into(),
+            ms(at).into(),
+            DeviceEventKind::Enrolled.word().into(),
+            "".into(),
+            "".into(),
+            1_i64.into(),
+        ]);
+    }
+    execute_many(
+        db,
+        "INSERT INTO device_event (tenant_id, device_id, event_id, at_ms, kind, actor, detail, count)",
+        &rows,
+        "",
+        &[],
+    )?;
+    Ok(())
 }
 
 fn add(

@@ -82,8 +82,7 @@ pub(crate) fn regroup(
     device: DeviceId,
     is_new: bool,
 ) -> Result<(), StoreError> {
-    let groups: Vec<_> =
-        groups(db, scope)?.into_iter().map(|group| (group.id, group.rules)).collect();
+    let groups = ranked(db, scope)?;
     for member in members(db, scope, device.0, device.0, 1)? {
         place(db, scope, &member, &groups, is_new)?;
     }
@@ -97,8 +96,7 @@ fn regroup_some(db: &Connection, scope: TenantScope, limit: u32) -> Result<bool,
         .query_row([scope.id()], |row| row.get(0))
         .optional()?;
     let Some(next) = next else { return Ok(false) };
-    let groups: Vec<_> =
-        groups(db, scope)?.into_iter().map(|group| (group.id, group.rules)).collect();
+    let groups = ranked(db, scope)?;
     let page = members(db, scope, u128::from_be_bytes(next), u128::MAX, limit)?;
     for member in &page {
         place(db, scope, member, &groups, false)?;
@@ -119,6 +117,19 @@ fn regroup_some(db: &Connection, scope: TenantScope, limit: u32) -> Result<bool,
     }
 }
 
+/// Reads the groups with their rules, the one that comes first at first.
+pub(crate) fn ranked(
+    db: &Connection,
+    scope: TenantScope,
+) -> Result<Vec<(GroupId, GroupRules)>, StoreError> {
+    Ok(groups(db, scope)?.into_iter().map(|group| (group.id, group.rules)).collect())
+}
+
+/// Finds the group that a device belongs to.
+pub(crate) fn group_of(groups: &[(GroupId, GroupRules)], facts: &Facts) -> Option<GroupId> {
+    groups.iter().find(|(_, rules)| rules.matches(facts)).map(|(id, _)| *id)
+}
+
 struct Member {
     id: u128,
     group: Option<[u8; 16]>,
@@ -132,8 +143,7 @@ fn place(
     groups: &[(GroupId, GroupRules)],
     is_new: bool,
 ) -> Result<(), StoreError> {
-    let first = groups.iter().find(|(_, rules)| rules.matches(&member.facts));
-    let group = first.map(|(id, _)| id.octets());
+    let group = group_of(groups, &member.facts).map(GroupId::octets);
     if group != member.group {
         db.prepare_cached(
             "UPDATE device SET group_id = ?3, group_moves = group_moves + ?4

@@ -1,23 +1,19 @@
 //! Enrollment: a token lets one device in, once, if the organization's rule does.
 //!
-//! # Invariants
-//! - What the rule refuses leaves the token as it is: it lets the device in once the reason is gone.
-//! - A device that enrolls again takes the place of its earlier record: of one with the same key, or with the same
-//!   hardware and the same person. The earlier one is refused from then on, keeps its alerts and history, and leads to
-//!   the later one. What a stranger says of their hardware ousts nobody.
+//! # What it does not do
+//! - Let devices in: that is done for many together, by [`crate::admission`].
+
+use std::collections::BTreeMap;
 
 use bartizan_model::{DeviceId, Private, UnixMillis};
 use serde_json::json;
 
+use crate::admission::{Asking, let_in};
 use crate::audit::{self, Event, hex};
-use crate::column::{ms, time};
-use crate::db::{Connection, Optional, Reach, params};
-use crate::device_event::{DeviceEventKind, note};
-use crate::event::{self, EventKind, Happened};
-use crate::{
-    Actor, Attestation, OsVersion, PersonId, Store, StoreError, TenantScope, device_member,
-    enrollment_rule, person, tenant,
-};
+use crate::column::ms;
+use crate::db::{Connection, Value, execute_many, query_many};
+use crate::gather::Outcomes;
+use crate::{Attestation, OsVersion, PersonId, Store, StoreError, TenantScope};
 
 /// A device that asks to be let in. All but the id is what it says about itself.
 #[derive(Clone, Debug)]
@@ -128,7 +124,7 @@ impl EnrollError {
     }
 }
 
-/// How a device is let in, and whose it is to be.
+/// How a token lets a device in, and whose that is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pass {
     pub(crate) owner: Option<PersonId>,
@@ -147,14 +143,31 @@ impl Store {
         expires_at: UnixMillis,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
+        self.create_enrollment_tokens(scope, vec![token_hash], expires_at, now).await
+    }
+
+    /// Remembers several at once.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn create_enrollment_tokens(
+        &self,
+        scope: TenantScope,
+        token_hashes: Vec<[u8; 32]>,
+        expires_at: UnixMillis,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
         self.db
             .write(scope, move |db| {
                 let pass = Pass { owner: None, by_code: false };
-                insert_token(db, scope, token_hash, pass, expires_at, now)?;
-                let event =
-                    Event::new("enrollment-token.create", "enrollment-token", name(&token_hash))
-                        .detail(json!({ "expires_at_ms": expires_at.0 }));
-                audit::append(db, scope, event, now)
+                insert_tokens(db, scope, &token_hashes, pass, expires_at, now)?;
+                let event = |hash| {
+                    let event =
+                        Event::new("enrollment-token.create", "enrollment-token", name(hash));
+                    (scope, event.detail(json!({ "expires_at_ms": expires_at.0 })))
+                };
+                let events = token_hashes.iter().map(event).collect();
+                audit::append_many(db, scope, events, now)
             })
             .await
     }
@@ -170,94 +183,12 @@ impl Store {
         device: NewDevice,
         now: UnixMillis,
     ) -> Result<Enrolled, EnrollError> {
+        let giver = self.tokens.look_up(&self.db, token_hash, givers).await?;
+        let scope = giver.ok_or(EnrollError::Unknown)?;
+        let asking = Asking { token_hash, device, now };
         // A refusal is an answer and not a failure of the job, hence the nested result.
-        self.db
-            .write(Reach::All, move |db| match enroll(db, token_hash, &device, now) {
-                Err(EnrollError::Store(error)) => Err(error),
-                answer => Ok(answer),
-            })
-            .await?
+        self.enrollments.submit(&self.db, scope, asking, let_in).await?
     }
-}
-
-fn enroll(
-    db: &Connection,
-    token_hash: [u8; 32],
-    device: &NewDevice,
-    now: UnixMillis,
-) -> Result<Enrolled, EnrollError> {
-    // Locks the token where others write at the same time, so that it lets one of them in.
-    db.prepare_cached(
-        "UPDATE enrollment_token SET expires_at_ms = expires_at_ms
-         WHERE token_hash = ?1
-             AND tenant_id IN (SELECT tenant_id FROM locator WHERE kind = 'enrollment' AND key = ?1)",
-    )
-    .and_then(|statement| statement.execute([token_hash]))
-    .map_err(StoreError::from)?;
-    let token = db
-        .prepare_cached(
-            "SELECT e.tenant_id, e.expires_at_ms, e.used_by, d.key_thumbprint, e.person_id, e.way
-             FROM locator AS l
-             JOIN enrollment_token AS e ON e.tenant_id = l.tenant_id AND e.token_hash = l.key
-             LEFT JOIN device AS d ON d.tenant_id = e.tenant_id AND d.device_id = e.used_by
-             WHERE l.kind = 'enrollment' AND l.key = ?1",
-        )
-        .and_then(|statement| {
-            statement
-                .query_row([token_hash], |row| {
-                    let used_by: Option<[u8; 16]> = row.get(2)?;
-                    let used_by_key: Option<[u8; 32]> = row.get(3)?;
-                    let scope = TenantScope::new(row.get(0)?);
-                    let owner: Option<[u8; 16]> = row.get(4)?;
-                    let by_code = row.get::<String>(5)? == "code";
-                    let pass = Pass { owner: owner.map(PersonId::of), by_code };
-                    Ok((scope, time(row.get(1)?), used_by.zip(used_by_key), pass))
-                })
-                .optional()
-        })
-        .map_err(StoreError::from)?;
-    let (scope, expires_at, used, pass) = token.ok_or(EnrollError::Unknown)?;
-    if tenant::is_suspended(db, scope)? {
-        return Err(EnrollError::Suspended);
-    }
-    let id = match used {
-        Some((id, key)) if key == device.key_thumbprint => DeviceId(u128::from_be_bytes(id)),
-        Some(_) => return Err(EnrollError::Used),
-        None if expires_at <= now => return Err(EnrollError::Expired),
-        None => {
-            let Pass { owner, by_code } = pass;
-            let judged = enrollment_rule::judge(db, scope, device, owner, by_code, now);
-            let attestation = match judged {
-                Ok(attestation) => attestation,
-                Err(refusal) => {
-                    if let Some(reason) = refusal.reason() {
-                        enrollment_rule::note_refusal(db, scope, device, owner, &reason, now)?;
-                    }
-                    return Err(refusal);
-                }
-            };
-            insert(db, scope, (token_hash, attestation), device, now)?;
-            if let Some(owner) = owner {
-                belong(db, scope, device.id, owner)?;
-            }
-            replace_earlier(db, scope, device, now)?;
-            device_member::regroup(db, scope, device.id, true)?;
-            let by = scope.by(Actor::Device(device.id));
-            let detail = json!({
-                "token": name(&token_hash),
-                "os": device.os,
-                "model": device.model,
-                "attestation": attestation.word(),
-            });
-            let entry = Event::new("device.enroll", "device", by.actor().id()).detail(detail);
-            audit::append(db, by, entry, now)?;
-            let happened = || vec![Happened::device(EventKind::DeviceEnrolled, device.id)];
-            event::append(db, scope, now, happened)?;
-            device.id
-        }
-    };
-    let tenant = tenant::tenant_row(db, scope)?;
-    Ok(Enrolled { scope, device: id, tenant_name: tenant.name, signing_key: tenant.signing_key })
 }
 
 /// Names a token or a code to whoever reads the log; nobody gets in by it.
@@ -267,98 +198,33 @@ pub(crate) fn name(token_hash: &[u8; 32]) -> String {
     text
 }
 
-fn insert(
+/// Returns the organizations that gave out some tokens, used up or not; nothing for a token that none did.
+fn givers(
     db: &Connection,
-    scope: TenantScope,
-    (token_hash, attestation): ([u8; 32], Attestation),
-    device: &NewDevice,
-    now: UnixMillis,
-) -> Result<(), StoreError> {
-    let id = device.id.0.to_be_bytes();
-    db.prepare_cached(
-        "INSERT INTO device (tenant_id, device_id, jwk, key_thumbprint, os, model, device_name,
-                             enrolled_at_ms, hardware_id, shared, attestation, attested_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-    )?
-    .execute(params![
-        scope.id(),
-        id,
-        device.jwk,
-        device.key_thumbprint,
-        device.os,
-        device.model,
-        device.device_name,
-        ms(now),
-        device.hardware_id,
-        device.is_shared,
-        attestation.word(),
-        (attestation != Attestation::None).then(|| ms(now)),
-    ])?;
-    db.prepare_cached(
-        "INSERT INTO device_status (tenant_id, device_id, last_seen_at_ms, os_version, app_version,
-                                    policy_version, queries, blocked, dropped, alerts_lost)
-         VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, 0, 0, 0)",
-    )?
-    .execute(params![scope.id(), id, ms(now), device.os_version, device.app_version])?;
-    db.prepare_cached("INSERT INTO locator (kind, key, tenant_id) VALUES ('device', ?1, ?2)")?
-        .execute(params![id, scope.id()])?;
-    db.prepare_cached(
-        "UPDATE enrollment_token SET used_at_ms = ?3, used_by = ?4
-         WHERE tenant_id = ?1 AND token_hash = ?2",
-    )?
-    .execute(params![scope.id(), token_hash, ms(now), id])?;
-    note(db, scope, device.id, DeviceEventKind::Enrolled, ("", ""), now)
-}
-
-/// Says whose a device is.
-fn belong(
-    db: &Connection,
-    scope: TenantScope,
-    device: DeviceId,
-    owner: PersonId,
-) -> Result<(), StoreError> {
-    let facts = person::one(db, scope, owner)?.facts;
-    let address = facts.address().map(person::folded).unwrap_or_default();
-    db.prepare_cached("UPDATE device SET owner = ?3 WHERE tenant_id = ?1 AND device_id = ?2")?
-        .execute(params![scope.id(), device.0.to_be_bytes(), address])?;
-    Ok(())
-}
-
-/// Takes the earlier records of a device out.
-fn replace_earlier(
-    db: &Connection,
-    scope: TenantScope,
-    device: &NewDevice,
-    now: UnixMillis,
-) -> Result<(), StoreError> {
-    let id = device.id.0.to_be_bytes();
-    let statement = db.prepare_cached(
-        "SELECT device_id FROM device
-         WHERE tenant_id = ?1 AND key_thumbprint = ?3 AND device_id <> ?2
-             AND offboarded_at_ms IS NULL AND forgotten_at_ms IS NULL
-         UNION SELECT e.device_id FROM device AS e
-         JOIN device AS d ON d.tenant_id = e.tenant_id AND d.device_id = ?2
-         WHERE e.tenant_id = ?1 AND e.hardware_id = ?4 AND ?4 <> '' AND e.device_id <> ?2
-             AND e.owner = d.owner AND e.owner <> ''
-             AND e.offboarded_at_ms IS NULL AND e.forgotten_at_ms IS NULL",
+    tokens: Vec<[u8; 32]>,
+) -> Result<Outcomes<Option<TenantScope>>, StoreError> {
+    let keys: Vec<_> = tokens.iter().map(|token| vec![Value::from(*token)]).collect();
+    let mut found = BTreeMap::new();
+    query_many(
+        db,
+        "WITH k (key) AS (",
+        &keys,
+        ") SELECT k.key, (SELECT l.tenant_id FROM locator AS l
+                          WHERE l.kind = 'enrollment' AND l.key = k.key)
+           FROM k",
+        &[],
+        |rows| {
+            while let Some(row) = rows.next()? {
+                let tenant: Option<i64> = row.get(1)?;
+                found.insert(row.get::<[u8; 32]>(0)?, tenant.map(TenantScope::new));
+            }
+            Ok(())
+        },
     )?;
-    let earlier: Vec<[u8; 16]> = statement
-        .query_map(params![scope.id(), id, device.key_thumbprint, device.hardware_id], |row| {
-            row.get(0)
-        })?
-        .collect::<crate::db::Result<_>>()?;
-    for old in earlier {
-        db.prepare_cached(
-            "UPDATE device SET offboarded_at_ms = ?3, replaced_by = ?4
-             WHERE tenant_id = ?1 AND device_id = ?2",
-        )?
-        .execute(params![scope.id(), old, ms(now), id])?;
-        let old = DeviceId(u128::from_be_bytes(old));
-        note(db, scope, old, DeviceEventKind::Offboarded, ("", "Enrolled again"), now)?;
-    }
-    Ok(())
+    Ok(tokens.iter().map(|token| Ok(found.get(token).copied().flatten())).collect())
 }
 
+/// Remembers a token that was given out.
 pub(crate) fn insert_token(
     db: &Connection,
     scope: TenantScope,
@@ -367,20 +233,38 @@ pub(crate) fn insert_token(
     expires_at: UnixMillis,
     now: UnixMillis,
 ) -> Result<(), StoreError> {
-    db.prepare_cached(
+    insert_tokens(db, scope, &[token_hash], pass, expires_at, now)
+}
+
+fn insert_tokens(
+    db: &Connection,
+    scope: TenantScope,
+    token_hashes: &[[u8; 32]],
+    pass: Pass,
+    expires_at: UnixMillis,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    let row = |hash: &[u8; 32]| {
+        vec![
+            scope.id().into(),
+            (*hash).into(),
+            ms(now).into(),
+            ms(expires_at).into(),
+            pass.owner.map(PersonId::octets).into(),
+            if pass.by_code { "code" } else { "token" }.into(),
+        ]
+    };
+    let rows: Vec<_> = token_hashes.iter().map(row).collect();
+    execute_many(
+        db,
         "INSERT INTO enrollment_token (tenant_id, token_hash, created_at_ms, expires_at_ms,
-                                       person_id, way)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?
-    .execute(params![
-        scope.id(),
-        token_hash,
-        ms(now),
-        ms(expires_at),
-        pass.owner.map(PersonId::octets),
-        if pass.by_code { "code" } else { "token" },
-    ])?;
-    db.prepare_cached("INSERT INTO locator (kind, key, tenant_id) VALUES ('enrollment', ?1, ?2)")?
-        .execute(params![token_hash, scope.id()])?;
+                                       person_id, way)",
+        &rows,
+        "",
+        &[],
+    )?;
+    let locate = |hash: &[u8; 32]| vec!["enrollment".into(), (*hash).into(), scope.id().into()];
+    let rows: Vec<_> = token_hashes.iter().map(locate).collect();
+    execute_many(db, "INSERT INTO locator (kind, key, tenant_id)", &rows, "", &[])?;
     Ok(())
 }

@@ -8,10 +8,10 @@ use bartizan_model::UnixMillis;
 use serde_json::json;
 
 use crate::audit::{self, Event};
-use crate::column::{count, fresh_id, ms, time, word};
+use crate::column::{fresh_id, ms, time, word};
 use crate::db::{Connection, Optional, params};
 use crate::enrollment::EnrollError;
-use crate::{Attestation, NewDevice, PersonId, Store, StoreError, TenantScope, license, person};
+use crate::{Attestation, NewDevice, PersonId, Store, StoreError, TenantScope};
 
 /// What is decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -277,16 +277,23 @@ pub(crate) fn of(db: &Connection, scope: TenantScope) -> Result<EnrollmentRule, 
     })
 }
 
+/// Whose a device is to be, as far as the rule asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// Nobody's; there may be users whose it could be.
+    Nobody { has_users: bool },
+    /// A person's.
+    Person { is_active: bool, has_license: bool },
+}
+
 /// Refuses a device that the rule does not let in; `by_code` tells how it came. Returns what vouches for its key.
 pub(crate) fn judge(
-    db: &Connection,
-    scope: TenantScope,
+    rule: &EnrollmentRule,
     device: &NewDevice,
-    owner: Option<PersonId>,
+    owner: Owner,
     by_code: bool,
     now: UnixMillis,
 ) -> Result<Attestation, EnrollError> {
-    let rule = of(db, scope)?;
     let is_open = if by_code { rule.allow_code } else { rule.allow_token };
     if !is_open {
         return Err(EnrollError::WayClosed);
@@ -294,25 +301,30 @@ pub(crate) fn judge(
     if rule.support(&device.os, &device.os_version, now) == OsSupport::Ended {
         return Err(EnrollError::OldSystem { minimum: rule.minimum_ios });
     }
-    let Some(owner) = owner else {
-        let is_allowed = match rule.without_user {
-            WithoutUser::Allowed => true,
-            WithoutUser::Refused => false,
-            WithoutUser::Auto => !device.is_shared && !any_person(db, scope)?,
-        };
-        return if is_allowed { vouched(&rule, device) } else { Err(EnrollError::NoUser) };
-    };
-    if device.is_shared && rule.without_user != WithoutUser::Allowed {
-        return Err(EnrollError::NoUser);
+    match owner {
+        Owner::Nobody { has_users } => {
+            let is_allowed = match rule.without_user {
+                WithoutUser::Allowed => true,
+                WithoutUser::Refused => false,
+                WithoutUser::Auto => !device.is_shared && !has_users,
+            };
+            if !is_allowed {
+                return Err(EnrollError::NoUser);
+            }
+        }
+        Owner::Person { is_active, has_license } => {
+            if device.is_shared && rule.without_user != WithoutUser::Allowed {
+                return Err(EnrollError::NoUser);
+            }
+            if !is_active {
+                return Err(EnrollError::InactiveUser);
+            }
+            if rule.licenses_enforced && !has_license {
+                return Err(EnrollError::NoLicense);
+            }
+        }
     }
-    let person = person::one(db, scope, owner)?;
-    if !person.facts.is_active() {
-        return Err(EnrollError::InactiveUser);
-    }
-    if rule.licenses_enforced && license::plan_of(db, scope, owner)?.is_none() {
-        return Err(EnrollError::NoLicense);
-    }
-    vouched(&rule, device)
+    vouched(rule, device)
 }
 
 /// What was sent and does not hold is refused, whatever the rule: it is no attestation that is absent.
@@ -356,9 +368,10 @@ pub(crate) fn note_refusal(
     Ok(())
 }
 
-fn any_person(db: &Connection, scope: TenantScope) -> Result<bool, StoreError> {
+/// Whether there are users whose a device could be.
+pub(crate) fn has_users(db: &Connection, scope: TenantScope) -> Result<bool, StoreError> {
     let statement = db.prepare_cached("SELECT 1 FROM person WHERE tenant_id = ?1 LIMIT 1")?;
-    Ok(count(i64::from(statement.exists([scope.id()])?)) != 0)
+    Ok(statement.exists([scope.id()])?)
 }
 
 /// 2025-01-31, when the product that this one answers ceased to support iOS 15.

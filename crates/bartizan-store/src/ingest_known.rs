@@ -106,20 +106,14 @@ pub(crate) fn read_open(
         &[],
         |rows| {
             while let Some(row) = rows.next()? {
+                let Some(told) = row.get::<Option<String>>(3)? else { continue };
                 let detector: String = row.get(1)?;
                 let Some(detector) = Detector::from_id(&detector) else { continue };
                 let same = (DeviceId(u128::from_be_bytes(row.get(0)?)), detector.id(), row.get(2)?);
-                let number =
-                    |column| Ok::<_, crate::db::Error>(crate::column::count(row.get(column)?));
-                open.entry(same).or_default().push(Open {
-                    key: row.get(3)?,
-                    first: number(4)?,
-                    last: number(5)?,
-                    epoch: number(6)?,
-                    again: 0,
-                    row: None,
-                    is_hidden,
-                });
+                let found: Option<Vec<_>> =
+                    told.split(',').map(|told| told_open(told, is_hidden)).collect();
+                let found = found.ok_or(crate::db::Error::Column { column: 3 })?;
+                open.entry(same).or_default().extend(found);
             }
             Ok(())
         },
@@ -127,16 +121,39 @@ pub(crate) fn read_open(
     Ok(())
 }
 
-/// Reads alerts that may be joined, by a condition.
+/// Reads an alert as [`joinable`] tells it.
+fn told_open(told: &str, is_hidden: bool) -> Option<Open> {
+    let mut words = told.split(' ');
+    let key = u128::from_str_radix(words.next()?, 16).ok()?.to_be_bytes();
+    let mut number = || words.next()?.parse().ok().map(crate::column::count);
+    Some(Open {
+        key,
+        first: number()?,
+        last: number()?,
+        epoch: number()?,
+        again: 0,
+        row: None,
+        is_hidden,
+    })
+}
+
+/// Reads alerts that may be joined, by a condition: all of a key in one text.
+///
+/// So each key is looked up by an index, and its order leaves only the one that has it. In a join PostgreSQL compares
+/// every key with every alert for as long as it remembers the table as a small one.
 macro_rules! joinable {
     ($which:literal) => {
         concat!(
-            ") SELECT a.device_id, a.detector, a.subject, a.alert_id, a.first_seen_at_ms, a.last_seen_at_ms,
-                      a.indicator_epoch
-               FROM k JOIN alert AS a ON a.tenant_id = k.tenant_id AND a.device_id = k.device_id
-                   AND a.detector = k.detector AND a.subject = k.subject
-               WHERE ",
-            $which
+            ") SELECT k.device_id, k.detector, k.subject, (
+                   SELECT string_agg(o.told, ',') FROM (
+                       SELECT encode(a.alert_id, 'hex') || ' ' || a.first_seen_at_ms || ' '
+                           || a.last_seen_at_ms || ' ' || a.indicator_epoch AS told
+                       FROM alert AS a
+                       WHERE a.tenant_id = k.tenant_id AND a.device_id = k.device_id
+                           AND a.detector = k.detector AND a.subject = k.subject AND ",
+            $which,
+            "          ORDER BY a.last_seen_at_ms) AS o)
+               FROM k"
         )
     };
 }

@@ -14,6 +14,7 @@
 //! # Units
 //! Columns that end in `_at_ms` are Unix milliseconds; in Rust they are [`UnixMillis`].
 
+mod admission;
 mod alert;
 mod alert_apply;
 mod alert_choice;
@@ -226,6 +227,8 @@ pub struct Store {
     checkins: Arc<Gather<checkin::Checkin, CheckinState>>,
     uploads: Arc<Gather<ingest::Upload, Ingested>>,
     credentials: Arc<Gather<(TenantId, DeviceId), DeviceCredential>>,
+    tokens: Arc<Gather<[u8; 32], Option<TenantScope>>>,
+    enrollments: Arc<Gather<admission::Asking, Result<Enrolled, EnrollError>>>,
 }
 
 impl Store {
@@ -243,6 +246,8 @@ impl Store {
             checkins: Arc::default(),
             uploads: Arc::default(),
             credentials: Arc::default(),
+            tokens: Arc::default(),
+            enrollments: Arc::default(),
         })
     }
 

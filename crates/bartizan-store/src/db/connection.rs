@@ -1,7 +1,8 @@
 //! One connection to either database, and statements on it.
 //!
 //! Statements are written once, in what SQLite and PostgreSQL have in common: placeholders `?` or `?1`, integers that
-//! stand for truth, `IS NOT DISTINCT FROM`, `greatest`, `least`, `strpos`, `ON CONFLICT`, `RETURNING`.
+//! stand for truth, `IS NOT DISTINCT FROM`, `greatest`, `least`, `strpos`, `encode` to hexadecimal, `string_agg`,
+//! `ON CONFLICT`, `RETURNING`.
 //!
 //! Everything blocks: connections live on threads of their own.
 
@@ -261,6 +262,11 @@ pub(super) fn teach(db: &rusqlite::Connection) -> rusqlite::Result<()> {
     db.create_scalar_function("least", 2, flags, |call| {
         let (one, other): (Option<i64>, Option<i64>) = (call.get(0)?, call.get(1)?);
         Ok(one.zip(other).map(|(one, other)| one.min(other)).or(one).or(other))
+    })?;
+    // In hexadecimal, whatever else is asked for: nothing else is.
+    db.create_scalar_function("encode", 2, flags, |call| {
+        let octets: Option<Vec<u8>> = call.get(0)?;
+        Ok(octets.as_deref().map(crate::audit::hex))
     })?;
     db.create_scalar_function("strpos", 2, flags, |call| {
         let (text, part): (Option<String>, Option<String>) = (call.get(0)?, call.get(1)?);

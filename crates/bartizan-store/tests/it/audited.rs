@@ -85,7 +85,7 @@ fn appends(all: &BTreeMap<String, String>, name: &str) -> bool {
     let (mut seen, mut next) = (BTreeSet::new(), vec![name.to_owned()]);
     while let Some(name) = next.pop() {
         let Some(text) = all.get(&name) else { continue };
-        if text.contains("audit::append(") {
+        if text.contains("audit::append(") || text.contains("audit::append_many(") {
             return true;
         }
         if !seen.insert(name.clone()) {

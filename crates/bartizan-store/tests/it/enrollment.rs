@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use bartizan_model::{DeviceId, Private, UnixMillis};
-use bartizan_store::{DeviceFilter, EnrollError, NewMember, NewSession, SignInMethod};
+use bartizan_store::{
+    AuditFilter, AuditPlace, DeviceFilter, EnrollError, NewDevice, NewMember, NewSession,
+    SignInMethod, merkle,
+};
 
 use crate::world::{DAY, HOUR, NOW, World, new_device};
 
@@ -61,6 +64,62 @@ async fn a_token_that_is_unknown_or_over_lets_nobody_in() {
     world.store.create_enrollment_token(world.acme.scope, [60; 32], NOW, NOW).await.unwrap();
     let refused = world.store.enroll([60; 32], new_device(7), NOW).await;
     assert!(matches!(refused, Err(EnrollError::Expired)));
+}
+
+#[tokio::test]
+async fn many_at_once_are_answered_each_as_if_it_came_alone() {
+    let world = World::new().await;
+    let (store, scope) = (&world.store, world.acme.scope);
+    let later = UnixMillis(NOW.0 + DAY);
+    let before = store.audit_tree(scope).await.unwrap().size;
+    store
+        .create_enrollment_tokens(scope, (20..60).map(|n| [n; 32]).collect(), later, NOW)
+        .await
+        .unwrap();
+    store.create_enrollment_token(scope, [60; 32], NOW, NOW).await.unwrap();
+    store.create_enrollment_token(world.globex.scope, [61; 32], later, NOW).await.unwrap();
+    let same_key = |number: u8, key: u8| {
+        let key_thumbprint = new_device(key).key_thumbprint;
+        NewDevice { key_thumbprint, ..new_device(number) }
+    };
+    let mut asking: Vec<(u8, _)> = (20..50).map(|number| (number, new_device(number))).collect();
+    asking.push((20, same_key(120, 20)));
+    asking.push((21, new_device(121)));
+    asking.push((50, same_key(122, 22)));
+    asking.extend([60, 61, 62].map(|number| (number, new_device(number))));
+    let answers = asking.into_iter().map(|(token, device)| store.enroll([token; 32], device, NOW));
+    let answers = futures_util::future::join_all(answers).await;
+    let [fresh @ .., again, used, other, expired, foreign, unknown] = answers.as_slice() else {
+        panic!("{answers:?}");
+    };
+    for answer in fresh {
+        assert_eq!(answer.as_ref().unwrap().scope, scope);
+    }
+    assert_eq!(again.as_ref().unwrap().device, fresh[0].as_ref().unwrap().device);
+    assert!(matches!(used, Err(EnrollError::Used)));
+    assert!(matches!(expired, Err(EnrollError::Expired)));
+    assert_eq!(foreign.as_ref().unwrap().scope, world.globex.scope);
+    assert!(matches!(unknown, Err(EnrollError::Unknown)));
+
+    let replaced = fresh[2].as_ref().unwrap().device;
+    let row = store.device(scope.whole(), replaced).await.unwrap();
+    assert_eq!(row.offboarded_at, Some(NOW), "its key came again by another token");
+    let replacement = store.replacement(scope, replaced).await.unwrap();
+    assert_eq!(replacement.later.unwrap().0, other.as_ref().unwrap().device);
+    let tree = store.audit_tree(scope).await.unwrap();
+    assert_eq!(tree.size - before, 40 + 1 + 31, "an entry for each token and each device");
+    let entries = store.audit(scope, AuditFilter::default(), AuditPlace::Newest, 31).await.unwrap();
+    let mut let_in: Vec<_> = entries.iter().map(|row| row.entry.actor.clone()).collect();
+    assert!(entries.iter().all(|row| row.entry.action == "device.enroll"));
+    assert!(entries.iter().all(|row| row.entry.actor.id == row.entry.object.id));
+    let_in.sort_by(|one, other| one.id.cmp(&other.id));
+    let_in.dedup();
+    assert_eq!(let_in.len(), 31);
+    let numbers: Vec<_> = entries.iter().map(|row| row.entry.seq).collect();
+    let proofs = store.audit_inclusion(scope, numbers, tree.size).await.unwrap();
+    for (row, proof) in entries.iter().zip(&proofs) {
+        assert!(merkle::is_included(&row.leaf, row.entry.seq, tree.size, proof, &tree.root));
+    }
 }
 
 #[tokio::test]
