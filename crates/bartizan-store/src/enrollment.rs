@@ -6,6 +6,8 @@
 //!   hardware and the same person. The earlier one is refused from then on, keeps its alerts and history, and leads to
 //!   the later one. What a stranger says of their hardware ousts nobody.
 
+use std::collections::BTreeMap;
+
 use bartizan_model::{DeviceId, Private, UnixMillis};
 use serde_json::json;
 
@@ -16,7 +18,7 @@ use crate::device_event::{DeviceEventKind, note};
 use crate::event::{self, EventKind, Happened};
 use crate::{
     Actor, Attestation, OsVersion, PersonId, Store, StoreError, TenantScope, device_member,
-    enrollment_rule, person, tenant,
+    enrollment_rule, person, policy_use, tenant,
 };
 
 /// A device that asks to be let in. All but the id is what it says about itself.
@@ -300,6 +302,7 @@ fn insert(
          VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, 0, 0, 0)",
     )?
     .execute(params![scope.id(), id, ms(now), device.os_version, device.app_version])?;
+    policy_use::shift(db, scope, &BTreeMap::from([(0, 1)]))?;
     db.prepare_cached("INSERT INTO locator (kind, key, tenant_id) VALUES ('device', ?1, ?2)")?
         .execute(params![id, scope.id()])?;
     db.prepare_cached(
@@ -348,6 +351,7 @@ fn replace_earlier(
         })?
         .collect::<crate::db::Result<_>>()?;
     for old in earlier {
+        policy_use::leave(db, scope, DeviceId(u128::from_be_bytes(old)))?;
         db.prepare_cached(
             "UPDATE device SET offboarded_at_ms = ?3, replaced_by = ?4
              WHERE tenant_id = ?1 AND device_id = ?2",
