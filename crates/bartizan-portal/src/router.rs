@@ -176,6 +176,9 @@ const ROUTES: &[Route] = &[
     row(Method::GET, "/devices/{id}/remove", REMEDIATE, || {
         get(pages::device_change::ask_to_remove)
     }),
+    row(Method::GET, "/devices/{id}/risk", VIEW, || get(pages::device_risk::page)),
+    row(Method::GET, "/devices/{id}/merge", REMEDIATE, || get(pages::device_merge::ask)),
+    row(Method::POST, "/devices/{id}/merge", REMEDIATE, || post(pages::device_merge::merge)),
     row(Method::POST, "/devices/{id}/offboard", REMEDIATE, || post(pages::device_change::offboard)),
     row(Method::POST, "/devices/{id}/forget", REMEDIATE, || post(pages::device_change::forget)),
     row(Method::GET, "/groups", VIEW, || get(pages::groups::list)),

@@ -24,7 +24,7 @@ use crate::gather::Outcomes;
 use crate::person::folded;
 use crate::{
     Actor, Attestation, EnrollError, Enrolled, EnrollmentRule, GroupId, NewDevice, PersonId,
-    StoreError, TenantScope, device_member, tenant,
+    StoreError, TenantScope, device_member, policy_use, tenant,
 };
 
 /// One that asks to be let in.
@@ -307,6 +307,9 @@ fn store(
             row
         },
     )?;
+    // None has a policy yet.
+    let more = i64::try_from(fresh.len()).unwrap_or(i64::MAX);
+    policy_use::shift(db, scope, &BTreeMap::from([(0, more)]))?;
     insert("INSERT INTO locator (kind, key, tenant_id)", &|one| {
         vec!["device".into(), one.device.id.0.to_be_bytes().into(), tenant()]
     })?;
@@ -439,6 +442,7 @@ fn replace(db: &Connection, scope: TenantScope, fresh: &Fresh<'_>) -> Result<(),
     let earlier: Vec<[u8; 16]> =
         statement.query_map(values, |row| row.get(0))?.collect::<crate::db::Result<_>>()?;
     for old in earlier {
+        policy_use::leave(db, scope, DeviceId(u128::from_be_bytes(old)))?;
         db.prepare_cached(
             "UPDATE device SET offboarded_at_ms = ?3, replaced_by = ?4
              WHERE tenant_id = ?1 AND device_id = ?2",

@@ -47,6 +47,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("device.describe", "Device described"),
     ("device.enroll", "Device enrolled"),
     ("device.forget", "Device forgotten"),
+    ("device.merge", "Device merged into another record"),
     ("device.offboard", "Device offboarded"),
     ("device.tag", "Tag given to a device"),
     ("device.untag", "Tag taken from a device"),

@@ -9,7 +9,9 @@ use crate::db::{Connection, Value, execute_many, query_many};
 use crate::device::{CheckinState, DeviceReport};
 use crate::device_event::note_day;
 use crate::gather::Outcomes;
-use crate::{OsSupport, Store, StoreError, TenantScope, device_member, enrollment_rule, policy};
+use crate::{
+    OsSupport, Store, StoreError, TenantScope, device_member, enrollment_rule, policy, policy_use,
+};
 
 /// One device's.
 #[derive(Debug)]
@@ -55,7 +57,7 @@ fn check_in(
         outdated: None,
     };
     let rule = enrollment_rule::of(db, scope)?;
-    let mut known = Vec::with_capacity(checkins.len());
+    let (mut known, mut uses) = (Vec::with_capacity(checkins.len()), BTreeMap::new());
     // A device that is in here twice is stored as it said last.
     let mut rows: BTreeMap<DeviceId, Vec<Value>> = BTreeMap::new();
     for Checkin { device, report, now } in checkins {
@@ -73,6 +75,11 @@ fn check_in(
         }
         before.day_checkins = before.day_checkins.saturating_add(1);
         before.last_seen = before.last_seen.max(now);
+        if before.is_counted && before.policy_version != report.policy_version {
+            *uses.entry(before.policy_version).or_insert(0) -= 1;
+            *uses.entry(report.policy_version).or_insert(0) += 1;
+            before.policy_version = report.policy_version;
+        }
         let protection = report.protection.word();
         let protection_changed = before.protection.as_deref() != Some(protection);
         before.protection = Some(protection.to_owned());
@@ -99,6 +106,7 @@ fn check_in(
            FROM v WHERE device_status.tenant_id = v.tenant_id AND device_status.device_id = v.device_id",
         &[],
     )?;
+    policy_use::shift(db, scope, &uses)?;
     for (device, before) in &mut devices {
         if before.is_new_os {
             device_member::regroup(db, scope, *device, false)?;
@@ -127,6 +135,9 @@ struct Before {
     day: i64,
     day_checkins: i64,
     group_moves: u64,
+    policy_version: u64,
+    /// Whether it is in service, and so counted by that version.
+    is_counted: bool,
 }
 
 /// Returns what is known of each device that there is.
@@ -145,7 +156,8 @@ fn before(
         "WITH k (tenant_id, device_id) AS (",
         &keys,
         ") SELECT s.device_id, s.protection, s.os_version, s.last_seen_at_ms, s.day, s.day_checkins,
-                  d.group_moves, d.os
+                  d.group_moves, d.os, s.policy_version,
+                  CASE WHEN d.offboarded_at_ms IS NULL AND d.jwk <> '' THEN 1 ELSE 0 END
            FROM k JOIN device_status AS s ON s.tenant_id = k.tenant_id AND s.device_id = k.device_id
            JOIN device AS d ON d.tenant_id = k.tenant_id AND d.device_id = k.device_id",
         &[],
@@ -160,6 +172,8 @@ fn before(
                     day: row.get(4)?,
                     day_checkins: row.get(5)?,
                     group_moves: count(row.get(6)?),
+                    policy_version: count(row.get(8)?),
+                    is_counted: row.get(9)?,
                 };
                 found.insert(DeviceId(u128::from_be_bytes(row.get(0)?)), before);
             }

@@ -6,11 +6,13 @@ use bartizan_model::{
     DeviceId, Mode, ProtectionState, RiskLevel, TenantId, UnixMillis, UnresolvedAlerts,
 };
 
-use crate::column::{count, found, ms, time, word};
+use crate::column::{count, found, int, ms, time, word};
 use crate::db::{Connection, Reach, Row, Value, params, query_many};
 use crate::device_change::DeviceValue;
 use crate::gather::Outcomes;
-use crate::{Actor, Attestation, GroupId, OsVersion, Sight, Store, StoreError, TenantScope};
+use crate::{
+    Actor, Attestation, GroupId, OsVersion, Sight, Store, StoreError, TenantScope, duplicate,
+};
 
 /// What a device's word is checked against.
 #[derive(Clone, Debug)]
@@ -169,6 +171,10 @@ pub struct DeviceFilter {
     pub group: Option<GroupChoice>,
     /// Only those whose key this vouches for.
     pub attestation: Option<Attestation>,
+    /// Only those in service that said last that they run this version of their policy; 0 for none yet.
+    pub policy_version: Option<u64>,
+    /// Only those of which there may be another record.
+    pub is_likely_twice: bool,
 }
 
 /// Devices by their group.
@@ -267,6 +273,9 @@ fn list(
     let mut sql = concat!(device_columns!(), "WHERE s.tenant_id = ?").to_owned();
     let mut values = vec![Value::from(scope.id())];
     within.narrow(&mut sql, &mut values, "d.group_id");
+    if filter.is_likely_twice {
+        duplicate::narrow(&within, &mut sql, &mut values);
+    }
     let mut narrow = |piece: &str, value: Option<Value>| {
         sql.push_str(piece);
         values.extend(value);
@@ -290,6 +299,12 @@ fn list(
     }
     if let Some(risk) = filter.risk {
         narrow(" AND s.risk = ?", Some(risk.word().to_owned().into()));
+    }
+    if let Some(version) = filter.policy_version {
+        narrow(
+            " AND d.offboarded_at_ms IS NULL AND d.jwk <> '' AND s.policy_version = ?",
+            Some(int(version).into()),
+        );
     }
     if let Some(attestation) = filter.attestation {
         narrow(" AND d.attestation = ?", Some(attestation.word().to_owned().into()));

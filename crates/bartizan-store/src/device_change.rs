@@ -15,7 +15,9 @@ use crate::column::{found, ms};
 use crate::db::{Connection, params};
 use crate::device_event::{DeviceEventKind, note};
 use crate::event::{self, EventKind, Happened};
-use crate::{DeviceRow, Guard, Sight, Store, StoreError, TenantScope, device, device_member};
+use crate::{
+    DeviceRow, Guard, Sight, Store, StoreError, TenantScope, device, device_member, policy_use,
+};
 
 /// What a device is worth to the organization.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -234,6 +236,7 @@ impl Store {
                 let (scope, within) = sight.open(db)?;
                 within.device(db, scope, device)?;
                 exists(db, scope, device)?;
+                policy_use::leave(db, scope, device)?;
                 let written = db
                     .prepare_cached(
                         "UPDATE device SET offboarded_at_ms = ?3
@@ -268,6 +271,7 @@ impl Store {
                 let (scope, within) = sight.open(db)?;
                 within.device(db, scope, device)?;
                 exists(db, scope, device)?;
+                policy_use::leave(db, scope, device)?;
                 let id = device.0.to_be_bytes();
                 for statement in [
                     "DELETE FROM device_tag WHERE tenant_id = ?1 AND device_id = ?2",
@@ -311,7 +315,7 @@ impl Store {
     }
 }
 
-fn give(
+pub(crate) fn give(
     db: &Connection,
     scope: TenantScope,
     device: DeviceId,
@@ -407,7 +411,7 @@ fn describe(
     Ok(())
 }
 
-fn tags_of(
+pub(crate) fn tags_of(
     db: &Connection,
     scope: TenantScope,
     device: DeviceId,

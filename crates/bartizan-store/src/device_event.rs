@@ -30,10 +30,12 @@ pub enum DeviceEventKind {
     Value,
     /// Somebody took it out.
     Offboarded,
+    /// Somebody merged another record into it; the detail is its name.
+    Merged,
 }
 
 impl DeviceEventKind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Enrolled,
         Self::CheckedIn,
         Self::Alert,
@@ -43,6 +45,7 @@ impl DeviceEventKind {
         Self::Owner,
         Self::Value,
         Self::Offboarded,
+        Self::Merged,
     ];
 
     /// Returns its word.
@@ -58,6 +61,7 @@ impl DeviceEventKind {
             Self::Owner => "owner",
             Self::Value => "value",
             Self::Offboarded => "offboarded",
+            Self::Merged => "merged",
         }
     }
 

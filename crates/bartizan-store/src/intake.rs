@@ -21,7 +21,7 @@ use crate::audit::{self, Event};
 use crate::column::{fresh_id, int, ms, time};
 use crate::db::{Connection, Optional, params};
 use crate::grouping::Joining;
-use crate::{Sight, Store, StoreError, TenantScope, device_member, risk};
+use crate::{Sight, Store, StoreError, TenantScope, device_member, replacement, risk};
 
 /// An alert of another product.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -266,14 +266,15 @@ fn device_of(
             .prepare_cached("SELECT 1 FROM device_status WHERE tenant_id = ?1 AND device_id = ?2")?
             .exists(params![scope.id(), device.0.to_be_bytes()])?;
         if is_there {
-            return Ok(device);
+            return replacement::current(db, scope, device);
         }
     }
     if !alert.device_name.is_empty() {
         let named = db
             .prepare_cached(
                 "SELECT device_id FROM device
-                 WHERE tenant_id = ?1 AND device_name = ?2 AND forgotten_at_ms IS NULL LIMIT 2",
+                 WHERE tenant_id = ?1 AND device_name = ?2 AND forgotten_at_ms IS NULL
+                     AND replaced_by IS NULL LIMIT 2",
             )?
             .query_map(params![scope.id(), alert.device_name], |row| row.get::<[u8; 16]>(0))?;
         let named: Vec<_> = named.collect::<crate::db::Result<_>>()?;
@@ -281,7 +282,8 @@ fn device_of(
             return Ok(DeviceId(u128::from_be_bytes(one)));
         }
     }
-    record(db, scope, alert, now)
+    let record = record(db, scope, alert, now)?;
+    replacement::current(db, scope, record)
 }
 
 /// Makes a record of a device that only the other product knows; there is one for each of its names.

@@ -38,7 +38,9 @@ mod device_change;
 mod device_event;
 mod device_group;
 mod device_member;
+mod device_merge;
 mod device_rule;
+mod duplicate;
 mod enrollment;
 mod enrollment_code;
 mod enrollment_rule;
@@ -80,6 +82,7 @@ mod person;
 mod person_group;
 mod person_list;
 mod policy;
+mod policy_use;
 mod quiet;
 mod replacement;
 mod retention;
@@ -105,6 +108,7 @@ mod tenant_indicator;
 mod tenant_indicator_change;
 mod tenant_removal;
 mod triage;
+mod within;
 
 use std::sync::Arc;
 
@@ -138,7 +142,9 @@ pub use device::{
 pub use device_change::{DeviceRevision, DeviceValue, MAX_TAGS};
 pub use device_event::{DeviceEventKind, DeviceEventRow};
 pub use device_group::{GroupRow, MAX_GROUPS};
+pub use device_merge::{DeviceMerge, MergeError};
 pub use device_rule::{Combine, GroupRules, Rule, RuleField, RuleOperator};
+pub use duplicate::Likeness;
 pub use enrollment::{EnrollError, Enrolled, NewDevice};
 pub use enrollment_rule::{EnrollmentRule, OsSupport, OsVersion, RefusalRow, WithoutUser};
 pub use event::EventKind;
@@ -184,6 +190,7 @@ pub use person_list::{DirectoryField, DirectoryFilter, DirectoryMatch, OwnDevice
 pub use policy::{
     DevicePolicyRow, NewPolicyVersion, PolicyLayerRow, PolicyProgress, PolicyVersionRow,
 };
+pub use policy_use::PolicyUse;
 pub use replacement::Replacement;
 pub use retention::Removed;
 pub use retention_rule::OldAlerts;

@@ -2,7 +2,7 @@
 
 use bartizan_model::DeviceId;
 
-use crate::db::{Connection, params};
+use crate::db::{Connection, Optional as _, params};
 use crate::{Store, StoreError, TenantScope};
 
 /// The neighbors of a record, with their names; without those that are forgotten.
@@ -45,6 +45,29 @@ impl Store {
             })
             .await
     }
+}
+
+/// Returns the record that alerts about a device go to: what took its place, or else itself.
+pub(crate) fn current(
+    db: &Connection,
+    scope: TenantScope,
+    device: DeviceId,
+) -> Result<DeviceId, StoreError> {
+    let statement = db.prepare_cached(
+        "SELECT l.device_id FROM device AS d
+         JOIN device AS l ON l.tenant_id = d.tenant_id AND l.device_id = d.replaced_by
+         WHERE d.tenant_id = ?1 AND d.device_id = ?2 AND l.forgotten_at_ms IS NULL",
+    )?;
+    let mut device = device;
+    // A phone that enrolled more often than this goes on from where it was left.
+    for _ in 0..MOST {
+        let later: Option<[u8; 16]> = statement
+            .query_row(params![scope.id(), device.0.to_be_bytes()], |row| row.get(0))
+            .optional()?;
+        let Some(later) = later else { break };
+        device = DeviceId(u128::from_be_bytes(later));
+    }
+    Ok(device)
 }
 
 fn named(

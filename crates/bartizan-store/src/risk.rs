@@ -16,6 +16,8 @@ use crate::{Sight, Store, StoreError, TenantScope};
 /// When the risk of a device became what, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RiskChange {
+    /// Names it among the device's.
+    pub id: u128,
     /// When.
     pub at: UnixMillis,
     /// What it became.
@@ -25,7 +27,7 @@ pub struct RiskChange {
 }
 
 impl Store {
-    /// Returns how the risk of a device changed, the last change first.
+    /// Returns how the risk of a device changed, the last change first, from before a change on.
     ///
     /// # Errors
     /// The store is unavailable.
@@ -33,24 +35,28 @@ impl Store {
         &self,
         sight: Sight,
         device: DeviceId,
+        before: Option<u128>,
         limit: u32,
     ) -> Result<Vec<RiskChange>, StoreError> {
         self.db
             .read(sight, move |db| {
                 let (scope, within) = sight.open(db)?;
                 within.device(db, scope, device)?;
+                let before = before.unwrap_or(u128::MAX).to_be_bytes();
                 let mut rows = db
                     .prepare_cached(
-                        "SELECT at_ms, risk, reason FROM risk_change
-                         WHERE tenant_id = ?1 AND device_id = ?2 ORDER BY change_id DESC LIMIT ?3",
+                        "SELECT change_id, at_ms, risk, reason FROM risk_change
+                         WHERE tenant_id = ?1 AND device_id = ?2 AND change_id < ?3
+                         ORDER BY change_id DESC LIMIT ?4",
                     )?
-                    .query(params![scope.id(), device.0.to_be_bytes(), limit])?;
+                    .query(params![scope.id(), device.0.to_be_bytes(), before, limit])?;
                 let mut changes = Vec::new();
                 while let Some(row) = rows.next()? {
                     changes.push(RiskChange {
-                        at: time(row.get(0)?),
-                        risk: word("risk", &row.get::<String>(1)?, RiskLevel::from_word)?,
-                        reason: row.get(2)?,
+                        id: u128::from_be_bytes(row.get(0)?),
+                        at: time(row.get(1)?),
+                        risk: word("risk", &row.get::<String>(2)?, RiskLevel::from_word)?,
+                        reason: row.get(3)?,
                     });
                 }
                 Ok(changes)
@@ -125,6 +131,21 @@ impl Risks {
             Severity::Informational => &mut after.informational,
         };
         *counter = counter.saturating_sub(1);
+    }
+
+    /// Counts what one device has for another, which has all of its alerts from now on.
+    pub(crate) fn hand_over(&mut self, from: DeviceId, to: DeviceId) {
+        let Some((_, given)) = self.devices.get_mut(&from) else { return };
+        let given = std::mem::take(given);
+        let Some((_, after)) = self.devices.get_mut(&to) else { return };
+        for (severity, number) in [
+            (Severity::High, given.high),
+            (Severity::Medium, given.medium),
+            (Severity::Low, given.low),
+            (Severity::Informational, given.informational),
+        ] {
+            after.add(severity, number);
+        }
     }
 
     /// Stores what changed, and notes why a risk did.

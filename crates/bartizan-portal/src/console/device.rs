@@ -8,7 +8,7 @@ use bartizan_store::{Attestation, DeviceEventKind, DeviceEventRow, DeviceValue, 
 
 use super::badge::Badge;
 use super::format::{self, Ago};
-use super::{AlertRow, Icon, Presence, Section, Shell, filters};
+use super::{AlertRow, Duplicate, Icon, Presence, RiskLine, Section, Shell, filters};
 
 /// What a device is, how it is, and what it raised.
 #[derive(Template)]
@@ -70,6 +70,10 @@ pub(crate) struct DevicePage {
     pub(crate) is_shared: bool,
     /// What took its place, and what it took the place of.
     pub(crate) replacement: Replacement,
+    /// How its risk changed last.
+    pub(crate) risk_lines: Vec<RiskLine>,
+    /// Other records that may be of it.
+    pub(crate) duplicates: Vec<Duplicate>,
     /// Whether its person's license gives the timeline.
     pub(crate) has_timeline: bool,
     /// Why the last change was not made.
@@ -214,6 +218,7 @@ fn told(event: &DeviceEventRow) -> String {
         DeviceEventKind::Owner => format!("Person set to {detail}"),
         DeviceEventKind::Value => format!("Value set to {detail}"),
         DeviceEventKind::Offboarded => "Taken out".into(),
+        DeviceEventKind::Merged => format!("Earlier record “{detail}” merged into this one"),
     }
 }
 

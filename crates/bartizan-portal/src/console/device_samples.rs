@@ -27,6 +27,12 @@ pub(super) fn pages() -> Vec<(&'static str, String)> {
         ("device", rendered(&device())),
         ("device-fresh", rendered(&fresh_device())),
         ("device-remove", rendered(&removal())),
+        ("device-risk", rendered(&history(true))),
+        ("device-risk-none", rendered(&history(false))),
+        ("device-merge", rendered(&merging())),
+        ("device-merge-refused", rendered(&refused_merge())),
+        ("device-merge-find", rendered(&finding())),
+        ("device-merge-found-none", rendered(&found_none())),
     ]
 }
 
@@ -36,6 +42,111 @@ fn removal() -> DeviceRemovePage {
         id: DeviceId(5),
         name: hostile_device().name,
         is_offboarded: false,
+    }
+}
+
+fn stored(number: u128) -> bartizan_store::DeviceRow {
+    bartizan_store::DeviceRow {
+        id: DeviceId(number),
+        os: "iOS".into(),
+        os_version: "18.1".into(),
+        model: "iPhone17,3".into(),
+        device_name: hostile_device().name,
+        app_version: "1.0.0".into(),
+        enrolled_at: UnixMillis(NOW.0 - 40 * 86_400_000),
+        last_seen_at: UnixMillis(NOW.0 - 9 * 86_400_000),
+        mode: Some(Mode::Dns),
+        protection: Some(ProtectionState::On),
+        policy_version: 7,
+        indicator_epoch: None,
+        tenant_epoch: None,
+        counters: bartizan_store::Counters::default(),
+        unresolved: UnresolvedAlerts { high: 1, medium: 0, low: 0, informational: 2 },
+        owner: "kim@example.test".into(),
+        value: bartizan_store::DeviceValue::Normal,
+        group: None,
+        offboarded_at: None,
+        newest_policy_version: 7,
+        day_checkins: 1,
+        attestation: bartizan_store::Attestation::None,
+        attested_at: None,
+        is_shared: false,
+    }
+}
+
+fn risk(number: u128, risk: RiskLevel) -> bartizan_store::RiskChange {
+    bartizan_store::RiskChange {
+        id: number,
+        at: UnixMillis(NOW.0 - 3_600_000),
+        risk,
+        reason: "1 high, 2 informational unresolved".into(),
+    }
+}
+
+fn history(is_long: bool) -> RiskHistoryPage {
+    let changes: Vec<_> = (1..=6)
+        .rev()
+        .map(|number| risk(number, if number % 2 == 0 { RiskLevel::High } else { RiskLevel::Low }))
+        .collect();
+    RiskHistoryPage {
+        shell: shell(),
+        id: DeviceId(5),
+        name: hostile_device().name,
+        lines: if is_long { risk_lines(&changes, 9) } else { Vec::new() },
+        is_first_page: !is_long,
+        pager: Pager {
+            first: is_long.then(|| "/devices/5/risk".into()),
+            next: is_long.then(|| "/devices/5/risk?before=5-1".into()),
+        },
+        now: NOW,
+    }
+}
+
+fn merging() -> DeviceMergePage {
+    DeviceMergePage {
+        shell: shell(),
+        merge: bartizan_store::DeviceMerge {
+            earlier: stored(9),
+            earlier_tags: Vec::new(),
+            kept: bartizan_store::DeviceRow { owner: String::new(), ..stored(10) },
+            alerts: 1_204,
+            tags: vec!["Field".into(), "<img src=x>\u{202e}".into()],
+        },
+        seen: "\"v1\"".into(),
+        problem: None,
+        now: NOW,
+    }
+}
+
+fn refused_merge() -> DeviceMergePage {
+    let page = merging();
+    let earlier = bartizan_store::DeviceRow {
+        offboarded_at: Some(NOW),
+        unresolved: UnresolvedAlerts::default(),
+        ..stored(9)
+    };
+    let merge = bartizan_store::DeviceMerge { earlier, alerts: 0, tags: Vec::new(), ..page.merge };
+    DeviceMergePage { merge, problem: Some("<img src=x>".into()), ..page }
+}
+
+fn finding() -> DeviceMergeFindPage {
+    DeviceMergeFindPage {
+        shell: shell(),
+        id: DeviceId(5),
+        name: hostile_device().name,
+        text: String::new(),
+        found: vec![stored(9), stored(10)],
+        problem: Some("<img src=x>".into()),
+        now: NOW,
+    }
+}
+
+fn found_none() -> DeviceMergeFindPage {
+    DeviceMergeFindPage {
+        text: "<img src=x>\u{202e}".into(),
+        found: Vec::new(),
+        problem: None,
+        ..finding()
     }
 }
 
@@ -115,6 +226,11 @@ fn device() -> DevicePage {
                 (DeviceId(8), "Older".into()),
             ],
         },
+        risk_lines: risk_lines(&[risk(2, RiskLevel::High), risk(1, RiskLevel::None)], 9),
+        duplicates: vec![
+            Duplicate::of((DeviceId(1), NOW), (stored(9), bartizan_store::Likeness::Hardware)),
+            Duplicate::of((DeviceId(1), NOW), (stored(10), bartizan_store::Likeness::Person)),
+        ],
         has_timeline: false,
         shell: shell(),
         id: DeviceId(0x0192_f3a4_b5c6_7d8e_9f00_1122_3344_5501),

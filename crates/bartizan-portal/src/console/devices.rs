@@ -149,6 +149,10 @@ pub(crate) struct DeviceFilter {
     pub(crate) risk: Option<RiskLevel>,
     /// Only those whose key this vouches for.
     pub(crate) attestation: Option<Attestation>,
+    /// Only those in service that run this version of their policy; 0 for none yet.
+    pub(crate) policy: Option<u64>,
+    /// Only those of which there may be another record.
+    pub(crate) is_likely_twice: bool,
 }
 
 impl DeviceFilter {
@@ -175,9 +179,15 @@ impl DeviceFilter {
                 ("group", &self.group),
                 ("risk", self.risk.map_or("", RiskLevel::word)),
                 ("attestation", self.attestation.map_or("", Attestation::word)),
+                ("policy", &self.policy_text()),
+                ("records", if self.is_likely_twice { LIKELY_TWICE } else { "" }),
                 ("after", after),
             ],
         )
+    }
+
+    fn policy_text(&self) -> String {
+        self.policy.map(|version| version.to_string()).unwrap_or_default()
     }
 
     fn risks() -> [RiskLevel; 5] {
@@ -247,6 +257,8 @@ impl DeviceState {
     }
 }
 
+/// In an address, as `records`.
+pub(crate) const LIKELY_TWICE: &str = "twice";
 /// The published rule (`docs/alerts.md`).
 pub(crate) const INACTIVE_AFTER_MS: u64 = 7 * format::DAY_MS;
 

@@ -25,6 +25,8 @@ mod audit;
 mod badge;
 mod detectors;
 mod device;
+mod device_merge;
+mod device_risk;
 #[cfg(test)]
 mod device_samples;
 mod devices;
@@ -98,8 +100,11 @@ pub(crate) use assets::{asset, asset_url};
 pub(crate) use audit::{AuditEntryRow, AuditForm, AuditPage};
 pub(crate) use detectors::{DetectorRow, DetectorsPage};
 pub(crate) use device::{DevicePage, DeviceRemovePage, EngineCounters};
+pub(crate) use device_merge::{DeviceMergeFindPage, DeviceMergePage, Duplicate};
+pub(crate) use device_risk::{RiskHistoryPage, RiskLine, risk_lines};
 pub(crate) use devices::{
-    DeviceFilter, DeviceRow, DeviceState, DevicesPage, EnrollHelp, INACTIVE_AFTER_MS, Presence,
+    DeviceFilter, DeviceRow, DeviceState, DevicesPage, EnrollHelp, INACTIVE_AFTER_MS, LIKELY_TWICE,
+    Presence,
 };
 pub(crate) use enrollment::{EnrollPage, EnrollmentPage, GivenCode, LicensesPage};
 pub(crate) use error_page::ErrorPage;
@@ -185,6 +190,10 @@ impl Shell {
 
     fn investigates(&self) -> bool {
         self.permissions.has(Permission::AlertsInvestigation)
+    }
+
+    fn remediates(&self) -> bool {
+        self.permissions.has(Permission::ActiveRemediation)
     }
 
     fn sets_security(&self) -> bool {

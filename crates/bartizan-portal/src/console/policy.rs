@@ -2,7 +2,7 @@
 
 use askama::Template;
 use bartizan_model::{CHECKIN_INTERVAL_S, MAX_WARN_PASS_HOURS, Mode, Policy, WebProtection};
-use bartizan_store::PolicyProgress;
+use bartizan_store::{PolicyProgress, PolicyUse};
 use serde::Deserialize;
 
 use super::feed_form::{Choice, choices};
@@ -22,6 +22,8 @@ pub(crate) struct PolicyPage {
     pub(crate) problem: Option<String>,
     /// How many devices have what they should have.
     pub(crate) progress: PolicyProgress,
+    /// Which versions devices in service run, the latest first.
+    pub(crate) versions: Vec<PolicyUse>,
     /// The document for every device, then those of groups by their rank.
     pub(crate) documents: Vec<DocumentLine>,
 }
@@ -107,6 +109,18 @@ impl PolicyForm {
 impl PolicyPage {
     fn section(&self) -> Section {
         Section::Policy
+    }
+
+    /// One line for each version that is run: what it is called, where its devices are listed, and how many they are.
+    fn run(&self) -> Vec<(String, String, String)> {
+        let line = |one: &PolicyUse| {
+            let version = format::grouped(one.version);
+            let name =
+                if one.version == 0 { "None yet".into() } else { format!("Version {version}") };
+            let href = format!("/devices?policy={}", one.version);
+            (name, href, format::count(one.devices, "device"))
+        };
+        self.versions.iter().map(line).collect()
     }
 
     /// One line for each state that a device is in.

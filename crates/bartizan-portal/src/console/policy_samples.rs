@@ -16,8 +16,11 @@ const STORED: &str = r#"{"BartizanMode":"tunnel","BartizanWarnPassHours":48,"Def
 /// Every page in several states.
 pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
     let rendered = |page: &dyn askama::DynTemplate| page.dyn_render().unwrap();
-    let first =
-        PolicyPage { progress: bartizan_store::PolicyProgress::default(), ..policy(shell, None) };
+    let first = PolicyPage {
+        progress: bartizan_store::PolicyProgress::default(),
+        versions: Vec::new(),
+        ..policy(shell, None)
+    };
     let reviewed = {
         let mut page = document(shell, Vec::new());
         page.form.review = Some(vec![HOSTILE.into()]);
@@ -53,7 +56,9 @@ fn policy(shell: &Shell, problem: Option<String>) -> PolicyPage {
         line("Every device", Some(11), Some((12, 20))),
         line("<img src=x>\u{202e}", None, None),
     ];
-    PolicyPage { shell: shell.clone(), version: 12, form, problem, progress, documents }
+    let one = |version, devices| bartizan_store::PolicyUse { version, devices };
+    let versions = vec![one(1_012, 1_204), one(11, 72), one(0, 1)];
+    PolicyPage { shell: shell.clone(), version: 12, form, problem, progress, versions, documents }
 }
 
 fn group() -> bartizan_store::GroupRow {

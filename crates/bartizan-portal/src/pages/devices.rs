@@ -11,7 +11,8 @@ use serde::Deserialize;
 
 use super::{PAGE, PAGE_AND_ONE, cursor, cursor_text, html, last_check_in, shell};
 use crate::console::{
-    self, DevicePage, DeviceState, DevicesPage, EngineCounters, EnrollHelp, INACTIVE_AFTER_MS,
+    self, DevicePage, DeviceState, DevicesPage, Duplicate, EngineCounters, EnrollHelp,
+    INACTIVE_AFTER_MS, risk_lines,
 };
 use crate::error::ApiError;
 use crate::policies;
@@ -41,6 +42,10 @@ pub(crate) struct ListQuery {
     #[serde(default)]
     group: String,
     #[serde(default)]
+    records: String,
+    #[serde(default)]
+    policy: String,
+    #[serde(default)]
     after: String,
     #[serde(default)]
     done: String,
@@ -62,6 +67,8 @@ pub(crate) async fn list(
         group: query.group,
         risk: RiskLevel::from_word(&query.risk),
         attestation: Attestation::from_word(&query.attestation),
+        is_likely_twice: query.records == console::LIKELY_TWICE,
+        policy: query.policy.trim().parse().ok(),
         ..console::DeviceFilter::from_query(query.q.as_deref(), query.state.as_deref())
     };
     let groups = state.store.device_groups(sight).await?;
@@ -120,6 +127,7 @@ pub(super) async fn show(
     let notice = match query.done.as_str() {
         "saved" => Some("Saved.".to_owned()),
         "offboarded" => Some("The device is taken out.".to_owned()),
+        "merged" => Some("Merged. This is the record that goes on.".to_owned()),
         _ => None,
     };
     let (effective, _) = policies::effective(state, sight, id).await?;
@@ -139,6 +147,9 @@ pub(super) async fn show(
     if !has_timeline {
         events.clear();
     }
+    let changes = state.store.risk_changes(sight, id, None, RISK_LINES_AND_ONE).await?;
+    let duplicates = state.store.likely_duplicates(sight, id).await?;
+    let like = |other| Duplicate::of((id, row.enrolled_at), other);
     let filter = AlertFilter { device: Some(id), ..AlertFilter::default() };
     let alerts = state.store.alerts(sight, filter, None, PAGE_AND_ONE).await?;
     html(&DevicePage {
@@ -153,6 +164,8 @@ pub(super) async fn show(
         attestation: (row.attestation, row.attested_at),
         is_shared: row.is_shared,
         replacement: state.store.replacement(scope, id).await?,
+        duplicates: duplicates.into_iter().map(like).collect(),
+        risk_lines: risk_lines(&changes, RISK_LINES),
         has_timeline,
         older: older
             .filter(|_| has_timeline)
@@ -188,6 +201,10 @@ pub(super) async fn show(
         group: row.group.map(|(group, name)| (format!("/groups/{group}"), name)),
     })
 }
+
+/// As many changes of risk as stand on the page itself.
+const RISK_LINES: usize = 3;
+const RISK_LINES_AND_ONE: u32 = 4;
 
 /// What the rules of enrollment say of a device.
 fn remarks(rule: &EnrollmentRule, row: &bartizan_store::DeviceRow, now: UnixMillis) -> Vec<String> {
@@ -233,6 +250,8 @@ fn store_filter(filter: &console::DeviceFilter, now: UnixMillis) -> bartizan_sto
         },
         risk: filter.risk,
         attestation: filter.attestation,
+        is_likely_twice: filter.is_likely_twice,
+        policy_version: filter.policy,
     }
 }
 

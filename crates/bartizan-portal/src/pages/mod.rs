@@ -7,6 +7,8 @@ pub(crate) mod applications;
 pub(crate) mod audit;
 pub(crate) mod detectors;
 pub(crate) mod device_change;
+pub(crate) mod device_merge;
+pub(crate) mod device_risk;
 pub(crate) mod devices;
 pub(crate) mod directory;
 pub(crate) mod enrollment;

@@ -75,6 +75,7 @@ async fn show(
         form,
         problem,
         progress: store.policy_progress(sight).await?,
+        versions: store.policy_uses(sight, VERSIONS).await?,
         documents,
     })
 }
@@ -125,3 +126,6 @@ fn wanted(form: &PolicyForm, version: u64) -> Result<Policy, String> {
 fn number<T: std::str::FromStr>(text: &str, bad: BadPolicy) -> Result<T, String> {
     text.trim().parse().map_err(|_| bad.to_string())
 }
+
+/// Versions that are run, as many as a card has room for; the earlier ones are found by the filter of the devices.
+const VERSIONS: u32 = 20;

@@ -28,6 +28,7 @@ use operation::{Operation, Verb};
 
 pub(crate) use document::{PATH as DOCUMENT, document};
 pub(crate) use explorer::explorer;
+pub(crate) use resources::devices::version as device_version;
 
 /// Where all of it stands but the tokens.
 pub(crate) const BASE: &str = "/api/v1";

@@ -233,6 +233,47 @@ async fn devices_are_described_taken_out_and_forgotten() {
 }
 
 #[tokio::test]
+async fn an_earlier_record_is_merged_into_the_one_that_is_kept() {
+    let stage = Stage::new(2).await;
+    let kept = stage.world.device(stage.world.acme, 9).await;
+    let one = |id: &bartizan_model::DeviceId| format!("/api/v1/devices/{id}");
+    let path = one(&stage.device.id);
+    for id in [&stage.device.id, &kept.id] {
+        let body = json!({ "owner": "p@acme.test" });
+        assert_eq!(stage.send("PATCH", &one(id), &[("if-match", "*")], body).await.status, 200);
+    }
+    let likely = "/api/v1/devices?likely_duplicate=true";
+    assert_eq!(items(&stage.get(likely).await), 2);
+
+    let merge = async |into: String, tag: &str| {
+        let body = json!({ "into": into });
+        stage.send("POST", &format!("{path}/merge"), &[("if-match", tag)], body).await
+    };
+    let unguarded =
+        stage.send("POST", &format!("{path}/merge"), &[], json!({ "into": path })).await;
+    assert!([400, 428].contains(&unguarded.problem().0));
+    assert_eq!(merge(kept.id.to_string(), "\"other\"").await.problem().0, 412);
+    assert_eq!(merge(stage.device.id.to_string(), "*").await.problem().0, 409);
+    let foreign = stage.world.device(stage.world.globex, 8).await;
+    assert_eq!(merge(foreign.id.to_string(), "*").await.problem().0, 404);
+    let merged: Value = merge(kept.id.to_string(), "*").await.json();
+    assert_eq!(merged["id"], kept.id.to_string());
+    assert_eq!(merged["unresolved"]["informational"], 2);
+    let earlier = stage.get(&path).await;
+    assert!(earlier["offboarded_at_ms"].is_u64());
+    assert_eq!(earlier["unresolved"]["informational"], 0);
+    assert_eq!(stage.device.get(path::POLICY).await.problem().1, "device_offboarded");
+    let history = stage.get(&format!("{path}/risk?limit=1")).await;
+    assert_eq!(history["items"][0]["risk"], "None");
+    let next = history["next"].as_str().unwrap();
+    let history = stage.get(&format!("{path}/risk?limit=1&after={next}")).await;
+    assert_eq!(history["items"][0]["risk"], "Informational");
+    assert_eq!(items(&stage.get(likely).await), 0);
+    let audit = stage.get("/api/v1/audit?action=device.merge").await;
+    assert_eq!(items(&audit), 1);
+}
+
+#[tokio::test]
 async fn indicators_are_added_once_changed_and_removed() {
     let stage = Stage::new(0).await;
     let new = json!({ "value": "Evil.test", "action": "Block", "title": "Evil" });

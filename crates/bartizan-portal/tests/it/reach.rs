@@ -29,6 +29,9 @@ const OF_DEVICES: &[(&str, &str, &str, u16)] = &[
     ("POST", "/devices/{id}", "/devices/{device}", 404),
     ("POST", "/devices/{id}/tags", "/devices/{device}/tags", 404),
     ("GET", "/devices/{id}/remove", "/devices/{device}/remove", 404),
+    ("GET", "/devices/{id}/risk", "/devices/{device}/risk", 404),
+    ("GET", "/devices/{id}/merge", "/devices/{device}/merge", 404),
+    ("POST", "/devices/{id}/merge", "/devices/{device}/merge", 404),
     ("POST", "/devices/{id}/offboard", "/devices/{device}/offboard", 404),
     ("POST", "/devices/{id}/forget", "/devices/{device}/forget", 404),
     ("GET", "/feedback", "/feedback", 200),
@@ -193,7 +196,9 @@ async fn ask(world: &World, browser: &Browser, method: &Method, path: &str) -> (
         path if path.ends_with("/tags") => "tag=x&do=add",
         path if path.starts_with("/feedback") => "status=Closed&reply=x",
         path if path.contains("/reports/") => "feed=&decision=accepted",
-        path if path.starts_with("/devices") => "owner=&value=High",
+        path if path.starts_with("/devices") => {
+            "owner=&value=High&into=00000000-0000-0000-0000-000000000001"
+        }
         _ => "status=Resolved&tag=&title=x&reason=x",
     };
     let body = if method == Method::POST { form } else { "" };

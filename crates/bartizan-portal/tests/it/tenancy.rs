@@ -77,6 +77,7 @@ const ROWS: &[Row] = &[
     at("GET", "/api/v1/devices/{device}", "/api/v1/devices/{device}", 404),
     at("PATCH", "/api/v1/devices/{device}", "/api/v1/devices/{device}", 404),
     at("DELETE", "/api/v1/devices/{device}", "/api/v1/devices/{device}", 404),
+    at("POST", "/api/v1/devices/{device}/merge", "/api/v1/devices/{device}/merge", 404),
     at("POST", "/api/v1/devices/{device}/offboard", "/api/v1/devices/{device}/offboard", 404),
     at("GET", "/api/v1/devices/{device}/timeline", "/api/v1/devices/{device}/timeline", 404),
     at("GET", "/api/v1/devices/{device}/risk", "/api/v1/devices/{device}/risk", 404),
@@ -207,6 +208,9 @@ const ROWS: &[Row] = &[
     at("POST", "/devices/{id}", "/devices/{device}", 422),
     at("POST", "/devices/{id}/tags", "/devices/{device}/tags", 422),
     at("GET", "/devices/{id}/remove", "/devices/{device}/remove", 404),
+    at("GET", "/devices/{id}/risk", "/devices/{device}/risk", 404),
+    at("GET", "/devices/{id}/merge", "/devices/{device}/merge", 404),
+    at("POST", "/devices/{id}/merge", "/devices/{device}/merge", 422),
     at("POST", "/devices/{id}/offboard", "/devices/{device}/offboard", 404),
     at("POST", "/devices/{id}/forget", "/devices/{device}/forget", 404),
     row("GET", "/groups", 200),
@@ -572,6 +576,9 @@ impl Caller {
         }
         let request = request.header("host", "portal.test").header("sec-fetch-site", "same-origin");
         let for_api = match path.as_str() {
+            path if path.ends_with("/merge") => {
+                r#"{"into":"00000000-0000-0000-0000-000000000001"}"#
+            }
             path if path.contains("/policies/") => r#"{"settings":{}}"#,
             path if path.contains("/indicators/1") => r#"{"action":"Block","title":"x"}"#,
             _ => "{}",

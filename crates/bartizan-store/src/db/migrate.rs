@@ -138,5 +138,6 @@ steps! {
     "V21__passkey", "0021_passkey.sql";
     "V22__attestation", "0022_attestation.sql";
     "V23__operators", "0023_operators.sql";
+    "V24__policy_use", "0024_policy_use.sql";
     "V25__retention", "0025_retention.sql";
 }

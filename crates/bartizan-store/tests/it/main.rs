@@ -38,6 +38,8 @@ mod licenses;
 #[cfg(test)]
 mod members;
 #[cfg(test)]
+mod merge;
+#[cfg(test)]
 mod operators;
 #[cfg(test)]
 mod passkeys;

@@ -1,12 +1,12 @@
 //! What an organization decides for its devices, kept by version.
 
-use bartizan_model::{Mode, ProtectionState};
+use bartizan_model::{Mode, ProtectionState, UnixMillis};
 use bartizan_store::{
-    Counters, DeviceReport, GroupId, GroupRules, NewPolicyVersion, PolicyProgress, Rule, RuleField,
-    RuleOperator, StoreError,
+    Counters, DeviceFilter, DeviceReport, GroupId, GroupRules, Guard, NewDevice, NewPolicyVersion,
+    PolicyProgress, Rule, RuleField, RuleOperator, StoreError,
 };
 
-use crate::world::{NOW, World};
+use crate::world::{DAY, NOW, World, enroll, new_device};
 
 #[tokio::test]
 async fn a_document_holds_once_all_devices_have_it() {
@@ -111,4 +111,55 @@ fn document(settings: &str, percent: u8) -> NewPolicyVersion {
         changed_by: "a@acme.test".into(),
         percent,
     }
+}
+
+#[tokio::test]
+async fn devices_are_counted_and_listed_by_the_version_that_they_run() {
+    let world = World::new().await;
+    let (store, acme) = (&world.store, world.acme);
+    let (scope, sight) = (acme.scope, acme.scope.whole());
+    let uses = async || -> Vec<(u64, u64)> {
+        let uses = store.policy_uses(sight, 9).await.unwrap();
+        for one in &uses {
+            let filter =
+                DeviceFilter { policy_version: Some(one.version), ..DeviceFilter::default() };
+            let listed = store.devices(sight, filter, None, 99).await.unwrap().len();
+            assert_eq!(u64::try_from(listed).unwrap(), one.devices, "of version {}", one.version);
+        }
+        uses.into_iter().map(|one| (one.version, one.devices)).collect()
+    };
+    let says = async |device, version| {
+        store.check_in(scope, device, report(Mode::Dns, version), NOW).await.unwrap()
+    };
+    let mut devices = vec![acme.device];
+    for number in 40..44 {
+        devices.push(enroll(store, scope, number).await);
+    }
+    assert_eq!(uses().await, [(0, 5)]);
+    for device in &devices {
+        says(*device, 1).await;
+    }
+    for _ in 0..2 {
+        says(devices[1], 2).await;
+        says(devices[2], 2).await;
+    }
+    assert_eq!(uses().await, [(2, 2), (1, 3)]);
+    store.offboard_device(sight, devices[1], "a".into(), NOW).await.unwrap();
+    store.offboard_device(sight, devices[1], "a".into(), NOW).await.unwrap();
+    // What was on its way while the device was taken out counts for nothing.
+    says(devices[1], 3).await;
+    assert_eq!(uses().await, [(2, 1), (1, 3)]);
+    store.forget_device(sight, devices[1], NOW).await.unwrap();
+    store.forget_device(sight, devices[2], NOW).await.unwrap();
+    assert_eq!(uses().await, [(1, 3)]);
+    let pair = (devices[3], devices[4]);
+    store.merge_device(sight, pair, Guard::open(), "a".into(), NOW).await.unwrap();
+    assert_eq!(uses().await, [(1, 2)]);
+    let again = NewDevice { key_thumbprint: [43; 32], ..new_device(45) };
+    let hash = [45; 32];
+    store.create_enrollment_token(scope, hash, UnixMillis(NOW.0 + DAY), NOW).await.unwrap();
+    store.enroll(hash, again, NOW).await.unwrap();
+    assert_eq!(uses().await, [(1, 1), (0, 1)]);
+    let other = store.policy_uses(world.globex.scope.whole(), 9).await.unwrap();
+    assert_eq!(other.iter().map(|one| (one.version, one.devices)).collect::<Vec<_>>(), [(0, 1)]);
 }

@@ -140,6 +140,7 @@ async fn opening_again_migrates_nothing() {
             "passkey",
             "attestation",
             "operators",
+            "policy_use",
             "retention",
         ]
     );

@@ -5,10 +5,10 @@ use std::time::Duration;
 use bartizan_model::{AlertStatus, DeviceId, UnixMillis};
 use bartizan_store::{
     AlertChoice, AlertFilter, AlertJobState, AlertKey, AlertUpdate, BuiltIn, DeviceFilter,
-    DeviceValue, FeedbackStatus, GroupId, GroupRules, IncidentEdit, IncidentId, ItemOutcome,
-    JobStep, MemberId, NewFeedback, NewMember, NewRole, NewSession, Permission, Permissions, Rule,
-    RuleField, RuleOperator, Sight, SignInMethod, SiteReportStatus, StatusFilter, StoreError,
-    SuppressionScope, SuppressionTerms,
+    DeviceValue, FeedbackStatus, GroupId, GroupRules, Guard, IncidentEdit, IncidentId, ItemOutcome,
+    JobStep, MemberId, MergeError, NewFeedback, NewMember, NewRole, NewSession, Permission,
+    Permissions, Rule, RuleField, RuleOperator, Sight, SignInMethod, SiteReportStatus,
+    StatusFilter, StoreError, SuppressionScope, SuppressionTerms,
 };
 
 use super::tenancy::site_report;
@@ -156,6 +156,8 @@ async fn lists_and_counts_take_in_what_is_inside_alone() {
     assert!(store.devices_that_match(sight, everything).await.unwrap() <= 1);
     let progress = store.policy_progress(sight).await.unwrap();
     assert_eq!(progress.current + progress.behind + progress.without, 1);
+    let uses = store.policy_uses(sight, 9).await.unwrap();
+    assert_eq!(uses.iter().map(|one| one.devices).sum::<u64>(), 1);
     let reports = store.site_reports(sight, None, 9).await.unwrap();
     assert_eq!(reports.iter().map(|row| row.device).collect::<Vec<_>>(), [split.devices[0]]);
     let hits = store.top_hits(sight, "list", 9).await.unwrap();
@@ -207,7 +209,8 @@ async fn what_is_outside_is_not_found_and_not_changed() {
         is_found(store.device(sight, device).await.map(drop), "device");
         is_found(store.device_tags(sight, device).await.map(drop), "tags");
         is_found(store.device_events(sight, device, None, 9).await.map(drop), "timeline");
-        is_found(store.risk_changes(sight, device, 9).await.map(drop), "risk");
+        is_found(store.risk_changes(sight, device, None, 9).await.map(drop), "risk");
+        is_found(store.likely_duplicates(sight, device).await.map(drop), "duplicates");
         is_found(store.device_policy(sight, device).await.map(drop), "policy");
         is_found(store.add_tag(sight, device, "x".into(), actor(), NOW).await, "tag");
         is_found(store.remove_tag(sight, device, "x".into(), actor(), NOW).await, "untag");
@@ -236,6 +239,10 @@ async fn what_is_outside_is_not_found_and_not_changed() {
         assert!(matches!(refused, Err(StoreError::NotFound { .. })));
         let refused = store.forget_device(sight, device, NOW).await;
         assert!(matches!(refused, Err(StoreError::NotFound { .. })));
+    }
+    for pair in [(split.devices[0], split.devices[1]), (split.devices[1], split.devices[0])] {
+        let refused = store.merge_device(sight, pair, Guard::open(), String::new(), NOW).await;
+        assert!(matches!(refused, Err(MergeError::Store(StoreError::NotFound { .. }))));
     }
     store.forget_device(sight, split.devices[0], NOW).await.unwrap();
     let gone = store.device(sight, split.devices[0]).await;

@@ -105,7 +105,7 @@ async fn risk_and_counters_follow_every_change_and_say_why() {
         assert_eq!((incidents.len(), incidents[0].alerts, incidents[0].unresolved), (1, 5, left));
     }
     assert_eq!(risk(&world).await, RiskLevel::None);
-    let changes = store.risk_changes(acme.scope.whole(), acme.device, 10).await.unwrap();
+    let changes = store.risk_changes(acme.scope.whole(), acme.device, None, 10).await.unwrap();
     let told: Vec<_> = changes.iter().map(|change| (change.risk, &*change.reason)).collect();
     assert_eq!(
         told,

@@ -128,7 +128,7 @@ async fn how_a_risk_changed_goes_with_time_and_with_the_device() {
             .unwrap();
     }
     let changes = async || {
-        let changes = store.risk_changes(acme.scope.whole(), acme.device, 99).await.unwrap();
+        let changes = store.risk_changes(acme.scope.whole(), acme.device, None, 99).await.unwrap();
         changes.into_iter().map(|change| change.at.0 - NOW.0).collect::<Vec<_>>()
     };
     let all = changes().await;

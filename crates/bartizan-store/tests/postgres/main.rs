@@ -32,6 +32,7 @@ mod slow {
         mod licenses;
         mod many_tenants;
         mod members;
+        mod merge;
         mod operators;
         mod passkeys;
         mod policy;

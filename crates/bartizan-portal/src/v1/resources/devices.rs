@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use bartizan_model::{DeviceId, ProtectionState, RiskLevel, UnixMillis};
 use bartizan_store::{
     DeviceCursor, DeviceEventRow, DeviceFilter, DeviceRevision, DeviceRow, DeviceState,
-    DeviceValue, GroupChoice, Permission, RiskChange,
+    DeviceValue, GroupChoice, MergeError, Permission, RiskChange,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use super::{AFTER, LIMIT, LINE, page_of};
 use crate::console::{INACTIVE_AFTER_MS, visible};
 use crate::v1::operation::{Answer, Call, Operation, Reply, Tagged, Verb, tag};
 use crate::v1::schema::{COUNT, Object, Schema, always, maybe};
-use crate::v1::serve::unfit;
+use crate::v1::serve::{conflict, unfit};
 
 static GROUP: Object = Object {
     name: "DeviceGroupName",
@@ -103,6 +103,12 @@ static DESCRIPTION: Object = Object {
     ],
 };
 
+static MERGE: Object = Object {
+    name: "DeviceMerge",
+    about: "Which record an earlier one of the same device is merged into.",
+    fields: &[always("into", Schema::Id, "The record that is kept; it has to be in service.")],
+};
+
 static EVENT: Object = Object {
     name: "DeviceEvent",
     about: "Something that happened to a device.",
@@ -162,6 +168,16 @@ pub(crate) const OPERATIONS: &[Operation] = &[
             ),
             maybe("tag", Schema::Text { least: 1, most: 200 }, "Only those with this tag."),
             maybe("group", Schema::Id, "Only those of this group."),
+            maybe(
+                "policy_version",
+                COUNT,
+                "Only those in service that run this version of their policy; 0 for none yet.",
+            ),
+            maybe(
+                "likely_duplicate",
+                Schema::Flag,
+                "Only those of which there may be another record.",
+            ),
             LIMIT,
             AFTER,
         ],
@@ -219,6 +235,19 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         handler: |call| Box::pin(offboard(call)),
     },
     Operation {
+        verb: Verb::Post,
+        path: "/api/v1/devices/{device}/merge",
+        id: "mergeDevice",
+        summary: "Merge an earlier record of a device into the one that is kept: its alerts, timeline and tags move, \
+                  and it is refused from now on; answers with the kept one",
+        permission: Permission::ActiveRemediation,
+        query: &[],
+        body: Some(Schema::Object(&MERGE)),
+        answer: (StatusCode::OK, Some(&DEVICE)),
+        tagged: Tagged::Must,
+        handler: |call| Box::pin(merge(call)),
+    },
+    Operation {
         verb: Verb::Get,
         path: "/api/v1/devices/{device}/timeline",
         id: "getDeviceTimeline",
@@ -236,7 +265,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         id: "getDeviceRisk",
         summary: "List how the risk of a device changed, the latest first",
         permission: Permission::ViewData,
-        query: &[LIMIT],
+        query: &[LIMIT, AFTER],
         body: None,
         answer: (StatusCode::OK, Some(&RISK_HISTORY)),
         tagged: Tagged::No,
@@ -261,6 +290,8 @@ async fn list(call: Call) -> Answer {
         group: call.read("group", |id| id.parse().ok()).map(GroupChoice::In),
         risk: call.read("risk", RiskLevel::from_word),
         attestation: None,
+        policy_version: call.number("policy_version"),
+        is_likely_twice: call.flag("likely_duplicate"),
     };
     let after = call.after::<DeviceId>()?;
     let after = after.map(|(last_seen_at, id)| DeviceCursor { last_seen_at, id });
@@ -332,6 +363,27 @@ async fn offboard(call: Call) -> Answer {
     one(&call, id).await
 }
 
+#[derive(Deserialize)]
+struct Merge {
+    into: String,
+}
+
+async fn merge(mut call: Call) -> Answer {
+    let earlier = call.id("device")?;
+    let wanted: Merge = call.message()?;
+    let kept = wanted.into.parse().map_err(|_| unfit("into is not the id of a device"))?;
+    let actor = format!("application {}", call.application.name);
+    let guard = call.guard(|(row, tags): &(DeviceRow, Vec<_>)| version(row, tags));
+    let (store, sight) = (&call.state.store, call.application.sight);
+    match store.merge_device(sight, (earlier, kept), guard, actor, call.now).await {
+        Ok(()) => one(&call, kept).await,
+        Err(MergeError::Store(error)) => Err(error.into()),
+        Err(refusal @ (MergeError::Same | MergeError::KeptIsOut | MergeError::Replaced)) => {
+            Err(conflict(refusal.to_string()))
+        }
+    }
+}
+
 async fn forget(call: Call) -> Answer {
     let id = call.id("device")?;
     call.state.store.forget_device(call.application.sight, id, call.now).await?;
@@ -360,10 +412,11 @@ async fn risk(call: Call) -> Answer {
     let id = call.id("device")?;
     let (store, sight) = (&call.state.store, call.application.sight);
     store.device(sight, id).await?;
-    let changes = store.risk_changes(sight, id, call.limit()).await?;
+    let before = call.after::<u128>()?.map(|(_, id)| id);
+    let changes = store.risk_changes(sight, id, before, call.one_more()).await?;
+    let place = |change: &RiskChange| (change.at, change.id.to_string());
     let item = |change: RiskChange| json!({ "at_ms": change.at.0, "risk": change.risk.word(), "reason": change.reason });
-    let items: Vec<_> = changes.into_iter().map(item).collect();
-    Ok(Reply::of(json!({ "items": items, "next": null })))
+    Ok(call.page(changes, place, item))
 }
 
 async fn one(call: &Call, id: DeviceId) -> Answer {
@@ -415,7 +468,7 @@ fn shown(row: &DeviceRow) -> Value {
 }
 
 /// Of what people decide; that it checked in changes nothing of it.
-fn version(row: &DeviceRow, tags: &[(String, bool)]) -> String {
+pub(crate) fn version(row: &DeviceRow, tags: &[(String, bool)]) -> String {
     let tags: Vec<_> =
         tags.iter().filter(|(_, by_policy)| !by_policy).map(|(tag, _)| tag).collect();
     let offboarded = row.offboarded_at.map(|at| at.0);
