@@ -299,7 +299,8 @@ impl Portal {
         Ok(all.into_iter().map(what).collect())
     }
 
-    /// Gives an operator a one-time password and takes their second factor away: for whoever has lost both.
+    /// Gives an operator a one-time password and takes their second factor and their passkeys away: for whoever has lost
+    /// all of them.
     ///
     /// # Errors
     /// There is no such operator, or the store is unavailable.
@@ -310,6 +311,9 @@ impl Portal {
         store.reset_password(scope, operator, hash, until, now).await?;
         if store.second_factor(scope, operator).await?.is_some() {
             store.remove_second_factor(scope, operator, false, now).await?;
+        }
+        if !store.passkeys(scope, operator).await?.is_empty() {
+            store.remove_passkeys(scope, operator, now).await?;
         }
         store.set_member_disabled(scope, operator, false, now).await?;
         Ok(password)

@@ -322,12 +322,33 @@ const ROUTES: &[Route] = &[
     row(Method::POST, operator_session::SIGN_IN, Access::Anyone, || post(operator::sign_in)),
     row(Method::GET, "/operator/sign-in/code", Access::Anyone, || get(second_factor::code_page)),
     row(Method::POST, "/operator/sign-in/code", Access::Anyone, || post(second_factor::code)),
+    row(Method::POST, "/operator/sign-in/code/question", Access::Anyone, || {
+        post(passkey_sign_in::second_question)
+    }),
+    row(Method::POST, "/operator/sign-in/code/passkey", Access::Anyone, || {
+        post(passkey_sign_in::second)
+    }),
+    row(Method::POST, "/operator/sign-in/passkey/question", Access::Anyone, || {
+        post(passkey_sign_in::question)
+    }),
+    row(Method::POST, "/operator/sign-in/passkey", Access::Anyone, || {
+        post(passkey_sign_in::sign_in)
+    }),
     row(Method::POST, "/operator/sign-out", OWN, || post(operator::sign_out)),
     row(Method::POST, "/operator/leave", OWN, || post(operator::leave)),
     row(Method::GET, "/operator/password", OWN, || get(operator::password_page)),
     row(Method::POST, "/operator/password", OWN, || post(operator::set_password)),
     row(Method::GET, "/operator/second-factor", OWN, || get(operator::second_factor_page)),
     row(Method::POST, "/operator/second-factor", OWN, || post(operator::enroll_second_factor)),
+    row(Method::GET, "/operator/passkeys", OWN, || get(operator::passkeys_page)),
+    row(Method::POST, "/operator/passkeys", OWN, || post(operator::add_passkey)),
+    row(Method::POST, "/operator/passkeys/question", OWN, || post(operator::passkey_question)),
+    row(Method::POST, "/operator/passkeys/confirm", OWN, || post(operator::passkey_confirm)),
+    row(Method::POST, "/operator/passkeys/confirm/question", OWN, || {
+        post(operator::passkey_confirm_question)
+    }),
+    row(Method::POST, "/operator/passkeys/{id}/name", OWN, || post(operator::rename_passkey)),
+    row(Method::POST, "/operator/passkeys/{id}/remove", OWN, || post(operator::remove_passkey)),
     row(Method::GET, "/operator/sessions", OWN, || get(operator::sessions)),
     row(Method::POST, "/operator/sessions/{id}/end", OWN, || post(operator::end_session)),
     row(Method::GET, "/operator/tenants", ENTER, || get(tenants::list)),
@@ -354,6 +375,9 @@ const ROUTES: &[Route] = &[
     }),
     row(Method::POST, "/operator/operators/{id}/second-factor/remove", ADMINISTER, || {
         post(operators::remove_second_factor)
+    }),
+    row(Method::POST, "/operator/operators/{id}/passkeys/remove", ADMINISTER, || {
+        post(operators::remove_passkeys)
     }),
     row(Method::POST, "/operator/operators/{id}/remove", ADMINISTER, || post(operators::remove)),
     row(Method::GET, "/operator/audit", ADMINISTER, || get(operator::audit_page)),

@@ -22,6 +22,7 @@ use bartizan_store::{
 
 use crate::own_password::MAX_PASSWORD;
 use crate::pages::account::SIGN_IN;
+use crate::passkey::Purpose;
 use crate::password::HashError;
 use crate::request::Origin;
 use crate::session::{ABSOLUTE_LIMIT, COOKIE, OPERATOR, SessionToken};
@@ -89,6 +90,11 @@ impl Realm {
             Self::Tenants => SIGN_IN,
             Self::Installation => operator_session::SIGN_IN,
         }
+    }
+
+    /// What a passkey is asked for here, without a password.
+    pub(crate) fn passkey_purpose(self) -> Purpose {
+        Purpose::SignIn { as_operator: self == Self::Installation }
     }
 
     /// Finds whose name this is.

@@ -23,7 +23,7 @@ pub(crate) enum OperatorCommand {
         #[command(flatten)]
         place: Place,
     },
-    /// Give an operator a one-time password, and take their second factor away
+    /// Give an operator a one-time password, and take their second factor and passkeys away
     Reset {
         #[command(flatten)]
         place: Place,

@@ -93,6 +93,7 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
             person: person.clone(),
             grants,
             has_second_factor: problem.is_none(),
+            passkeys: 2,
             sessions,
             problem,
             password: password.map(str::to_owned),

@@ -152,6 +152,8 @@ pub(crate) struct OperatorPage {
     pub(crate) grants: Vec<GrantRow>,
     /// Whether they have set one up.
     pub(crate) has_second_factor: bool,
+    /// How many passkeys they have.
+    pub(crate) passkeys: u64,
     /// Their open sessions.
     pub(crate) sessions: Vec<OpenSessionRow>,
     /// Why the last action was not done.
@@ -165,6 +167,14 @@ pub(crate) struct OperatorPage {
 impl OperatorPage {
     fn section(&self) -> Section {
         Section::Operators
+    }
+
+    /// How many passkeys they have; nothing for none.
+    fn said_passkeys(&self) -> String {
+        match self.passkeys {
+            0 => String::new(),
+            some => format!("Has {}.", format::count(some, "passkey")),
+        }
     }
 
     fn roles(&self) -> [BuiltIn; 4] {

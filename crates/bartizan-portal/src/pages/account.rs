@@ -11,8 +11,10 @@ use bartizan_contract::problem::code;
 use bartizan_model::Private;
 use serde::Deserialize;
 
-use super::{accepts_html, html, second_factor, shell};
-use crate::console::{PasswordPage, PasswordProblem, SignInPage, SignInProblem};
+use super::{accepts_html, html, operator, second_factor, shell};
+use crate::console::{
+    OperatorSignInPage, PasswordPage, PasswordProblem, SignInPage, SignInProblem,
+};
 use crate::error::ApiError;
 use crate::own_password::{self, MAX_PASSWORD, MIN_PASSWORD, SetPasswordError};
 use crate::request::Origin;
@@ -56,8 +58,7 @@ pub(crate) async fn sign_in_page(
     let had_session = headers.contains_key(header::COOKIE) && !query.next.is_empty();
     let ended = had_session.then_some(SignInProblem::SessionEnded);
     let problem = query.problem().or(ended);
-    let next = local(&query.next).to_owned();
-    html(&SignInPage { problem, email: String::new(), next, organization: None })
+    door(Realm::Tenants, problem, String::new(), next_at(Realm::Tenants, &query.next))
 }
 
 /// What the form says.
@@ -76,21 +77,54 @@ pub(crate) async fn sign_in(
     headers: HeaderMap,
     Form(form): Form<SignInForm>,
 ) -> Result<Response, ApiError> {
-    let (next, password) = (local(&form.next), Private(form.password));
-    match sign_in::sign_in(&state, Realm::Tenants, &form.email, password, origin).await {
-        Ok(Entry::Session(token)) => Ok(go_on(token.cookie(&state), next)),
-        Ok(Entry::Code(member)) => {
-            second_factor::ask(&state, Realm::Tenants, &form.email, member, next)
-        }
-        Err(error) => refused(error, form.email.clone(), next, &headers),
+    let SignInForm { email, password, next } = form;
+    come_in(&state, Realm::Tenants, (email, password), &next, origin, &headers).await
+}
+
+/// Signs somebody in who has typed name and password at a door.
+pub(super) async fn come_in(
+    state: &AppState,
+    realm: Realm,
+    (name, password): (String, String),
+    next: &str,
+    origin: Origin,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    let next = next_at(realm, next);
+    match sign_in::sign_in(state, realm, &name, Private(password), origin).await {
+        Ok(Entry::Session(token)) => Ok(go_on(token.cookie(state), &next)),
+        Ok(Entry::Code(member)) => second_factor::ask(state, realm, &name, member, &next),
+        Err(error) => refused(error, realm, name, next, headers),
+    }
+}
+
+/// The page where one signs in.
+pub(super) fn door(
+    realm: Realm,
+    problem: Option<SignInProblem>,
+    name: String,
+    next: String,
+) -> Result<Response, ApiError> {
+    match realm {
+        Realm::Tenants => html(&SignInPage { problem, email: name, next, organization: None }),
+        Realm::Installation => html(&OperatorSignInPage { problem, name, next }),
+    }
+}
+
+/// Keeps only a page of those that the door leads to.
+pub(super) fn next_at(realm: Realm, wanted: &str) -> String {
+    match realm {
+        Realm::Tenants => local(wanted).to_owned(),
+        Realm::Installation => operator::next(wanted),
     }
 }
 
 /// The page once more, with why nobody was signed in.
 pub(super) fn refused(
     error: SignInError,
-    email: String,
-    next: &str,
+    realm: Realm,
+    name: String,
+    next: String,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
     let problem = problem_of(&error);
@@ -98,12 +132,11 @@ pub(super) fn refused(
     if problem.is_none() || !accepts_html(headers) {
         return Err(error);
     }
-    let page = SignInPage { problem, email, next: next.to_owned(), organization: None };
-    Ok(again(&error, html(&page)?))
+    Ok(again(&error, door(realm, problem, name, next)?))
 }
 
 /// What people are told of it; nothing of what failed inside.
-pub(super) fn problem_of(error: &SignInError) -> Option<SignInProblem> {
+fn problem_of(error: &SignInError) -> Option<SignInProblem> {
     match error {
         SignInError::Refused => Some(SignInProblem::WrongCredentials),
         SignInError::Expired => Some(SignInProblem::OneTimePasswordExpired),

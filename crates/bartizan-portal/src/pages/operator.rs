@@ -5,19 +5,18 @@ use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use bartizan_model::Private;
 use serde::Deserialize;
 
-use super::account::{self, DoorQuery, NextQuery, PasswordForm, again, go_on, problem_of};
+use super::account::{self, DoorQuery, NextQuery, PasswordForm, go_on};
 use super::audit::{self, AuditQuery};
 use super::feeds::DoneQuery;
-use super::{html, people, second_factor};
-use crate::console::OperatorSignInPage;
+use super::passkeys::{self, Place};
+use super::{people, second_factor};
 use crate::error::ApiError;
 use crate::operator_session::{Operator, SIGN_IN};
 use crate::request::Origin;
 use crate::session::{self, local};
-use crate::sign_in::{self, Entry, Realm};
+use crate::sign_in::Realm;
 use crate::state::AppState;
 
 /// `GET /operator`.
@@ -27,8 +26,7 @@ pub(crate) async fn home() -> Redirect {
 
 /// `GET /operator/sign-in`.
 pub(crate) async fn sign_in_page(Query(query): Query<DoorQuery>) -> Result<Response, ApiError> {
-    let next = next(&query.next);
-    html(&OperatorSignInPage { problem: query.problem(), name: String::new(), next })
+    account::door(Realm::Installation, query.problem(), String::new(), next(&query.next))
 }
 
 /// What the form says.
@@ -44,22 +42,11 @@ pub(crate) struct SignInForm {
 pub(crate) async fn sign_in(
     State(state): State<AppState>,
     origin: Origin,
+    headers: HeaderMap,
     Form(form): Form<SignInForm>,
 ) -> Result<Response, ApiError> {
-    let (name, password, next) = (form.name, Private(form.password), next(&form.next));
-    let error = match sign_in::sign_in(&state, Realm::Installation, &name, password, origin).await {
-        Ok(Entry::Session(token)) => return Ok(go_on(token.cookie(&state), &next)),
-        Ok(Entry::Code(member)) => {
-            return second_factor::ask(&state, Realm::Installation, &name, member, &next);
-        }
-        Err(error) => error,
-    };
-    let problem = problem_of(&error);
-    if problem.is_none() {
-        return Err(error.into());
-    }
-    let page = html(&OperatorSignInPage { problem, name, next })?;
-    Ok(again(&ApiError::from(error), page))
+    let SignInForm { name, password, next } = form;
+    account::come_in(&state, Realm::Installation, (name, password), &next, origin, &headers).await
 }
 
 /// `POST /operator/sign-out`: out of the organization as well.
@@ -123,6 +110,83 @@ pub(crate) async fn enroll_second_factor(
     second_factor::enroll(state, operator.session, headers, form).await
 }
 
+/// `GET /operator/passkeys`.
+pub(crate) async fn passkeys_page(
+    state: State<AppState>,
+    operator: Operator,
+    place: Place,
+    query: Query<DoneQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    passkeys::page(state, operator.session, place, query, headers).await
+}
+
+/// `POST /operator/passkeys/confirm/question`.
+pub(crate) async fn passkey_confirm_question(
+    state: State<AppState>,
+    operator: Operator,
+    place: Place,
+) -> Result<Response, ApiError> {
+    passkeys::confirm_question(state, operator.session, place).await
+}
+
+/// `POST /operator/passkeys/confirm`.
+pub(crate) async fn passkey_confirm(
+    state: State<AppState>,
+    operator: Operator,
+    place: Place,
+    origin: Origin,
+    headers: HeaderMap,
+    form: Form<passkeys::ConfirmForm>,
+) -> Result<Response, ApiError> {
+    passkeys::confirm(state, operator.session, place, origin, headers, form).await
+}
+
+/// `POST /operator/passkeys/question`.
+pub(crate) async fn passkey_question(
+    state: State<AppState>,
+    operator: Operator,
+    place: Place,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    passkeys::question(state, operator.session, place, headers).await
+}
+
+/// `POST /operator/passkeys`.
+pub(crate) async fn add_passkey(
+    state: State<AppState>,
+    operator: Operator,
+    place: Place,
+    origin: Origin,
+    headers: HeaderMap,
+    form: Form<passkeys::NewForm>,
+) -> Result<Response, ApiError> {
+    passkeys::add(state, operator.session, place, origin, headers, form).await
+}
+
+/// `POST /operator/passkeys/{id}/name`.
+pub(crate) async fn rename_passkey(
+    state: State<AppState>,
+    operator: Operator,
+    place: Place,
+    headers: HeaderMap,
+    id: Path<String>,
+    form: Form<passkeys::NameForm>,
+) -> Result<Response, ApiError> {
+    passkeys::rename(state, operator.session, place, headers, id, form).await
+}
+
+/// `POST /operator/passkeys/{id}/remove`.
+pub(crate) async fn remove_passkey(
+    state: State<AppState>,
+    operator: Operator,
+    place: Place,
+    headers: HeaderMap,
+    id: Path<String>,
+) -> Result<Response, ApiError> {
+    passkeys::remove(state, operator.session, place, headers, id).await
+}
+
 /// `GET /operator/sessions`.
 pub(crate) async fn sessions(
     state: State<AppState>,
@@ -162,7 +226,7 @@ pub(crate) async fn audit_export(
 }
 
 /// Keeps only a page of the installation's.
-fn next(wanted: &str) -> String {
+pub(super) fn next(wanted: &str) -> String {
     let wanted = local(wanted);
     if wanted.starts_with("/operator/") { wanted.to_owned() } else { TENANTS.to_owned() }
 }

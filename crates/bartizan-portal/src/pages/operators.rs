@@ -102,6 +102,7 @@ pub(crate) async fn one(
         "revoked" => Some("They may no longer enter it; a session there has ended."),
         "disabled" => Some("Disabled. Their sessions have ended, also those in organizations."),
         "enabled" => Some("They may sign in again."),
+        "passkeys" => Some("The passkeys are gone, and their sessions have ended."),
         "factor" => Some("The second factor is gone. They set up another when they sign in."),
         _ => None,
     };
@@ -220,6 +221,17 @@ pub(crate) async fn remove_second_factor(
     Ok(done(id, "factor"))
 }
 
+/// `POST /operator/operators/{id}/passkeys/remove`.
+pub(crate) async fn remove_passkeys(
+    State(state): State<AppState>,
+    operator: Operator,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let (id, now) = (parse(&id)?, state.clock.now());
+    state.store.remove_passkeys(operator.scope.scope(), id, now).await?;
+    Ok(done(id, "passkeys"))
+}
+
 async fn last(
     state: &AppState,
     operator: Operator,
@@ -248,6 +260,7 @@ async fn show(
         person: state.store.member(scope, id).await?,
         grants: state.store.operator_grants(by, id).await?,
         has_second_factor: state.store.second_factor(scope, id).await?.is_some(),
+        passkeys: u64::try_from(state.store.passkeys(scope, id).await?.len()).unwrap_or(u64::MAX),
         sessions: state.store.sessions(scope, id, IDLE_LIMIT, now).await?,
         shell: shell(operator.session, notice.map(str::to_owned)),
         problem,

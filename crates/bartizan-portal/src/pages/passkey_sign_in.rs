@@ -10,26 +10,27 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use bartizan_store::SignInMethod;
 use serde::Deserialize;
 
+use super::accepts_html;
 use super::account::{self, SIGN_IN_REFUSED, too_late};
 use super::passkeys::{Place, asked};
 use super::second_factor::{asked_member, show_code};
-use super::{accepts_html, html};
-use crate::console::{CodeProblem, SignInPage, SignInProblem};
+use crate::console::{CodeProblem, SignInProblem};
 use crate::error::ApiError;
 use crate::passkey::{self, Purpose, Refusal};
 use crate::request::Origin;
-use crate::session::{SessionToken, local};
+use crate::session::SessionToken;
 use crate::sign_in::{self, Proof, Realm};
 use crate::state::AppState;
 use crate::ticket::{self, Step};
 
-/// `POST /sign-in/passkey/question`.
+/// `POST /sign-in/passkey/question`, and the operators'.
 pub(crate) async fn question(
     State(state): State<AppState>,
+    realm: Realm,
     place: Place,
 ) -> Result<Response, ApiError> {
     // Of nobody's: the person chooses, so that no name has to be asked for or is found out.
-    Ok(asked(passkey::ask(&state, &place.site()?, Purpose::SignIn, &[])?))
+    Ok(asked(passkey::ask(&state, &place.site()?, realm.passkey_purpose(), &[])?))
 }
 
 /// What the form says.
@@ -40,24 +41,25 @@ pub(crate) struct AnswerForm {
     next: String,
 }
 
-/// `POST /sign-in/passkey`.
+/// `POST /sign-in/passkey`, and the operators'.
 pub(crate) async fn sign_in(
     State(state): State<AppState>,
+    realm: Realm,
     place: Place,
     origin: Origin,
     headers: HeaderMap,
     Form(form): Form<AnswerForm>,
 ) -> Result<Response, ApiError> {
-    let (site, next) = (place.site()?, local(&form.next));
-    let taken =
-        passkey::take(&state, &site, &headers, Purpose::SignIn, None, &form.answer, &origin).await;
+    let (site, next) = (place.site()?, account::next_at(realm, &form.next));
+    let purpose = realm.passkey_purpose();
+    let taken = passkey::take(&state, &site, &headers, purpose, None, &form.answer, &origin).await;
     let refusal = match taken {
         Ok(found) => {
             let proof = Proof { method: SignInMethod::Passkey, vouched: None };
             let (scope, member) = (found.scope, found.member);
             return match sign_in::begin(&state, scope, member, origin.agent, proof).await {
-                Ok(token) => Ok(come_in(&state, &token, next, [])),
-                Err(error) => account::refused(error, String::new(), next, &headers),
+                Ok(token) => Ok(come_in(&state, &token, &next, [])),
+                Err(error) => account::refused(error, realm, String::new(), next, &headers),
             };
         }
         Err(refusal) => refusal,
@@ -79,13 +81,8 @@ pub(crate) async fn sign_in(
     if !accepts_html(&headers) {
         return Err(ApiError::new(status, SIGN_IN_REFUSED, "the passkey is not accepted"));
     }
-    let page = SignInPage {
-        problem: Some(problem),
-        email: String::new(),
-        next: next.to_owned(),
-        organization: None,
-    };
-    Ok((status, html(&page)?).into_response())
+    let page = account::door(realm, Some(problem), String::new(), next)?;
+    Ok((status, page).into_response())
 }
 
 /// `POST /sign-in/code/question`, and the operators'.
@@ -128,7 +125,7 @@ pub(crate) async fn second(
                     let cookie = ticket::take(&state, Step::AskedForCode);
                     Ok(come_in(&state, &token, &asked.next, [cookie]))
                 }
-                Err(error) => account::refused(error, String::new(), &asked.next, &headers),
+                Err(error) => account::refused(error, realm, String::new(), asked.next, &headers),
             };
         }
         Err(Refusal::RateLimited(time)) => {

@@ -122,7 +122,7 @@ pub(crate) async fn confirm(
         return Ok((status, page).into_response());
     }
     let cookie = ticket::give(&state, Step::Confirmed, session.token_hash)?;
-    Ok(back("/passkeys", [cookie, passkey::forget(&state)]))
+    Ok(back(own(&session), [cookie, passkey::forget(&state)]))
 }
 
 /// `POST /passkeys/question`.
@@ -165,7 +165,8 @@ pub(crate) async fn add(
                 passkey::add(&state, &site, &headers, &session, name, &form.answer, &origin).await;
             match added {
                 Ok(()) => {
-                    return Ok(back("/passkeys?done=added", [passkey::forget(&state)]));
+                    let page = format!("{}?done=added", own(&session));
+                    return Ok(back(&page, [passkey::forget(&state)]));
                 }
                 Err(refusal) => told(refusal)?,
             }
@@ -197,7 +198,7 @@ pub(crate) async fn rename(
         Ok(name) => {
             let (scope, member, now) = (session.scope, session.member, state.clock.now());
             state.store.rename_passkey(scope, member, id, name, now).await?;
-            Ok(Redirect::to("/passkeys?done=renamed").into_response())
+            Ok(back(&format!("{}?done=renamed", own(&session)), []))
         }
         Err(sentence) => {
             let problem = Some((PasskeyAction::Change, sentence.to_owned()));
@@ -222,7 +223,7 @@ pub(crate) async fn remove(
     }
     let (scope, member, now) = (session.scope, session.member, state.clock.now());
     match state.store.remove_passkey(scope, member, id, now).await {
-        Ok(()) => Ok(Redirect::to("/passkeys?done=removed").into_response()),
+        Ok(()) => Ok(back(&format!("{}?done=removed", own(&session)), [])),
         Err(StoreError::Conflict { .. }) => {
             let sentence = "Nothing was removed: you could not sign in any more.".to_owned();
             let problem = Some((PasskeyAction::Change, sentence));
@@ -354,6 +355,11 @@ async fn show(
         problem,
         now: state.clock.now(),
     })
+}
+
+/// One's own page.
+fn own(session: &Session) -> &'static str {
+    if session.is_operator { "/operator/passkeys" } else { "/passkeys" }
 }
 
 fn back<const N: usize>(page: &str, cookies: [HeaderValue; N]) -> Response {

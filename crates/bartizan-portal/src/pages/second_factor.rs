@@ -131,7 +131,7 @@ pub(crate) async fn code(
     let proof = Proof { method: SignInMethod::SecondFactor, vouched: None };
     let token = match sign_in::begin(&state, scope, member.id, origin.agent, proof).await {
         Ok(token) => token,
-        Err(error) => return account::refused(error, String::new(), &asked.next, &headers),
+        Err(error) => return account::refused(error, realm, String::new(), asked.next, &headers),
     };
     let mut response = Redirect::to(&asked.next).into_response();
     let cookies = response.headers_mut();

@@ -8,6 +8,7 @@
 //! - A question is bound to the browser that asked, by a sealed cookie, to what it was asked for, and to five minutes; it is
 //!   answered once.
 //! - Whoever comes in without a password was verified by their authenticator.
+//! - A passkey of an operator opens no organization, and a member's not the installation.
 //! - Nobody learns from a refusal whether a passkey, or somebody, is known here.
 
 mod key;
@@ -41,8 +42,8 @@ use crate::{later, random};
 /// What a question is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Purpose {
-    /// Coming in without a password.
-    SignIn,
+    /// Coming in without a password: as a member of an organization, or as an operator.
+    SignIn { as_operator: bool },
     /// Coming in after the password of this member.
     SecondFactor(String),
     /// Showing anew that it is they, in the session with this hash.
@@ -55,8 +56,16 @@ impl Purpose {
     /// After a password, that somebody touches the authenticator is enough.
     fn must_verify(&self) -> bool {
         match self {
-            Self::SignIn | Self::Confirm(_) => true,
+            Self::SignIn { .. } | Self::Confirm(_) => true,
             Self::SecondFactor(_) | Self::Add(_) => false,
+        }
+    }
+
+    /// Whether somebody of this tenant may answer: operators come in by their own door, and members by theirs.
+    fn admits(&self, is_installation: bool) -> bool {
+        match self {
+            Self::SignIn { as_operator } => *as_operator == is_installation,
+            Self::SecondFactor(_) | Self::Confirm(_) | Self::Add(_) => true,
         }
     }
 }
@@ -175,6 +184,7 @@ async fn judge(
     origin: &Origin,
 ) -> Result<PasskeyCredential, Refusal> {
     let must_verify = purpose.must_verify();
+    let installation = state.store.installation().scope().tenant_id();
     let asked = recall(state, headers, &purpose).ok_or(Refusal::Late)?;
     let answer: AssertionAnswer =
         serde_json::from_str(answer).map_err(|_| AnswerError::Malformed)?;
@@ -191,6 +201,9 @@ async fn judge(
         (None, Some(said)) => said,
         (None, None) => return Err(Refusal::Unknown),
     };
+    if !purpose.admits(owner.0 == installation) {
+        return Err(Refusal::Unknown);
+    }
     let found = state.store.passkey(owner.0, owner.1, answer.id.0).await?;
     let found = found.filter(|found| found.site == site.host).ok_or(Refusal::Unknown)?;
     let question = Question { challenge: &asked.challenge, site, must_verify };

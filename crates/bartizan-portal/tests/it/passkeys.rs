@@ -311,6 +311,95 @@ async fn where_passkeys_do_not_work_the_page_says_so() {
     assert!(page.contains("For <bdi>localhost</bdi> only."), "{page}");
 }
 
+#[tokio::test]
+async fn an_operator_adds_a_passkey_and_comes_in_by_it_at_their_own_door_alone() {
+    let world = World::new().await;
+    let password = world.portal.add_operator("root", true).await.unwrap().to_string();
+    let mut root = Browser { base: "/operator", ..Browser::new(&world) };
+    let form = [("name", "root"), ("password", &*password)];
+    assert_eq!(root.post("/operator/sign-in", &form).await.status, 303);
+    let form = [("new", OWN_PASSWORD), ("repeat", OWN_PASSWORD)];
+    assert_eq!(root.post("/operator/password", &form).await.status, 303);
+    let first = root.get("/operator/tenants").await;
+    assert_eq!(first.header("location"), "/operator/second-factor?next=/operator/tenants");
+    let page = root.get("/operator/second-factor").await.text();
+    assert!(page.contains("<a href=\"/operator/passkeys\">add a passkey</a>"), "{page}");
+    let mut key = Authenticator::new(1);
+    root.add(&mut key).await;
+    assert_eq!(root.get("/operator/tenants").await.status, 200, "it is a second factor");
+
+    let mut other = root.fresh();
+    let question = other.ask("/operator/sign-in/passkey/question").await;
+    let answer = key.show(&question, USUAL);
+    let form = [("answer", answer.as_str()), ("next", "/alerts")];
+    let entered = other.post("/operator/sign-in/passkey", &form).await;
+    assert_eq!(entered.header("location"), "/operator/tenants", "{}", entered.text());
+    assert_eq!(other.get("/operator/tenants").await.status, 200);
+    assert_eq!(other.get("/alerts").await.status, 303, "no organization");
+
+    // Neither door takes what the other asked, nor whom it is not for.
+    let (_, members) = with_passkey(&world, world.acme, "a@acme.test", 2).await;
+    let mut keys = [key, members];
+    let doors = ["/sign-in", "/operator/sign-in"];
+    for (asks, takes, whose, status) in [
+        (doors[0], doors[0], 0, 401),
+        (doors[1], doors[1], 1, 401),
+        (doors[1], doors[0], 0, 422),
+        (doors[0], doors[1], 1, 422),
+    ] {
+        let mut browser = root.fresh();
+        let question = browser.ask(&format!("{asks}/passkey/question")).await;
+        let answer = keys[whose].show(&question, USUAL);
+        let refused = browser.post(&format!("{takes}/passkey"), &[("answer", &answer)]).await;
+        assert_eq!(refused.status, status, "{asks} {takes}");
+        assert!(
+            !browser.cookies.contains_key("operator") && !browser.cookies.contains_key("session")
+        );
+    }
+
+    let [mut key, _] = keys;
+    // After the password.
+    let mut after = root.fresh();
+    let form = [("name", "root"), ("password", OWN_PASSWORD)];
+    let asked = after.post("/operator/sign-in", &form).await;
+    assert_eq!(asked.header("location"), "/operator/sign-in/code");
+    let question = after.ask("/operator/sign-in/code/question").await;
+    let answer = key.show(&question, PRESENT);
+    let entered = after.post("/operator/sign-in/code/passkey", &[("answer", &answer)]).await;
+    assert_eq!(entered.header("location"), "/operator/tenants");
+
+    // Somebody who lost it is let in anew from the command line, and by another operator.
+    world.portal.reset_operator("root").await.unwrap();
+    assert_eq!(root.get("/operator/tenants").await.status, 303, "their sessions have ended");
+    let mut gone = root.fresh();
+    let question = gone.ask("/operator/sign-in/passkey/question").await;
+    let answer = key.show(&question, USUAL);
+    assert_eq!(gone.post("/operator/sign-in/passkey", &[("answer", &answer)]).await.status, 401);
+}
+
+#[tokio::test]
+async fn an_operator_takes_the_passkeys_of_another_away() {
+    let world = World::new().await;
+    let password = world.portal.add_operator("lost", false).await.unwrap().to_string();
+    let mut lost = Browser { base: "/operator", ..Browser::new(&world) };
+    let form = [("name", "lost"), ("password", &*password)];
+    assert_eq!(lost.post("/operator/sign-in", &form).await.status, 303);
+    let form = [("new", OWN_PASSWORD), ("repeat", OWN_PASSWORD)];
+    assert_eq!(lost.post("/operator/password", &form).await.status, 303);
+    lost.add(&mut Authenticator::new(1)).await;
+    let mut root = operator(&world, "root", true).await;
+    let list = root.get("/operator/operators").await.text();
+    let id = list.split("/operator/operators/").find(|part| part.contains("lost")).unwrap();
+    let page = format!("/operator/operators/{}", id.split('"').next().unwrap());
+    let text = root.get(&page).await.text();
+    assert!(text.contains("Has 1 passkey."), "{text}");
+    let removed = root.submit(&format!("{page}/passkeys/remove"), &[]).await;
+    assert_eq!(removed.header("location"), format!("{page}?done=passkeys"));
+    assert_eq!(lost.get("/operator/passkeys").await.status, 303, "their sessions have ended");
+    let log = root.get("/operator/audit").await.text();
+    assert!(log.contains("passkeys"), "{log}");
+}
+
 /// A member with a password of their own and a passkey.
 async fn with_passkey(
     world: &World,
@@ -332,17 +421,29 @@ async fn with_passkey(
 struct Browser {
     router: Router,
     host: &'static str,
+    /// What the addresses of one's own account begin with.
+    base: &'static str,
     cookies: BTreeMap<String, String>,
 }
 
 impl Browser {
     fn new(world: &World) -> Self {
-        Self { router: world.portal.router(), host: "localhost", cookies: BTreeMap::new() }
+        Self {
+            router: world.portal.router(),
+            host: "localhost",
+            base: "",
+            cookies: BTreeMap::new(),
+        }
     }
 
     /// Another one, of somebody who is not signed in.
     fn fresh(&self) -> Self {
-        Self { router: self.router.clone(), host: self.host, cookies: BTreeMap::new() }
+        Self {
+            router: self.router.clone(),
+            host: self.host,
+            base: self.base,
+            cookies: BTreeMap::new(),
+        }
     }
 
     async fn sign_in(&mut self, email: &str, password: &str) -> Answer {
@@ -351,14 +452,16 @@ impl Browser {
 
     /// Shows the password anew and adds a passkey.
     async fn add(&mut self, key: &mut Authenticator) {
-        assert_eq!(self.post("/passkeys/question", &[]).await.status, 403);
-        let confirmed = self.post("/passkeys/confirm", &[("password", OWN_PASSWORD)]).await;
-        assert_eq!(confirmed.header("location"), "/passkeys", "{}", confirmed.text());
-        let question = self.ask("/passkeys/question").await;
+        let page = format!("{}/passkeys", self.base);
+        assert_eq!(self.post(&format!("{page}/question"), &[]).await.status, 403);
+        let form = [("password", OWN_PASSWORD)];
+        let confirmed = self.post(&format!("{page}/confirm"), &form).await;
+        assert_eq!(confirmed.header("location"), page, "{}", confirmed.text());
+        let question = self.ask(&format!("{page}/question")).await;
         let answer = key.make(&question);
         let form = [("name", "Work laptop"), ("answer", &answer)];
-        let added = self.post("/passkeys", &form).await;
-        assert_eq!(added.header("location"), "/passkeys?done=added", "{}", added.text());
+        let added = self.post(&page, &form).await;
+        assert_eq!(added.header("location"), format!("{page}?done=added"), "{}", added.text());
     }
 
     /// What the portal asks an authenticator.
