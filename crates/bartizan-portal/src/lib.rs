@@ -39,6 +39,7 @@ mod indicator_rule;
 mod lease;
 mod live;
 mod metrics;
+mod offered;
 mod oidc;
 mod one_time_password;
 mod operator_session;

@@ -48,6 +48,12 @@ pub(crate) struct Session {
     pub(crate) permissions: Permissions,
     /// Which devices they see, for what the route needs.
     pub(crate) sight: Sight,
+    /// Which devices they may investigate, and on which they may act: what is offered of them (`offered`).
+    pub(crate) investigation: Sight,
+    /// See [`Session::investigation`].
+    pub(crate) remediation: Sight,
+    /// Of which devices they find alerts to make rules from; settings themselves are for all devices.
+    pub(crate) security: Sight,
     /// Whether they came in by a one-time password, and are asked to choose their own.
     pub(crate) one_time_password: bool,
     /// How they showed who they are.
@@ -93,6 +99,9 @@ impl Session {
         let needed = needs.map_or(Permission::ViewData, |Needs(permission)| *permission);
         Ok(Self {
             sight: row.sight(needed).during(origin.request, origin.address),
+            investigation: row.sight(Permission::AlertsInvestigation),
+            remediation: row.sight(Permission::ActiveRemediation),
+            security: row.sight(Permission::ManageSecuritySettings),
             scope: row.scope.during(origin.request, origin.address),
             permissions: row.permissions,
             tenant_name: row.tenant_name,

@@ -105,6 +105,12 @@ impl Permissions {
         Self(self.0 | other.0)
     }
 
+    /// Returns them without one.
+    #[must_use]
+    pub fn without(self, permission: Permission) -> Self {
+        Self(self.0 & !(1 << (permission as u8)))
+    }
+
     /// Yields them in their order.
     pub fn iter(self) -> impl Iterator<Item = Permission> {
         Permission::ALL.into_iter().filter(move |one| self.has(*one))

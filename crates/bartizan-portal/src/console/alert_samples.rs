@@ -125,8 +125,9 @@ fn detectors(shell: Shell, days_problem: Option<&'static str>) -> DetectorsPage 
 
 fn rules(shell: Shell, rules: Vec<SuppressionRow>) -> SuppressionsPage {
     let pager = Pager { first: None, next: Some("/suppressions?before=c".into()) };
+    let devices = [(bartizan_model::DeviceId(5), HOSTILE.to_owned())].into();
     let groups = vec![(GroupId(7), HOSTILE.into())];
-    SuppressionsPage { shell, all: !rules.is_empty(), rules, groups, pager, now: NOW }
+    SuppressionsPage { shell, all: !rules.is_empty(), rules, groups, devices, pager, now: NOW }
 }
 
 fn one_rule(
@@ -137,7 +138,12 @@ fn one_rule(
     let form = SuppressionForm::of(&rule(None).terms);
     let preview = stored.as_ref().map(|_| SuppressionPreview { matching: 12, of: 3_400 });
     let groups = vec![(GroupId(7), HOSTILE.into())];
-    SuppressionPage { shell, stored, form, groups, problem, preview, now: NOW }
+    let row = device_samples::stored(9);
+    let (device, choices) = match problem {
+        Some(_) => (None, vec![row.clone(), row]),
+        None => (Some(row), Vec::new()),
+    };
+    SuppressionPage { shell, stored, form, groups, problem, device, choices, preview, now: NOW }
 }
 
 fn rule(ended_at: Option<UnixMillis>) -> SuppressionRow {

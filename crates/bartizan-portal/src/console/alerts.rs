@@ -118,6 +118,8 @@ pub(crate) struct AlertRow {
     pub(crate) count: u64,
     /// When it last happened.
     pub(crate) last_seen: UnixMillis,
+    /// Whether the member may change it.
+    pub(crate) may_change: bool,
 }
 
 impl AlertRow {

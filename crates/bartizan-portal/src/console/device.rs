@@ -72,6 +72,8 @@ pub(crate) struct DevicePage {
     pub(crate) replacement: Replacement,
     /// How its risk changed last.
     pub(crate) risk_lines: Vec<RiskLine>,
+    /// Where its alerts can be brought to what took its place, by whoever may.
+    pub(crate) handover: Option<String>,
     /// Other records that may be of it.
     pub(crate) duplicates: Vec<Duplicate>,
     /// Whether its person's license gives the timeline.

@@ -94,8 +94,8 @@ pub(crate) struct Duplicate {
     pub(crate) likeness: Likeness,
     /// When it was enrolled.
     pub(crate) enrolled_at: UnixMillis,
-    /// Where the two are merged, the one that enrolled first into the other.
-    pub(crate) href: String,
+    /// Where the two are merged, the one that enrolled first into the other; absent where the member may not.
+    pub(crate) href: Option<String>,
 }
 
 impl Duplicate {
@@ -103,11 +103,12 @@ impl Duplicate {
     pub(crate) fn of(
         (id, enrolled_at): (DeviceId, UnixMillis),
         (other, likeness): (DeviceRow, Likeness),
+        may_merge: bool,
     ) -> Self {
         let (earlier, kept) =
             if other.enrolled_at < enrolled_at { (other.id, id) } else { (id, other.id) };
         Self {
-            href: format!("/devices/{earlier}/merge?into={kept}"),
+            href: may_merge.then(|| format!("/devices/{earlier}/merge?into={kept}")),
             id: other.id,
             name: other.device_name,
             likeness,
@@ -124,7 +125,7 @@ impl Duplicate {
 }
 
 /// What a record is told apart by, in a line.
-fn facts(row: &DeviceRow) -> String {
+pub(super) fn facts(row: &DeviceRow) -> String {
     let owner = if row.owner.is_empty() { "nobody known" } else { &row.owner };
     let parts = [row.os.as_str(), row.os_version.as_str()];
     let os = parts.join(" ");

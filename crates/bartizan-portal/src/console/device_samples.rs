@@ -45,7 +45,7 @@ fn removal() -> DeviceRemovePage {
     }
 }
 
-fn stored(number: u128) -> bartizan_store::DeviceRow {
+pub(super) fn stored(number: u128) -> bartizan_store::DeviceRow {
     bartizan_store::DeviceRow {
         id: DeviceId(number),
         os: "iOS".into(),
@@ -226,10 +226,19 @@ fn device() -> DevicePage {
                 (DeviceId(8), "Older".into()),
             ],
         },
+        handover: Some("/devices/1/merge?into=6".into()),
         risk_lines: risk_lines(&[risk(2, RiskLevel::High), risk(1, RiskLevel::None)], 9),
         duplicates: vec![
-            Duplicate::of((DeviceId(1), NOW), (stored(9), bartizan_store::Likeness::Hardware)),
-            Duplicate::of((DeviceId(1), NOW), (stored(10), bartizan_store::Likeness::Person)),
+            Duplicate::of(
+                (DeviceId(1), NOW),
+                (stored(9), bartizan_store::Likeness::Hardware),
+                true,
+            ),
+            Duplicate::of(
+                (DeviceId(1), NOW),
+                (stored(10), bartizan_store::Likeness::Person),
+                false,
+            ),
         ],
         has_timeline: false,
         shell: shell(),

@@ -1,7 +1,9 @@
 //! One feed, and a new one: `GET /feeds/{id}`, `GET /feeds/new`.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
-use bartizan_model::UnixMillis;
+use bartizan_model::{DeviceId, UnixMillis};
 use bartizan_store::{
     FeedOrigin, FeedRow, FeedVersionRow, FeedVersionState, HitRow, SiteReportKind, SiteReportRow,
     SiteReportStatus,
@@ -29,11 +31,17 @@ pub(crate) struct FeedPage {
     pub(crate) hits: Vec<HitRow>,
     /// The newest first.
     pub(crate) reports: Vec<SiteReportRow>,
+    /// Devices whose reports the member may decide.
+    pub(crate) decidable: BTreeSet<DeviceId>,
     /// The portal's clock.
     pub(crate) now: UnixMillis,
 }
 
 impl FeedPage {
+    fn may_decide(&self, row: &SiteReportRow) -> bool {
+        self.decidable.contains(&row.device)
+    }
+
     /// The feed whose page a decision about a report comes back to.
     fn report_feed(&self) -> String {
         self.feed.id.to_string()

@@ -25,6 +25,7 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
         held_back: Vec::new(),
         held_back_total: 0,
         released: Vec::new(),
+        decidable: [DeviceId(1)].into(),
         reports: Vec::new(),
         own: Vec::new(),
         problem: None,
@@ -35,6 +36,7 @@ pub(super) fn pages(shell: &Shell) -> Vec<(&'static str, String)> {
         feed: FeedRow { outcome: None, version: None, ..feed(1, FeedOutcome::Taken) },
         versions: Vec::new(),
         hits: Vec::new(),
+        decidable: [DeviceId(1)].into(),
         reports: Vec::new(),
         ..one(shell)
     };
@@ -90,6 +92,7 @@ fn feeds(shell: &Shell) -> FeedsPage {
             released_by: HOSTILE.into(),
             released_at: NOW,
         }],
+        decidable: [DeviceId(1)].into(),
         reports: vec![report(3, SiteReportStatus::New, None)],
         own: vec!["example.test".into()],
         problem: Some(HOSTILE.into()),
@@ -139,6 +142,7 @@ fn one(shell: &Shell) -> FeedPage {
         problem: Some(HOSTILE.into()),
         versions: (1..).zip(FeedVersionState::ALL).map(|(n, state)| version(n, state)).collect(),
         hits: vec![HitRow { pattern: HOSTILE.into(), hits: 9, last_hit_at: NOW }],
+        decidable: [DeviceId(1)].into(),
         reports: vec![
             report(1, SiteReportStatus::New, Some(HOSTILE)),
             report(2, SiteReportStatus::Accepted, None),
@@ -176,6 +180,7 @@ fn a_secret_is_not_shown_again() {
         tenant: "Example Ltd".into(),
         one_time_password: false,
         permissions: bartizan_store::Permissions::of(&bartizan_store::Permission::ALL),
+        here: bartizan_store::Permissions::of(&bartizan_store::Permission::ALL),
         notice: None,
         is_operator: false,
         visit: None,

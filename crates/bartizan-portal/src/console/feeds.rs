@@ -1,8 +1,10 @@
 //! The feeds, and what comes of them: `GET /feeds`.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use bartizan_indicators::guard::HeldBack;
-use bartizan_model::UnixMillis;
+use bartizan_model::{DeviceId, UnixMillis};
 use bartizan_store::{
     FeedOutcome, FeedRole, FeedRow, HeldBackRow, IndicatorFileRow, NoticeRow, ReleasedRow,
     SiteReportKind, SiteReportRow, SiteReportStatus,
@@ -34,6 +36,8 @@ pub(crate) struct FeedsPage {
     pub(crate) released: Vec<ReleasedRow>,
     /// What people at devices said of sites that no feed lists.
     pub(crate) reports: Vec<SiteReportRow>,
+    /// Devices whose reports the member may decide.
+    pub(crate) decidable: BTreeSet<DeviceId>,
     /// Names of the organization's own.
     pub(crate) own: Vec<String>,
     /// Why the last action was not done, in a sentence.
@@ -56,6 +60,10 @@ pub(crate) struct Publishing {
 }
 
 impl FeedsPage {
+    fn may_decide(&self, row: &SiteReportRow) -> bool {
+        self.decidable.contains(&row.device)
+    }
+
     /// A decision about a report comes back to this page.
     fn report_feed(&self) -> &'static str {
         ""

@@ -46,6 +46,8 @@ pub(crate) struct IncidentPage {
     pub(crate) changes: Vec<IncidentChange>,
     /// Open incidents that it can be merged into.
     pub(crate) others: Vec<IncidentRow>,
+    /// Whether it is the member's to change as a whole: every alert of it is of a device that they may investigate.
+    pub(crate) is_whole: bool,
     /// Why the last action did nothing.
     pub(crate) problem: Option<&'static str>,
     /// Its newest alerts.

@@ -175,6 +175,7 @@ mod tests {
             is_operator: false,
             visit: None,
             permissions: Permissions::of(permissions),
+            here: Permissions::of(permissions),
             notice: None,
         };
         let found: Vec<_> =

@@ -154,6 +154,8 @@ pub(crate) struct Shell {
     pub(crate) one_time_password: bool,
     /// What they may do: the rest is not offered.
     pub(crate) permissions: Permissions,
+    /// Of this, what holds for what the page shows: a device, or what hangs on one.
+    pub(crate) here: Permissions,
     /// What their last action did, in one sentence.
     pub(crate) notice: Option<String>,
     /// Whether these are the pages of the installation, and they are an operator.
@@ -181,7 +183,14 @@ impl Shell {
 
     /// Where one begins.
     fn home(&self) -> &'static str {
-        if self.is_operator { "/operator/tenants" } else { "/alerts" }
+        if self.is_operator {
+            "/operator/tenants"
+        } else if self.sees() {
+            "/alerts"
+        } else {
+            let first = self.menu().flat_map(|(_, entries)| entries).next();
+            first.map_or("/feedback/new", |entry| entry.href)
+        }
     }
 
     fn sees(&self) -> bool {
@@ -189,11 +198,16 @@ impl Shell {
     }
 
     fn investigates(&self) -> bool {
-        self.permissions.has(Permission::AlertsInvestigation)
+        self.here.has(Permission::AlertsInvestigation)
     }
 
     fn remediates(&self) -> bool {
-        self.permissions.has(Permission::ActiveRemediation)
+        self.here.has(Permission::ActiveRemediation)
+    }
+
+    /// Whether they may hide alerts of the device that the page shows.
+    fn suppresses(&self) -> bool {
+        self.here.has(Permission::ManageSecuritySettings)
     }
 
     fn sets_security(&self) -> bool {

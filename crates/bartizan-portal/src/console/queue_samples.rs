@@ -90,6 +90,7 @@ fn incidents() -> [(&'static str, String); 3] {
         incident: row.clone(),
         changes: ["title", "merged", "split", "made"].map(change).to_vec(),
         others: vec![row.clone()],
+        is_whole: true,
         problem: Some("Say why."),
         rows: alerts(),
         now: NOW,
@@ -135,6 +136,7 @@ pub(super) fn alerts() -> Vec<AlertRow> {
                 status,
                 count: u64::from(number) * u64::from(number) * 17 % 1_400 + 1,
                 last_seen: UnixMillis(NOW.0 - minutes * 60_000),
+                may_change: number != 2,
             }
         };
     use AlertStatus::{InProgress, New, Resolved};
@@ -179,6 +181,7 @@ pub(super) fn hostile_alert() -> AlertRow {
         status: AlertStatus::New,
         count: 1_234_567,
         last_seen: UnixMillis(NOW.0 - 15 * 60_000),
+        may_change: true,
     }
 }
 

@@ -1,9 +1,11 @@
 //! Suppression rules: `GET /suppressions`, and one that is written, looked at or changed.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use bartizan_model::{Detector, DeviceId, UnixMillis};
 use bartizan_store::{
-    GroupId, SuppressionPreview, SuppressionRow, SuppressionScope, SuppressionTerms,
+    DeviceRow, GroupId, SuppressionPreview, SuppressionRow, SuppressionScope, SuppressionTerms,
 };
 
 use super::badge::Badge;
@@ -22,6 +24,8 @@ pub(crate) struct SuppressionsPage {
     pub(crate) rules: Vec<SuppressionRow>,
     /// Names of groups.
     pub(crate) groups: Vec<(GroupId, String)>,
+    /// Names of devices that rules are for, of those that the member sees.
+    pub(crate) devices: BTreeMap<DeviceId, String>,
     /// Where the pages before and after are.
     pub(crate) pager: Pager,
     /// The portal's clock.
@@ -42,6 +46,10 @@ pub(crate) struct SuppressionPage {
     pub(crate) groups: Vec<(GroupId, String)>,
     /// What is wrong with the field of a name.
     pub(crate) problem: Option<(&'static str, &'static str)>,
+    /// The device that is chosen.
+    pub(crate) device: Option<DeviceRow>,
+    /// Those that it may be.
+    pub(crate) choices: Vec<DeviceRow>,
     /// What the rule would have hidden.
     pub(crate) preview: Option<SuppressionPreview>,
     /// The portal's clock.
@@ -55,8 +63,10 @@ pub(crate) struct SuppressionForm {
     pub(crate) scope: String,
     /// The group's id.
     pub(crate) group: String,
-    /// The device's id.
+    /// The device: a part of its name, or its id.
     pub(crate) device: String,
+    /// The id of the device that is chosen; empty for none.
+    pub(crate) device_id: String,
     /// The person's address.
     pub(crate) person: String,
     /// The detector's id, or empty.
@@ -88,7 +98,7 @@ impl SuppressionForm {
                 (form.scope, form.group) = ("group".into(), group.to_string());
             }
             SuppressionScope::Device(device) => {
-                (form.scope, form.device) = ("device".into(), device.to_string());
+                (form.scope, form.device_id) = ("device".into(), device.to_string());
             }
             SuppressionScope::Person(person) => {
                 (form.scope, form.person) = ("person".into(), person.clone());
@@ -120,11 +130,28 @@ impl SuppressionsPage {
     }
 
     fn scope(&self, rule: &SuppressionRow) -> String {
-        scope_text(&rule.terms.scope, &self.groups)
+        let scope = &rule.terms.scope;
+        if let SuppressionScope::Device(device) = scope
+            && let Some(name) = self.devices.get(device)
+        {
+            return format!("Device {name}");
+        }
+        scope_text(scope, &self.groups)
     }
 }
 
 impl SuppressionPage {
+    /// What stands in the field: the name of what is chosen, or what was written.
+    fn device_text(&self) -> &str {
+        self.device.as_ref().map_or(self.form.device.as_str(), |row| row.device_name.as_str())
+    }
+
+    /// The id of what is chosen; that of a device which is not seen stays as it is.
+    fn device_id(&self) -> String {
+        let id = self.device.as_ref().map(|row| row.id.to_string());
+        id.unwrap_or_else(|| self.form.device_id.clone())
+    }
+
     fn section(&self) -> Section {
         Section::Suppressions
     }

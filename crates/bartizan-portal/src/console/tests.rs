@@ -240,6 +240,7 @@ pub(super) fn shell() -> Shell {
         tenant: "Example Ltd".into(),
         one_time_password: false,
         permissions: Permissions::of(&Permission::ALL),
+        here: Permissions::of(&Permission::ALL),
         notice: None,
         is_operator: false,
         visit: None,

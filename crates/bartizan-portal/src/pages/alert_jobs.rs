@@ -8,13 +8,13 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use bartizan_model::AlertStatus;
 use bartizan_store::{
     AlertChoice, AlertFilter, AlertJobId, AlertJobItem, AlertKey, AlertUpdate, IncidentId,
-    MAX_ALERT_TAGS, MAX_CHOSEN, MAX_TAG_LENGTH, StoreError, Verdict,
+    MAX_ALERT_TAGS, MAX_CHOSEN, MAX_TAG_LENGTH, Permission, StoreError, Verdict,
 };
 use futures_util::stream::unfold;
 use serde::Deserialize;
 
 use super::{PAGE, PAGE_AND_ONE, alerts, html, shell};
-use crate::console::{self, AlertBulkPage, AlertJobPage, AlertJobsPage, BulkForm, Pager};
+use crate::console::{self, AlertBulkPage, AlertJobPage, AlertJobsPage, BulkForm, Pager, Shell};
 use crate::error::ApiError;
 use crate::session::Session;
 use crate::state::AppState;
@@ -103,7 +103,15 @@ pub(crate) async fn job(
             Err(error) => return Err(error.into()),
         },
     };
-    html(&AlertJobPage { shell: shell(session, None), job, assignee, now: state.clock.now() })
+    // Somebody with a limited role changes no others' jobs.
+    let is_own = job.created_by == session.member || session.investigation.is_whole();
+    let here = if is_own {
+        session.permissions
+    } else {
+        session.permissions.without(Permission::AlertsInvestigation)
+    };
+    let shell = Shell { here, ..shell(session, None) };
+    html(&AlertJobPage { shell, job, assignee, now: state.clock.now() })
 }
 
 /// `POST /alerts/jobs/{id}/cancel`.

@@ -8,8 +8,9 @@ use bartizan_store::{AlertCursor, AlertKey, Permission};
 use serde::Deserialize;
 
 use super::{PAGE, PAGE_AND_ONE, alert_jobs, cursor, cursor_text, html, shell};
-use crate::console::{self, AlertPage, AlertQueue, AlertsPage, BulkForm};
+use crate::console::{self, AlertPage, AlertQueue, AlertsPage, BulkForm, Shell};
 use crate::error::ApiError;
+use crate::offered;
 use crate::session::Session;
 use crate::state::AppState;
 use crate::tallies;
@@ -39,12 +40,17 @@ pub(crate) async fn queue(
         (PAGE < rows.len()).then(|| rows.get(PAGE - 1).map(bartizan_store::AlertRow::cursor));
     rows.truncate(PAGE);
     let now = state.clock.now();
+    let mine = offered::investigated(&state, &session, rows.iter().map(|row| row.device)).await?;
+    let row = |row: bartizan_store::AlertRow| {
+        let may_change = mine.contains(&row.device);
+        console::AlertRow { may_change, ..console::AlertRow::from(row) }
+    };
     let queue = AlertQueue {
         unresolved: state.store.unresolved_alerts(sight).await?,
         filter,
         after: if after.is_some() { query.after } else { String::new() },
         has_devices: 0 < tallies::of(&state, sight).await?.devices,
-        rows: rows.into_iter().map(console::AlertRow::from).collect(),
+        rows: rows.into_iter().map(row).collect(),
         next: next.flatten().map(|cursor| cursor_text(cursor.last_seen_at, &cursor.key)),
         matching: state.store.alerts_matching(sight, store_filter(filter)).await?,
         may_change: session.permissions.has(Permission::AlertsInvestigation),
@@ -83,8 +89,9 @@ pub(crate) async fn alert(
     let tags = state.store.alert_tags(session.sight, alert.key).await?;
     let suppressed_by = state.store.alert_suppressed_by(session.sight, alert.key).await?;
     let external = state.store.external_alert(session.sight, alert.key).await?;
+    let here = offered::on_device(&state, &session, alert.device).await?;
     html(&AlertPage {
-        shell: shell(session, notice),
+        shell: Shell { here, ..shell(session, notice) },
         id: alert.key.to_string(),
         detector: alert.detector,
         title: alert.title,

@@ -1,20 +1,24 @@
 //! The devices and one device.
 
+use std::collections::BTreeSet;
+
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use bartizan_model::{DeviceId, ProtectionState, RiskLevel, UnixMillis};
 use bartizan_store::{
-    AlertFilter, Attestation, DeviceCursor, EnrollmentRule, Feature, GroupChoice, OsSupport,
+    AlertFilter, Attestation, DeviceCursor, EnrollmentRule, Feature, GroupChoice, Likeness,
+    OsSupport, Permission,
 };
 use serde::Deserialize;
 
 use super::{PAGE, PAGE_AND_ONE, cursor, cursor_text, html, last_check_in, shell};
 use crate::console::{
     self, DevicePage, DeviceState, DevicesPage, Duplicate, EngineCounters, EnrollHelp,
-    INACTIVE_AFTER_MS, risk_lines,
+    INACTIVE_AFTER_MS, Shell, risk_lines,
 };
 use crate::error::ApiError;
+use crate::offered;
 use crate::policies;
 use crate::policy::effective::Source;
 use crate::policy::schema::Key;
@@ -149,11 +153,27 @@ pub(super) async fn show(
     }
     let changes = state.store.risk_changes(sight, id, None, RISK_LINES_AND_ONE).await?;
     let duplicates = state.store.likely_duplicates(sight, id).await?;
-    let like = |other| Duplicate::of((id, row.enrolled_at), other);
+    let replacement = state.store.replacement(scope, id).await?;
+    let others = duplicates.iter().map(|(row, _)| row.id);
+    let others = others.chain(replacement.later.as_ref().map(|(later, _)| *later));
+    let here = offered::on_device(state, &session, id).await?;
+    // Both records of a merge have to be the member's to act on.
+    let theirs = if here.has(Permission::ActiveRemediation) {
+        state.store.devices_within(session.remediation, others.collect()).await?
+    } else {
+        BTreeSet::new()
+    };
+    let like = |other: (bartizan_store::DeviceRow, Likeness)| {
+        let may_merge = theirs.contains(&other.0.id);
+        Duplicate::of((id, row.enrolled_at), other, may_merge)
+    };
     let filter = AlertFilter { device: Some(id), ..AlertFilter::default() };
     let alerts = state.store.alerts(sight, filter, None, PAGE_AND_ONE).await?;
+    let later = replacement.later.as_ref().filter(|(later, _)| theirs.contains(later));
+    let handover = later.filter(|_| !alerts.is_empty());
     html(&DevicePage {
-        shell: shell(session, notice),
+        handover: handover.map(|(later, _)| format!("/devices/{id}/merge?into={later}")),
+        shell: Shell { here, ..shell(session, notice) },
         id,
         tags: state.store.device_tags(sight, id).await?,
         offboarded_at: row.offboarded_at,
@@ -163,7 +183,7 @@ pub(super) async fn show(
         remarks: remarks(&rule, &row, state.clock.now()),
         attestation: (row.attestation, row.attested_at),
         is_shared: row.is_shared,
-        replacement: state.store.replacement(scope, id).await?,
+        replacement,
         duplicates: duplicates.into_iter().map(like).collect(),
         risk_lines: risk_lines(&changes, RISK_LINES),
         has_timeline,

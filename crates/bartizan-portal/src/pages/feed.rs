@@ -20,6 +20,7 @@ use super::{accepts_html, html, shell};
 use crate::console::{FeedForm, FeedPage, NewFeedPage};
 use crate::error::ApiError;
 use crate::feeds::{self, settings, want_compile};
+use crate::offered;
 use crate::session::Session;
 use crate::state::AppState;
 
@@ -81,11 +82,15 @@ async fn show(
 ) -> Result<Response, ApiError> {
     let (store, scope, sight) = (&state.store, session.scope, session.sight);
     let name = feed.settings.name.clone();
+    let reports = store.site_reports(sight, Some(name.clone()), SHOWN_REPORTS).await?;
+    let of = reports.iter().map(|row| row.device);
+    let decidable = offered::investigated(state, &session, of).await?;
     html(&FeedPage {
         shell: shell(session, notice),
         versions: store.feed_versions(scope, feed.id).await?.into_iter().take(SHOWN).collect(),
         hits: store.top_hits(sight, &name, SHOWN_HITS).await?,
-        reports: store.site_reports(sight, Some(name), SHOWN_REPORTS).await?,
+        decidable,
+        reports,
         feed,
         form,
         problem,

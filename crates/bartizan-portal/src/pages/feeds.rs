@@ -14,6 +14,7 @@ use super::{accepts_html, html, shell};
 use crate::console::{FeedsPage, Publishing};
 use crate::error::ApiError;
 use crate::feeds::want_compile;
+use crate::offered;
 use crate::session::Session;
 use crate::state::AppState;
 
@@ -44,6 +45,9 @@ async fn page(
     let status = state.feeds.status(scope.tenant_id());
     let (held_back, held_back_total) = store.held_back(scope, SHOWN_HELD_BACK).await?;
     let wanted = store.wanted_compiles().await?;
+    let reports = store.site_reports(sight, Some(String::new()), SHOWN_REPORTS).await?;
+    let of = reports.iter().map(|row| row.device);
+    let decidable = offered::investigated(state, &session, of).await?;
     html(&FeedsPage {
         shell: shell(session, notice),
         notices: store.notices(scope).await?,
@@ -58,7 +62,8 @@ async fn page(
         held_back,
         held_back_total,
         released: store.released_entries(scope).await?,
-        reports: store.site_reports(sight, Some(String::new()), SHOWN_REPORTS).await?,
+        decidable,
+        reports,
         own: store.own_domains(scope).await?,
         problem,
         now: state.clock.now(),

@@ -2,12 +2,13 @@
 
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use bartizan_store::{AlertFilter, IncidentCursor, IncidentId, IncidentRow};
+use bartizan_store::{AlertFilter, IncidentCursor, IncidentId, IncidentRow, Permission};
 use serde::Deserialize;
 
 use super::{PAGE, PAGE_AND_ONE, cursor, cursor_text, html, shell};
-use crate::console::{AlertRow, IncidentPage, IncidentsPage, Pager};
+use crate::console::{AlertRow, IncidentPage, IncidentsPage, Pager, Shell};
 use crate::error::ApiError;
+use crate::offered;
 use crate::session::Session;
 use crate::state::AppState;
 
@@ -69,6 +70,18 @@ pub(crate) async fn incident(
     let incident = state.store.incident(sight, id).await?;
     let filter = AlertFilter { incident: Some(id), ..AlertFilter::default() };
     let rows = state.store.alerts(sight, filter, None, ALERTS).await?;
+    let devices = rows.iter().map(|row| row.device);
+    let mine = offered::investigated(&state, &session, devices).await?;
+    let here = if mine.is_empty() {
+        session.permissions.without(Permission::AlertsInvestigation)
+    } else {
+        session.permissions
+    };
+    let is_whole = state.store.is_incident_within(session.investigation, id).await?;
+    let row = |row: bartizan_store::AlertRow| {
+        let may_change = mine.contains(&row.device);
+        AlertRow { may_change, ..AlertRow::from(row) }
+    };
     let mut others = state.store.incidents(sight, true, None, OTHERS).await?;
     others.retain(|other| other.id != id);
     let notice = match query.done.as_str() {
@@ -91,11 +104,12 @@ pub(crate) async fn incident(
     };
     html(&IncidentPage {
         changes: state.store.incident_changes(sight, id, CHANGES).await?,
-        shell: shell(session, notice),
+        shell: Shell { here, ..shell(session, notice) },
         incident,
         others,
+        is_whole,
         problem,
-        rows: rows.into_iter().map(AlertRow::from).collect(),
+        rows: rows.into_iter().map(row).collect(),
         now: state.clock.now(),
     })
 }

@@ -37,6 +37,7 @@ pub(crate) mod second_factor;
 pub(crate) mod sign_in_settings;
 mod sink_form;
 pub(crate) mod sinks;
+mod suppression_device;
 pub(crate) mod suppressions;
 pub(crate) mod tenants;
 pub(crate) mod user_groups;
@@ -76,6 +77,7 @@ fn shell(session: Session, notice: Option<String>) -> Shell {
         tenant: session.tenant_name,
         one_time_password: session.one_time_password,
         permissions: session.permissions,
+        here: session.permissions,
         notice,
         is_operator: session.is_operator,
         visit: session.visit.map(|Visiting { visit, until }| VisitBanner {
@@ -98,6 +100,7 @@ impl From<bartizan_store::AlertRow> for AlertRow {
             status: row.status,
             count: row.count,
             last_seen: row.last_seen_at,
+            may_change: true,
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Suppression rules: the list, one of them, made from an alert, ended.
 
+use std::collections::BTreeMap;
+
 use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use bartizan_model::{Detector, DomainName, UnixMillis};
+use bartizan_model::{Detector, DeviceId, DomainName, UnixMillis};
 use bartizan_store::{
     AlertKey, GroupId, StoreError, SuppressionId, SuppressionRow, SuppressionScope,
     SuppressionTerms,
@@ -13,7 +15,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
-use super::{PAGE, PAGE_AND_ONE, html, shell};
+use super::{PAGE, PAGE_AND_ONE, html, shell, suppression_device};
 use crate::console::{self, Pager, SuppressionForm, SuppressionPage, SuppressionsPage};
 use crate::error::ApiError;
 use crate::session::Session;
@@ -55,6 +57,7 @@ pub(crate) async fn list(
     };
     html(&SuppressionsPage {
         groups: groups(&state, &session).await?,
+        devices: names(&state, &session, &rules).await?,
         shell: shell(session, notice),
         all,
         rules,
@@ -71,9 +74,11 @@ pub(crate) async fn list(
 pub(crate) struct NewQuery {
     #[serde(default)]
     alert: String,
+    #[serde(default)]
+    device: String,
 }
 
-/// `GET /suppressions/new`: like an alert, where one is named.
+/// `GET /suppressions/new`: like an alert, or for a device, where one is named.
 pub(crate) async fn blank(
     State(state): State<AppState>,
     session: Session,
@@ -84,7 +89,11 @@ pub(crate) async fn blank(
         let alert = state.store.alert(session.sight, key).await?.alert;
         form.detector = alert.detector.id().into();
         form.host = alert.host.map(|host| host.to_string()).unwrap_or_default();
-        form.device = alert.device.to_string();
+        form.device_id = alert.device.to_string();
+    } else if let Ok(device) = query.device.parse::<DeviceId>() {
+        state.store.device(session.sight, device).await?;
+        form.scope = "device".into();
+        form.device_id = device.to_string();
     }
     show(&state, session, None, form, None, None).await
 }
@@ -137,7 +146,25 @@ async fn write(
     pairs: &[(String, String)],
 ) -> Result<Response, ApiError> {
     let (scope, now) = (session.scope, state.clock.now());
-    let form = sent(pairs);
+    let mut form = sent(pairs);
+    let is_search = pairs.iter().any(|(name, value)| name == "do" && value == "find");
+    if is_search {
+        form.scope = "device".into();
+    }
+    if form.scope == "device" {
+        let found = suppression_device::find(&state.store, session.sight, &form).await?;
+        // What a rule is for already stays, though whoever changes it may not see that device.
+        let is_kept = form.device.is_empty() && form.device_id.parse::<DeviceId>().is_ok();
+        if let Some(row) = &found.device {
+            form.device_id = row.id.to_string();
+        }
+        if let Some(problem) = found.problem.filter(|_| is_search || !is_kept) {
+            return show(state, session, stored, form, Some(("device", problem)), None).await;
+        }
+        if is_search {
+            return show(state, session, stored, form, None, None).await;
+        }
+    }
     let is_preview = pairs.iter().any(|(name, value)| name == "do" && value == "preview");
     let terms = match read(&form, now, is_preview) {
         Ok(terms) => terms,
@@ -155,7 +182,7 @@ async fn write(
     match written {
         Ok(()) => Ok(Redirect::to("/suppressions?done=saved").into_response()),
         Err(StoreError::NotFound { what: "device" }) => {
-            let problem = Some(("scope", "There is no such device."));
+            let problem = Some(("device", "There is no such device."));
             show(state, session, stored, form, problem, None).await
         }
         Err(StoreError::NotFound { what: "device group" }) => {
@@ -178,7 +205,10 @@ async fn show(
         Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
         None => StatusCode::OK,
     };
+    let found = suppression_device::find(&state.store, session.sight, &form).await?;
     let page = SuppressionPage {
+        device: found.device,
+        choices: found.choices,
         groups: groups(state, &session).await?,
         shell: shell(session, None),
         stored,
@@ -195,15 +225,36 @@ async fn groups(state: &AppState, session: &Session) -> Result<Vec<(GroupId, Str
     Ok(groups.into_iter().map(|group| (group.id, group.name)).collect())
 }
 
+/// The names of the devices that rules are for, of those that are seen.
+async fn names(
+    state: &AppState,
+    session: &Session,
+    rules: &[SuppressionRow],
+) -> Result<BTreeMap<DeviceId, String>, ApiError> {
+    let mut names = BTreeMap::new();
+    for rule in rules {
+        let SuppressionScope::Device(device) = rule.terms.scope else { continue };
+        match state.store.device(session.sight, device).await {
+            Ok(row) => drop(names.insert(device, row.device_name)),
+            Err(StoreError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(names)
+}
+
 fn sent(pairs: &[(String, String)]) -> SuppressionForm {
     let text = |wanted: &str| {
         let found = pairs.iter().find(|(name, _)| name == wanted);
         found.map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
     };
+    // What is chosen of several goes before what was chosen, or written.
+    let picked = text("device-pick");
     SuppressionForm {
         scope: text("scope"),
         group: text("group"),
-        device: text("device"),
+        device: if picked.is_empty() { text("device") } else { String::new() },
+        device_id: if picked.is_empty() { text("device-id") } else { picked },
         person: text("person"),
         detector: text("detector"),
         host: text("host"),
@@ -227,8 +278,8 @@ fn read(
             SuppressionScope::Group(group)
         }
         "device" => {
-            let problem = ("scope", "Write the id of a device below.");
-            SuppressionScope::Device(form.device.parse().map_err(|_| problem)?)
+            let problem = ("device", "Write a part of the device’s name, and find it.");
+            SuppressionScope::Device(form.device_id.parse().map_err(|_| problem)?)
         }
         "person" if form.person.contains('@') => {
             SuppressionScope::Person(form.person.to_lowercase())

@@ -35,6 +35,8 @@ mod listening;
 #[cfg(test)]
 mod logging;
 #[cfg(test)]
+mod offered;
+#[cfg(test)]
 mod operators;
 #[cfg(test)]
 mod overview;

@@ -28,7 +28,7 @@ async fn a_rule_is_made_from_an_alert_looked_at_and_ended() {
         ("never", "", "Choose a last day"),
         ("host", "a b", "not the name of a host"),
         ("scope", "group", "Choose a device group"),
-        ("scope", "device", "Write the id of a device"),
+        ("scope", "device", "Write a part of the device’s name"),
         ("scope", "person", "e-mail address"),
     ] {
         let mut form = vec![("reason", "Training."), ("never", "yes"), ("do", "save")];
@@ -56,6 +56,50 @@ async fn a_rule_is_made_from_an_alert_looked_at_and_ended() {
     let page = browser.get("/suppressions?show=all").await.text();
     assert!(page.contains("Until then.") && page.contains("Expired"), "{page}");
     assert_eq!(browser.submit(&rule, &until).await.status, 409, "it has ended");
+}
+
+#[tokio::test]
+async fn a_rule_for_one_device_is_made_from_its_page_or_by_its_name() {
+    let world = World::new().await;
+    let (one, other) = (world.device(world.acme, 1).await, world.device(world.acme, 2).await);
+    let mut browser = world.member(world.acme, "a@acme.test").await;
+    let new = format!("/suppressions/new?device={}", one.id);
+    assert!(browser.get(&format!("/devices/{}", one.id)).await.text().contains(&new));
+    let page = browser.get(&new).await.text();
+    let chosen = |id: &bartizan_model::DeviceId| format!("name=\"device-id\" value=\"{id}\"");
+    assert!(page.contains(&chosen(&one.id)), "{page}");
+    assert!(page.contains("value=\"device\" checked") && page.contains("Chosen:"), "{page}");
+
+    // Both have the same name: which one is asked.
+    let base = [("scope", "device"), ("reason", "Training."), ("never", "yes")];
+    let name = page.split("id=\"device\" name=\"device\" value=\"").nth(1).unwrap();
+    let name = name.split('"').next().unwrap().to_owned();
+    let with = |more: &[(&'static str, &str)]| -> Vec<(&'static str, String)> {
+        base.iter().chain(more).map(|(name, value)| (*name, (*value).to_owned())).collect()
+    };
+    let send = async |browser: &mut Browser, form: Vec<(&'static str, String)>| {
+        let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        browser.submit("/suppressions", &form).await
+    };
+    let asked = send(&mut browser, with(&[("device", &name), ("do", "save")])).await;
+    assert_eq!(asked.status, 422);
+    for id in [&one.id, &other.id] {
+        assert!(asked.text().contains(&format!("name=\"device-pick\" value=\"{id}\"")));
+    }
+    let none = send(&mut browser, with(&[("device", "no such"), ("do", "find")])).await;
+    assert!(none.text().contains("No device has this in its name"));
+    let picked = other.id.to_string();
+    let found =
+        send(&mut browser, with(&[("device", &name), ("device-pick", &picked), ("do", "find")]))
+            .await;
+    assert_eq!(found.status, 200);
+    assert!(found.text().contains(&chosen(&other.id)), "{}", found.text());
+    let saved = [("device", name.as_str()), ("device-id", &picked), ("do", "save")];
+    assert_eq!(send(&mut browser, with(&saved)).await.status, 303);
+    let list = browser.get("/suppressions").await.text();
+    assert!(list.contains(&format!("Device {name}")), "{list}");
+    let by_id = with(&[("device", &one.id.to_string()), ("do", "save")]);
+    assert_eq!(send(&mut browser, by_id).await.status, 303);
 }
 
 #[tokio::test]
