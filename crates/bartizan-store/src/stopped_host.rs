@@ -124,4 +124,4 @@ impl Stops {
 }
 
 /// Newest alerts that are looked at: some ten milliseconds.
-pub const LOOKED_AT: u32 = 10_000;
+pub const LOOKED_AT: u32 = 5_000;

@@ -114,7 +114,7 @@ fn an_operator_adds_a_passkey_and_signs_in_by_it() {
         browser.wait_for_text("Sign in as an operator");
     };
     sign_in(&browser, password);
-    browser.wait_for_text("Repeat");
+    browser.wait_for_text("New password again");
     browser.type_into("input[name='new']", own);
     browser.type_into("input[name='repeat']", own);
     browser.click("main form button[type='submit']");
