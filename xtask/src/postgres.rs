@@ -86,7 +86,8 @@ impl Cluster {
         format!("postgres://bartizan@/postgres?host={}", self.folder.display())
     }
 
-    fn program(&self, name: &str) -> Command {
+    /// Returns one of the programs, to be run in the folder and as whom the server is.
+    pub(crate) fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.programs.join(name));
         command.current_dir(&self.folder);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -1,17 +1,17 @@
 //! Enrollment: a token lets one device in, once, if the organization's rule does.
 //!
 //! # What it does not do
-//! - Let devices in: that is done for many together, by [`crate::admission`].
+//! - Let devices in: that is done for many together, by [`crate::enrolling`].
 
 use std::collections::BTreeMap;
 
 use bartizan_model::{DeviceId, Private, UnixMillis};
 use serde_json::json;
 
-use crate::admission::{Asking, let_in};
 use crate::audit::{self, Event, hex};
 use crate::column::ms;
 use crate::db::{Connection, Value, execute_many, query_many};
+use crate::enrolling::{Asking, let_in};
 use crate::gather::Outcomes;
 use crate::{Attestation, OsVersion, PersonId, Store, StoreError, TenantScope};
 

@@ -14,7 +14,6 @@
 //! # Units
 //! Columns that end in `_at_ms` are Unix milliseconds; in Rust they are [`UnixMillis`].
 
-mod admission;
 mod alert;
 mod alert_apply;
 mod alert_choice;
@@ -41,6 +40,7 @@ mod device_member;
 mod device_merge;
 mod device_rule;
 mod duplicate;
+mod enrolling;
 mod enrollment;
 mod enrollment_code;
 mod enrollment_rule;
@@ -235,7 +235,7 @@ pub struct Store {
     uploads: Arc<Gather<ingest::Upload, Ingested>>,
     credentials: Arc<Gather<(TenantId, DeviceId), DeviceCredential>>,
     tokens: Arc<Gather<[u8; 32], Option<TenantScope>>>,
-    enrollments: Arc<Gather<admission::Asking, Result<Enrolled, EnrollError>>>,
+    enrollments: Arc<Gather<enrolling::Asking, Result<Enrolled, EnrollError>>>,
 }
 
 impl Store {
@@ -283,7 +283,8 @@ impl Store {
         self.db.news().map(News::hear)
     }
 
-    /// Writes to the disk and reads back; what a readiness check asks.
+    /// Writes to the disk and reads back; what a readiness check asks. Where something did not fit on the disk a short while
+    /// ago, it is not ready either: what is written here may fit all the same.
     ///
     /// # Errors
     /// Why it is not ready.
@@ -308,7 +309,11 @@ impl Store {
                     Ok(())
                 }
             })
-            .await
+            .await?;
+        if self.db.is_disk_full(now) {
+            return Err(StoreError::Unavailable(Box::new(DiskFull)));
+        }
+        Ok(())
     }
 
     /// Returns the key that access tokens are authenticated with; made when the database was.

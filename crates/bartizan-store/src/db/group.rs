@@ -92,8 +92,12 @@ impl Database {
         job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, outcome) = oneshot::channel();
+        let tally = Arc::clone(&self.tally);
         let run: WriteRun = Box::new(move |db| {
             let result = db.and_then(job);
+            if result.as_ref().is_err_and(StoreError::is_disk_full) {
+                tally.met_full_disk();
+            }
             let keep = result.is_ok();
             let answer: Answer = Box::new(move |committed| {
                 // Nobody may be waiting; the change stands all the same.
@@ -132,6 +136,11 @@ impl Database {
     pub(crate) fn load(&self) -> StoreLoad {
         let room = self.writers.max_capacity();
         self.tally.load(room - self.writers.capacity(), room)
+    }
+
+    /// Whether something did not fit on the disk a short while ago.
+    pub(crate) fn is_disk_full(&self, now: UnixMillis) -> bool {
+        self.tally.is_disk_full(now)
     }
 
     fn busy(&self) -> StoreError {
@@ -298,6 +307,9 @@ fn commit(db: &Connection, group: Vec<WriteJob>, tally: &Tally) {
     }
     if let Err(error) = &outcome {
         tally.failed();
+        if error.is_disk_full() {
+            tally.met_full_disk();
+        }
         tracing::error!(error = error as &dyn std::error::Error, "group was not committed");
         if !db.has_lost_transaction()
             && let Err(error) = db.run("ROLLBACK")

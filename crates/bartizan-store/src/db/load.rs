@@ -1,6 +1,8 @@
 //! What the writers have done, in numbers that only grow, and what waits for them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bartizan_model::UnixMillis;
 
 /// How much the store has to do. Counts are of this process, since it opened the database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +33,10 @@ pub(super) struct Tally {
     changes: AtomicU64,
     groups: [AtomicU64; GROUP_SIZES.len()],
     refused: AtomicU64,
+    /// Whether something did not fit on the disk since this was asked last.
+    met_full_disk: AtomicBool,
+    /// When it was asked and had; Unix milliseconds, 0 for never.
+    full_disk_at: AtomicU64,
 }
 
 impl Tally {
@@ -51,6 +57,21 @@ impl Tally {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn met_full_disk(&self) {
+        self.met_full_disk.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether something did not fit on the disk a short while ago.
+    ///
+    /// On a full disk much of what is written finds room in PostgreSQL's pages, and on a disk that has its log a check does.
+    pub(super) fn is_disk_full(&self, now: UnixMillis) -> bool {
+        if self.met_full_disk.swap(false, Ordering::Relaxed) {
+            self.full_disk_at.store(now.0, Ordering::Relaxed);
+        }
+        let at = self.full_disk_at.load(Ordering::Relaxed);
+        at != 0 && now.0.saturating_sub(at) < FULL_FOR_MS
+    }
+
     pub(super) fn load(&self, waiting: usize, room: usize) -> StoreLoad {
         let groups = self.groups.each_ref().map(|count| count.load(Ordering::Relaxed));
         StoreLoad {
@@ -62,5 +83,25 @@ impl Tally {
             groups,
             refused: self.refused.load(Ordering::Relaxed),
         }
+    }
+}
+
+/// Longer than devices wait before they send again what did not fit.
+const FULL_FOR_MS: u64 = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::{Tally, UnixMillis};
+
+    #[test]
+    fn a_disk_is_full_for_a_while_after_something_did_not_fit() {
+        let tally = Tally::default();
+        let is_full = |now| tally.is_disk_full(UnixMillis(now));
+        assert!(!is_full(1_000_000));
+        tally.met_full_disk();
+        assert!(is_full(1_000_000) && is_full(1_009_999));
+        tally.met_full_disk();
+        assert!(is_full(1_009_999) && is_full(1_019_998));
+        assert!(!is_full(1_019_999));
     }
 }

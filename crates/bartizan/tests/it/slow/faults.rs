@@ -129,12 +129,12 @@ fn asks_again(stream: &mut TcpStream) {
 }
 
 /// Takes what room there is.
-fn fill(ballast: &std::path::Path) {
+pub(super) fn fill(ballast: &std::path::Path) {
     let mut file = std::fs::File::options().create(true).append(true).open(ballast).unwrap();
     while file.write_all(&[0; 4_096]).is_ok() {}
 }
 
-fn ask(portal: &PortalProcess, path: &str) -> (u16, String) {
+pub(super) fn ask(portal: &PortalProcess, path: &str) -> (u16, String) {
     let request = HttpRequest {
         method: "GET",
         url: format!("{}{path}", portal.url),
@@ -146,7 +146,7 @@ fn ask(portal: &PortalProcess, path: &str) -> (u16, String) {
     (answer.status, String::from_utf8(answer.body).unwrap())
 }
 
-fn fleet(world: &World, portal: &PortalProcess, ledger: &str) -> Child {
+pub(super) fn fleet(world: &World, portal: &PortalProcess, ledger: &str) -> Child {
     Command::new(BARTIZAN)
         .args(["fleet", "--portal", &portal.url, "--devices", "50", "--seconds", "8"])
         .args(["--connections", "16", "--alerts-per-second", "2000", "--alert-batch", "3"])
@@ -159,8 +159,8 @@ fn fleet(world: &World, portal: &PortalProcess, ledger: &str) -> Child {
 
 /// Notes when it is to come back and why, and comes back at once.
 #[derive(Default)]
-struct Impatient {
-    refusals: Arc<Mutex<Vec<(Duration, String)>>>,
+pub(super) struct Impatient {
+    pub(super) refusals: Arc<Mutex<Vec<(Duration, String)>>>,
 }
 
 impl Http for Impatient {

@@ -22,6 +22,8 @@ mod fleet;
 #[cfg(test)]
 mod forward;
 #[cfg(test)]
+mod full_server;
+#[cfg(test)]
 mod netns;
 #[cfg(test)]
 mod oidc;
