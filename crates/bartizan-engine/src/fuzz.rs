@@ -20,7 +20,8 @@ use crate::block_page::{
 };
 use crate::fuzz_sockets::{Sockets, application, connect_outcome};
 use crate::net::{
-    Close, ConnectError, Net, Received, SendError, Sent, SocketId, SocketKind, TunnelPacket,
+    Close, ConnectError, Net, Outgoing, Received, SendError, Sent, SocketId, SocketKind,
+    TunnelPacket,
 };
 use crate::{Engine, Output, Probed, UpstreamFailed, UpstreamId, limits};
 
@@ -351,7 +352,7 @@ impl Net for NoNet {
         Err(ConnectError::NoRoom)
     }
 
-    fn send_to(&mut self, _: SocketId, _: SocketAddr, _: u8, _: &[u8]) -> Result<(), SendError> {
+    fn send_to(&mut self, _: SocketId, _: &Outgoing<'_>) -> Result<(), SendError> {
         Err(SendError::Full)
     }
 

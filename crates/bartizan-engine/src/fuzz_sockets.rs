@@ -12,7 +12,8 @@ use bartizan_wire::tcp::{Checksum, Flags, MAX_HEADERS_LEN, Offer, TcpHeader, Tcp
 
 use crate::limits;
 use crate::net::{
-    Close, ConnectError, Net, Received, SendError, Sent, SocketId, SocketKind, TunnelPacket,
+    Close, ConnectError, Net, Outgoing, Received, SendError, Sent, SocketId, SocketKind,
+    TunnelPacket,
 };
 
 /// All sockets, and what applications remember of their connections.
@@ -142,7 +143,7 @@ impl Net for Sockets {
         self.add(id)
     }
 
-    fn send_to(&mut self, id: SocketId, _: SocketAddr, _: u8, _: &[u8]) -> Result<(), SendError> {
+    fn send_to(&mut self, id: SocketId, _: &Outgoing<'_>) -> Result<(), SendError> {
         self.check_open(id);
         match self.draw() % 8 {
             1 => Err(SendError::TooBig { mtu: u16::from(self.draw()) * 16 }),

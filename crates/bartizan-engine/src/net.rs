@@ -53,23 +53,30 @@ pub trait Net {
     /// There is none to be had.
     fn open(&mut self, id: SocketId, like: SocketAddr) -> Result<(), ConnectError>;
 
-    /// Sends a datagram, or an echo request without its ICMP header's checksum.
+    /// Sends a datagram or an echo request.
     ///
     /// # Errors
     /// It cannot be sent.
-    fn send_to(
-        &mut self,
-        id: SocketId,
-        to: SocketAddr,
-        hop_limit: u8,
-        octets: &[u8],
-    ) -> Result<(), SendError>;
+    fn send_to(&mut self, id: SocketId, datagram: &Outgoing<'_>) -> Result<(), SendError>;
 
     /// Takes one datagram or ICMP message; `None` if there is none.
     fn receive_from(&mut self, id: SocketId, into: &mut [u8]) -> Option<(SocketAddr, usize)>;
 
     /// Writes a packet to the tunnel. What does not fit is lost, as on a network.
     fn write_packet(&mut self, packet: &TunnelPacket<'_>);
+}
+
+/// A datagram, or an echo request without its ICMP header's checksum, for the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outgoing<'a> {
+    /// Whom it is for.
+    pub to: SocketAddr,
+    /// How many more routers may pass it on.
+    pub hop_limit: u8,
+    /// Whether it may be cut into fragments. If not, it goes whole or is [`SendError::TooBig`].
+    pub may_fragment: bool,
+    /// What it says.
+    pub octets: &'a [u8],
 }
 
 /// A packet for the tunnel.

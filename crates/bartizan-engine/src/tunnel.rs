@@ -100,7 +100,7 @@ impl Engine {
                 Err(_) => cx.stats.dropped_malformed += 1,
             },
             Protocol::Udp => match UdpDatagram::parse(ip) {
-                Ok(datagram) => parts.udp.handle_datagram(&datagram, packet, cx),
+                Ok(datagram) => parts.udp.handle_datagram(ip, &datagram, packet, cx),
                 Err(_) => cx.stats.dropped_malformed += 1,
             },
             Protocol::Other(ICMP | ICMPV6) => match Echo::parse(ip) {

@@ -33,6 +33,7 @@ mod links;
 mod links;
 mod net;
 mod packets;
+mod path_mtu;
 pub mod portal;
 mod probe;
 mod random;

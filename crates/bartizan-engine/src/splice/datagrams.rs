@@ -2,7 +2,8 @@
 //!
 //! A socket of the host talks with everybody the application talks with (RFC 4787 §4.1: endpoint-independent mapping), and
 //! whatever comes to it goes to the application. Errors go both ways: what cannot be sent, and what the network says about
-//! what was sent, become ICMP messages to the application.
+//! what was sent, become ICMP messages to the application. What an application sends in one piece goes on in one
+//! piece, so that it can find out how much the way takes.
 //!
 //! # Invariants
 //! - At most so many mappings; the one that was silent for the longest time gives way.
@@ -20,7 +21,8 @@ use super::table::{Keyed, Millis, Table};
 use super::{Cx, Datagram};
 use crate::limits;
 use crate::net::{
-    Close, ConnectError, SendError, SocketId, SocketKind, TUNNEL_V4, TUNNEL_V6, TunnelPacket,
+    Close, ConnectError, Outgoing, SendError, SocketId, SocketKind, TUNNEL_V4, TUNNEL_V6,
+    TunnelPacket,
 };
 
 /// All mappings of one kind.
@@ -60,6 +62,7 @@ impl Datagrams {
     /// Takes in a datagram from the tunnel; `packet` is the whole packet.
     pub(crate) fn handle_datagram(
         &mut self,
+        ip: &IpPacket<'_>,
         datagram: &UdpDatagram<'_>,
         packet: &[u8],
         cx: &mut Cx<'_>,
@@ -73,7 +76,7 @@ impl Datagrams {
                 return answer_with(dst, src, &answer, cx);
             }
         }
-        self.forward(src, dst, payload, packet, cx);
+        self.forward(src, dst, payload, ip, packet, cx);
     }
 
     /// Takes in an echo request from the tunnel; `packet` is the whole packet.
@@ -89,7 +92,7 @@ impl Datagrams {
         }
         let src = SocketAddr::new(ip.src(), echo.ident);
         // The message as it stands: the host's socket puts its own identifier and checksum there.
-        self.forward(src, SocketAddr::new(ip.dst(), 0), ip.payload(), packet, cx);
+        self.forward(src, SocketAddr::new(ip.dst(), 0), ip.payload(), ip, packet, cx);
     }
 
     fn forward(
@@ -97,13 +100,14 @@ impl Datagrams {
         src: SocketAddr,
         dst: SocketAddr,
         octets: &[u8],
+        ip: &IpPacket<'_>,
         packet: &[u8],
         cx: &mut Cx<'_>,
     ) {
-        let hop_limit = hop_limit(packet);
-        if hop_limit <= 1 {
-            return tell(Unreachable::HopLimit, tunnel_address(dst), packet, cx);
-        }
+        let hop_limit = match ip.hop_limit() {
+            0 | 1 => return tell(Unreachable::HopLimit, tunnel_address(dst), packet, cx),
+            more => more - 1,
+        };
         let Some(slot) = self.maps.find(&src.into()).or_else(|| self.open(src, dst, cx)) else {
             return;
         };
@@ -117,11 +121,12 @@ impl Datagrams {
             mapping.to = Some(dst.into());
         }
         mapping.active_at = cx.now;
-        match cx.net.send_to(mapping.id, dst, hop_limit - 1, octets) {
+        let may_fragment = ip.may_fragment();
+        match cx.net.send_to(mapping.id, &Outgoing { to: dst, hop_limit, may_fragment, octets }) {
             Ok(()) => cx.stats.datagrams_up += 1,
             Err(SendError::Full) => cx.stats.dropped_full += 1,
             Err(SendError::TooBig { mtu }) => {
-                tell(Unreachable::TooBig { mtu }, dst.ip(), packet, cx)
+                tell(Unreachable::TooBig { mtu }, tunnel_address(dst), packet, cx)
             }
             Err(SendError::Unreachable) => tell(Unreachable::Host, dst.ip(), packet, cx),
             Err(SendError::Prohibited) => tell(Unreachable::Prohibited, dst.ip(), packet, cx),
@@ -277,12 +282,6 @@ fn tell(why: Unreachable, from: IpAddr, about: &[u8], cx: &mut Cx<'_>) {
     if let Some(packet) = why.encode(from, about) {
         cx.net.write_packet(&TunnelPacket { headers: &packet, payload: &[], offload: None });
     }
-}
-
-/// Returns how far a packet may still go.
-fn hop_limit(packet: &[u8]) -> u8 {
-    let at = if packet.first().is_some_and(|first| first >> 4 == 4) { 8 } else { 7 };
-    packet.get(at).copied().unwrap_or(0)
 }
 
 fn tunnel_address(like: SocketAddr) -> IpAddr {

@@ -7,6 +7,7 @@
 
 mod cable;
 mod flows;
+mod narrow;
 mod programs;
 mod stage;
 mod stream;
