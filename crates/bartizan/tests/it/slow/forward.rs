@@ -9,6 +9,7 @@ mod cable;
 mod flows;
 mod narrow;
 mod programs;
+mod quic;
 mod stage;
 mod stream;
 
