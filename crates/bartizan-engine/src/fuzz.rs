@@ -20,7 +20,7 @@ use crate::block_page::{
 };
 use crate::fuzz_sockets::{Sockets, application, connect_outcome};
 use crate::net::{
-    Close, ConnectError, Net, Outgoing, Received, SendError, Sent, SocketId, SocketKind,
+    Close, ConnectError, Incoming, Net, Outgoing, Received, SendError, Sent, SocketId, SocketKind,
     TunnelPacket,
 };
 use crate::{Engine, Output, Probed, UpstreamFailed, UpstreamId, limits};
@@ -356,7 +356,7 @@ impl Net for NoNet {
         Err(SendError::Full)
     }
 
-    fn receive_from(&mut self, _: SocketId, _: &mut [u8]) -> Option<(SocketAddr, usize)> {
+    fn receive_from(&mut self, _: SocketId, _: &mut [u8]) -> Option<Incoming> {
         None
     }
 

@@ -12,7 +12,7 @@ use bartizan_wire::tcp::{Checksum, Flags, MAX_HEADERS_LEN, Offer, TcpHeader, Tcp
 
 use crate::limits;
 use crate::net::{
-    Close, ConnectError, Net, Outgoing, Received, SendError, Sent, SocketId, SocketKind,
+    Close, ConnectError, Incoming, Net, Outgoing, Received, SendError, Sent, SocketId, SocketKind,
     TunnelPacket,
 };
 
@@ -154,11 +154,14 @@ impl Net for Sockets {
         }
     }
 
-    fn receive_from(&mut self, id: SocketId, into: &mut [u8]) -> Option<(SocketAddr, usize)> {
+    fn receive_from(&mut self, id: SocketId, into: &mut [u8]) -> Option<Incoming> {
         self.check_open(id);
         let many = usize::from(self.draw());
         let from = application(usize::from(self.draw())).1;
-        (0 < many).then(|| (from, into.len().min(many * many)))
+        let len = into.len().min(many * many);
+        // Some come as one.
+        let segment = if many % 3 == 0 { len.div_ceil(many.max(1)) } else { len };
+        (0 < many).then_some(Incoming { from, len, segment })
     }
 
     fn write_packet(&mut self, packet: &TunnelPacket<'_>) {

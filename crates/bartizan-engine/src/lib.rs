@@ -202,6 +202,24 @@ impl Engine {
         self.handle_whole(&ip, packet, checksum, net, wall, now);
     }
 
+    /// Takes in datagrams between the same ends that the tunnel delivered as one packet, each of so many octets but the
+    /// last, whose checksums are not filled in. Says whether it did; if not, they are to be given one by one.
+    pub fn handle_train(
+        &mut self,
+        packet: &[u8],
+        segment: u16,
+        net: &mut dyn Net,
+        wall: UnixMillis,
+        now: Instant,
+    ) -> bool {
+        match IpPacket::parse(packet) {
+            Ok(ip) if ip.ports().is_some_and(|(_, port)| port != tcp::DNS_PORT) => {
+                self.handle_datagrams(&ip, segment, net, wall, now)
+            }
+            Ok(_) | Err(_) => false,
+        }
+    }
+
     fn handle_whole(
         &mut self,
         ip: &IpPacket<'_>,

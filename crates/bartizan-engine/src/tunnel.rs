@@ -112,6 +112,22 @@ impl Engine {
         });
     }
 
+    pub(crate) fn handle_datagrams(
+        &mut self,
+        ip: &IpPacket<'_>,
+        segment: u16,
+        net: &mut dyn Net,
+        wall: UnixMillis,
+        now: Instant,
+    ) -> bool {
+        let Ok(datagrams) = UdpDatagram::parse_with(ip, Checksum::Trust) else { return false };
+        let mut taken = false;
+        self.splice(net, wall, now, |parts, cx| {
+            taken = parts.udp.handle_train(ip, &datagrams, segment, cx);
+        });
+        taken
+    }
+
     pub(crate) fn turn_splice(&mut self, net: &mut dyn Net, wall: UnixMillis, now: Instant) {
         self.splice(net, wall, now, Parts::poll);
     }

@@ -42,6 +42,7 @@ pub mod secure;
 mod spin;
 pub mod spool;
 pub mod state;
+mod train;
 pub mod tunnel;
 mod tunnel_status;
 mod uplink;

@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bartizan_engine::net::{
-    Close, ConnectError, Net, Outgoing, Received, SendError, Sent, SocketId, SocketKind,
+    Close, ConnectError, Incoming, Net, Outgoing, Received, SendError, Sent, SocketId, SocketKind,
     TunnelPacket,
 };
 use bartizan_wire::icmp::Unreachable;
@@ -24,6 +24,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use crate::complaint;
 use crate::packets::Packets;
 use crate::path_mtu;
+use crate::train;
 use crate::uplink;
 
 /// How sockets leave the device.
@@ -173,6 +174,9 @@ impl Sockets {
         socket.set_nonblocking(true)?;
         self.exit.apply(&socket)?;
         complaint::ask_for(&socket, like)?;
+        if id.kind == SocketKind::Udp {
+            train::ask_for(&socket);
+        }
         // Bound before anything is sent, so that the address is there to be answered to.
         let any: IpAddr = match like {
             SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
@@ -308,7 +312,7 @@ impl Net for Sockets {
     }
 
     fn send_to(&mut self, id: SocketId, datagram: &Outgoing<'_>) -> Result<(), SendError> {
-        let Outgoing { to, hop_limit, may_fragment, octets } = *datagram;
+        let Outgoing { to, hop_limit, may_fragment, segment, octets } = *datagram;
         let Some(datagrams) = self.datagrams(id) else { return Err(SendError::Unreachable) };
         if datagrams.hop_limit != hop_limit {
             let socket = SockRef::from(&datagrams.socket);
@@ -324,6 +328,10 @@ impl Net for Sockets {
             && path_mtu::let_cut(&datagrams.socket, to, may_fragment).is_ok()
         {
             datagrams.may_fragment = Some(may_fragment);
+        }
+        if let Some(segment) = segment {
+            let sent = train::send(&datagrams.socket, octets, to, segment);
+            return sent.map_err(|error| send_error(&error));
         }
         // A pending complaint about an earlier datagram is reported in place of sending this one: once more.
         let sent = datagrams.socket.send_to(octets, to).or_else(|error| {
@@ -344,11 +352,11 @@ impl Net for Sockets {
         }
     }
 
-    fn receive_from(&mut self, id: SocketId, into: &mut [u8]) -> Option<(SocketAddr, usize)> {
+    fn receive_from(&mut self, id: SocketId, into: &mut [u8]) -> Option<Incoming> {
         let datagrams = self.datagrams(id)?;
         for _ in 0..COMPLAINTS_IN_A_ROW {
-            match datagrams.socket.recv_from(into) {
-                Ok((len, from)) => return Some((from, len)),
+            match train::receive(&datagrams.socket, into) {
+                Ok(came) => return Some(came),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
                 // A complaint about what was sent; it comes another way.
                 Err(_) => {}

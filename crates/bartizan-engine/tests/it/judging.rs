@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use bartizan_engine::NoNet;
 use bartizan_engine::net::{
-    Close, ConnectError, Net, Outgoing, Received, SendError, Sent, SocketId, TunnelPacket,
+    Close, ConnectError, Incoming, Net, Outgoing, Received, SendError, Sent, SocketId, TunnelPacket,
 };
 use bartizan_model::{Detector, IndicatorAction, Mode, Policy};
 use bartizan_wire::icmp::Unreachable;
@@ -298,7 +298,7 @@ impl Net for Tap {
         Ok(())
     }
 
-    fn receive_from(&mut self, _: SocketId, _: &mut [u8]) -> Option<(SocketAddr, usize)> {
+    fn receive_from(&mut self, _: SocketId, _: &mut [u8]) -> Option<Incoming> {
         None
     }
 

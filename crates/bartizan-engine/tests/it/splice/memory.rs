@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use allocation_counter::measure;
 use bartizan_engine::net::{
-    Close, ConnectError, Net, Outgoing, Received, SendError, Sent, SocketId, TunnelPacket,
+    Close, ConnectError, Incoming, Net, Outgoing, Received, SendError, Sent, SocketId, TunnelPacket,
 };
 use bartizan_engine::{Engine, Output, limits};
 use bartizan_model::{Mode, Policy, UnixMillis};
@@ -224,7 +224,7 @@ impl Net for Sockets {
         Err(SendError::Full)
     }
 
-    fn receive_from(&mut self, _: SocketId, _: &mut [u8]) -> Option<(SocketAddr, usize)> {
+    fn receive_from(&mut self, _: SocketId, _: &mut [u8]) -> Option<Incoming> {
         None
     }
 

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use bartizan_engine::net::{
-    Close, ConnectError, Net, Outgoing, Received, SendError, Sent, SocketId, SocketKind,
+    Close, ConnectError, Incoming, Net, Outgoing, Received, SendError, Sent, SocketId, SocketKind,
     TunnelPacket,
 };
 use bartizan_wire::ip::{IpPacket, Protocol};
@@ -345,7 +345,7 @@ impl Net for Servers {
         panic!("no datagrams here")
     }
 
-    fn receive_from(&mut self, _: SocketId, _: &mut [u8]) -> Option<(SocketAddr, usize)> {
+    fn receive_from(&mut self, _: SocketId, _: &mut [u8]) -> Option<Incoming> {
         panic!("no datagrams here")
     }
 

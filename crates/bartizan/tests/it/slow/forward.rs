@@ -12,6 +12,7 @@ mod programs;
 mod quic;
 mod stage;
 mod stream;
+mod trains;
 
 /// How much is done.
 struct Size {
