@@ -77,6 +77,7 @@ fn real_things() -> Result<Vec<(&'static str, String)>, String> {
     for (name, group, package) in [
         ("scim", "slow::scim", "bartizan"),
         ("schemathesis", "slow::schemathesis", "bartizan"),
+        ("quic", "slow::forward::quic", "bartizan"),
         ("mail", "slow::mail", "bartizan-portal"),
     ] {
         let requirements = format!("crates/{package}/tests/{name}/requirements.txt");

@@ -83,7 +83,8 @@ fn open(args: &ForwardArgs) -> anyhow::Result<Packets> {
         .with_context(|| {
             format!("cannot open the tunnel interface {name}: this needs root or CAP_NET_ADMIN, and /dev/net/tun")
         })?;
-    let packets = device.as_fd().try_clone_to_owned()?;
+    let fd = device.as_fd().try_clone_to_owned()?;
+    let cuts_datagrams = device.udp_gso();
     // The kernel keeps the interface for as long as any copy of the descriptor is open.
     drop(device);
     if let Some(address) = &args.address {
@@ -95,7 +96,7 @@ fn open(args: &ForwardArgs) -> anyhow::Result<Packets> {
         ip(&[family, "address", "replace", address, "dev", name])?;
     }
     ip(&["link", "set", name, "mtu", &MTU.to_string(), "txqueuelen", TX_QUEUE, "up"])?;
-    Ok(if args.no_offload { Packets::Plain(packets) } else { Packets::Vnet(packets) })
+    Ok(if args.no_offload { Packets::Plain(fd) } else { Packets::Vnet { fd, cuts_datagrams } })
 }
 
 /// A connection takes a descriptor.

@@ -30,7 +30,8 @@ pub(crate) fn open(name: &str, resolvers: &[IpAddr]) -> anyhow::Result<(Packets,
     let device = builder.build_sync().with_context(|| {
         format!("cannot open the tunnel interface {name}: this needs root or CAP_NET_ADMIN, and /dev/net/tun")
     })?;
-    let packets = device.as_fd().try_clone_to_owned()?;
+    let fd = device.as_fd().try_clone_to_owned()?;
+    let cuts_datagrams = device.udp_gso();
     // The kernel keeps the interface for as long as any copy of the descriptor is open.
     drop(device);
 
@@ -58,7 +59,7 @@ pub(crate) fn open(name: &str, resolvers: &[IpAddr]) -> anyhow::Result<(Packets,
     for resolver in resolvers {
         lead("add", resolver)?;
     }
-    Ok((Packets::Vnet(packets), routes))
+    Ok((Packets::Vnet { fd, cuts_datagrams }, routes))
 }
 
 /// Has questions to other resolvers come in, in place of those to the ones before.

@@ -20,7 +20,8 @@ use crate::block_page::{
 };
 use crate::fuzz_sockets::{Sockets, application, connect_outcome};
 use crate::net::{
-    Close, ConnectError, Net, Received, SendError, Sent, SocketId, SocketKind, TunnelPacket,
+    Close, ConnectError, Incoming, Net, Outgoing, Received, SendError, Sent, SocketId, SocketKind,
+    TunnelPacket,
 };
 use crate::{Engine, Output, Probed, UpstreamFailed, UpstreamId, limits};
 
@@ -351,11 +352,11 @@ impl Net for NoNet {
         Err(ConnectError::NoRoom)
     }
 
-    fn send_to(&mut self, _: SocketId, _: SocketAddr, _: u8, _: &[u8]) -> Result<(), SendError> {
+    fn send_to(&mut self, _: SocketId, _: &Outgoing<'_>) -> Result<(), SendError> {
         Err(SendError::Full)
     }
 
-    fn receive_from(&mut self, _: SocketId, _: &mut [u8]) -> Option<(SocketAddr, usize)> {
+    fn receive_from(&mut self, _: SocketId, _: &mut [u8]) -> Option<Incoming> {
         None
     }
 

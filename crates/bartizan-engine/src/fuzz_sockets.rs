@@ -12,7 +12,8 @@ use bartizan_wire::tcp::{Checksum, Flags, MAX_HEADERS_LEN, Offer, TcpHeader, Tcp
 
 use crate::limits;
 use crate::net::{
-    Close, ConnectError, Net, Received, SendError, Sent, SocketId, SocketKind, TunnelPacket,
+    Close, ConnectError, Incoming, Net, Outgoing, Received, SendError, Sent, SocketId, SocketKind,
+    TunnelPacket,
 };
 
 /// All sockets, and what applications remember of their connections.
@@ -142,7 +143,7 @@ impl Net for Sockets {
         self.add(id)
     }
 
-    fn send_to(&mut self, id: SocketId, _: SocketAddr, _: u8, _: &[u8]) -> Result<(), SendError> {
+    fn send_to(&mut self, id: SocketId, _: &Outgoing<'_>) -> Result<(), SendError> {
         self.check_open(id);
         match self.draw() % 8 {
             1 => Err(SendError::TooBig { mtu: u16::from(self.draw()) * 16 }),
@@ -153,11 +154,14 @@ impl Net for Sockets {
         }
     }
 
-    fn receive_from(&mut self, id: SocketId, into: &mut [u8]) -> Option<(SocketAddr, usize)> {
+    fn receive_from(&mut self, id: SocketId, into: &mut [u8]) -> Option<Incoming> {
         self.check_open(id);
         let many = usize::from(self.draw());
         let from = application(usize::from(self.draw())).1;
-        (0 < many).then(|| (from, into.len().min(many * many)))
+        let len = into.len().min(many * many);
+        // Some come as one.
+        let segment = if many % 3 == 0 { len.div_ceil(many.max(1)) } else { len };
+        (0 < many).then_some(Incoming { from, len, segment })
     }
 
     fn write_packet(&mut self, packet: &TunnelPacket<'_>) {

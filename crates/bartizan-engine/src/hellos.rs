@@ -2,17 +2,19 @@
 //!
 //! A hello takes several datagrams since post-quantum key shares. They pass as they come, all but the one that
 //! completes a hello that is stopped: without it the server cannot answer anything that matters, and the client is
-//! told to give up. A verdict is kept for a while, for whatever the client sends again.
+//! told to give up. A verdict is kept for a while, for whatever the client sends again: it is told again, since it takes
+//! no close for one once it heard of the server meanwhile.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use bartizan_wire::Reading;
-use bartizan_wire::quic::HelloReader;
+use bartizan_wire::quic::{CloseReason, HelloReader, QuicClose};
 use bartizan_wire::tls::ClientHello;
 
 use crate::limits;
+use crate::splice::Datagram;
 
 /// The connections under way, the oldest first.
 #[derive(Default)]
@@ -20,7 +22,13 @@ pub(crate) struct Hellos {
     open: VecDeque<Box<Gathering>>,
     /// One that is done, so that hellos of one datagram take nothing of the heap.
     spare: Option<Box<Gathering>>,
-    stopped: VecDeque<(Ends, Instant)>,
+    stopped: VecDeque<Stopped>,
+}
+
+struct Stopped {
+    ends: Ends,
+    until: Instant,
+    close: Option<QuicClose>,
 }
 
 /// Client and server.
@@ -33,18 +41,28 @@ struct Gathering {
 }
 
 impl Hellos {
-    /// Tells whether a hello between these ends was stopped a while ago.
-    pub(crate) fn is_stopped(&mut self, ends: Ends, now: Instant) -> bool {
-        while self.stopped.pop_front_if(|(_, until)| *until <= now).is_some() {}
-        self.stopped.iter().any(|(stopped, _)| *stopped == ends)
+    /// Says what happens to a datagram if a hello between these ends was stopped a while ago.
+    pub(crate) fn stopped(
+        &mut self,
+        ends: Ends,
+        datagram: &[u8],
+        now: Instant,
+    ) -> Option<Datagram> {
+        while self.stopped.pop_front_if(|stopped| stopped.until <= now).is_some() {}
+        let stopped = self.stopped.iter().find(|stopped| stopped.ends == ends)?;
+        Some(stopped.answer(datagram))
     }
 
-    /// Keeps in mind that a hello between these ends was stopped.
-    pub(crate) fn stop(&mut self, ends: Ends, now: Instant) {
+    /// Stops the hello that was read last, between these ends; says what happens to its last datagram.
+    pub(crate) fn stop(&mut self, ends: Ends, datagram: &[u8], now: Instant) -> Datagram {
         if limits::STOPPED_HELLOS <= self.stopped.len() {
             self.stopped.pop_front();
         }
-        self.stopped.push_back((ends, now + limits::STOPPED_FOR));
+        let close = self.spare.as_ref().and_then(|gathering| gathering.reader.close());
+        let stopped = Stopped { ends, until: now + limits::STOPPED_FOR, close };
+        let answer = stopped.answer(datagram);
+        self.stopped.push_back(stopped);
+        answer
     }
 
     /// Reads a datagram with an Initial between these ends, with those before it.
@@ -72,5 +90,14 @@ impl Hellos {
             self.spare = Some(gathering);
         }
         reading
+    }
+}
+
+impl Stopped {
+    /// Only what is no Initial packet goes without an answer.
+    fn answer(&self, datagram: &[u8]) -> Datagram {
+        let close =
+            self.close.and_then(|close| close.write(datagram, CloseReason::ConnectionRefused));
+        close.map_or(Datagram::Drop, Datagram::Answer)
     }
 }

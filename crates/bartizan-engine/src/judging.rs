@@ -14,7 +14,7 @@ use std::time::Instant;
 use bartizan_model::{DomainName, IndicatorAction, IndicatorSource, Mode, UnixMillis};
 use bartizan_wire::Reading;
 use bartizan_wire::http::{HttpRequest, read_request};
-use bartizan_wire::quic::{CloseReason, QuicInitial, write_close};
+use bartizan_wire::quic::QuicInitial;
 use bartizan_wire::tls::{ClientHello, read_client_hello};
 
 use crate::block_page::{
@@ -76,8 +76,8 @@ impl Judge for Judging<'_> {
             return Datagram::Pass;
         }
         let ends = (from, to);
-        if self.engine.hellos.is_stopped(ends, self.now) {
-            return Datagram::Drop;
+        if let Some(answer) = self.engine.hellos.stopped(ends, octets, self.now) {
+            return answer;
         }
         // Nothing else says a name.
         if QuicInitial::parse(octets).is_none() {
@@ -85,11 +85,7 @@ impl Judge for Judging<'_> {
         }
         match self.engine.hellos.read(ends, octets, self.now) {
             Reading::Done(hello) if !self.passes_hello(&hello) => {
-                self.engine.hellos.stop(ends, self.now);
-                match write_close(octets, CloseReason::ConnectionRefused) {
-                    Some(close) => Datagram::Answer(close),
-                    None => Datagram::Drop,
-                }
+                self.engine.hellos.stop(ends, octets, self.now)
             }
             Reading::Done(_) | Reading::More | Reading::Not => Datagram::Pass,
         }

@@ -140,6 +140,8 @@ pub const UDP_IDLE: u64 = 60_000;
 pub const ECHO_MAPPINGS: usize = 64;
 /// The largest datagram from the network.
 pub const DATAGRAM_OCTETS: usize = 65_536;
+/// What datagrams of one sender are gathered in, with room for the next one.
+pub const TRAIN_OCTETS: usize = 2 * DATAGRAM_OCTETS;
 /// State of a mapping: the entry, its place in the index and among the deadlines.
 pub const MAPPING_OCTETS: usize = 192;
 
@@ -169,7 +171,7 @@ pub const ENGINE_OCTETS: usize = QUESTIONS * (QUERY_OCTETS + BOOKKEEPING)
     + TCP_FLOWS * TCP_FLOW_OCTETS
     + CHUNKS * CHUNK_OCTETS
     + (HELLOS + 1) * HELLO_OCTETS
-    + DATAGRAM_OCTETS
+    + TRAIN_OCTETS
     + bartizan_indicators::normal::MAX_READER
     // The packet in hand may be put together of fragments, and one more of them is read before the oldest goes.
     + bartizan_wire::fragment::MAX_OCTETS + 2 * DATAGRAM_OCTETS

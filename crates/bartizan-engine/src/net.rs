@@ -53,23 +53,44 @@ pub trait Net {
     /// There is none to be had.
     fn open(&mut self, id: SocketId, like: SocketAddr) -> Result<(), ConnectError>;
 
-    /// Sends a datagram, or an echo request without its ICMP header's checksum.
+    /// Sends a datagram or an echo request.
     ///
     /// # Errors
     /// It cannot be sent.
-    fn send_to(
-        &mut self,
-        id: SocketId,
-        to: SocketAddr,
-        hop_limit: u8,
-        octets: &[u8],
-    ) -> Result<(), SendError>;
+    fn send_to(&mut self, id: SocketId, datagram: &Outgoing<'_>) -> Result<(), SendError>;
 
-    /// Takes one datagram or ICMP message; `None` if there is none.
-    fn receive_from(&mut self, id: SocketId, into: &mut [u8]) -> Option<(SocketAddr, usize)>;
+    /// Takes one datagram or ICMP message, or several datagrams of one sender that came at once; `None` if there is
+    /// none.
+    fn receive_from(&mut self, id: SocketId, into: &mut [u8]) -> Option<Incoming>;
 
     /// Writes a packet to the tunnel. What does not fit is lost, as on a network.
     fn write_packet(&mut self, packet: &TunnelPacket<'_>);
+}
+
+/// A datagram, or several, or an echo request without its ICMP header's checksum, for the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outgoing<'a> {
+    /// Whom it is for.
+    pub to: SocketAddr,
+    /// How many more routers may pass it on.
+    pub hop_limit: u8,
+    /// Whether it may be cut into fragments. If not, it goes whole or is [`SendError::TooBig`].
+    pub may_fragment: bool,
+    /// Octets of each datagram where there are several, one behind the other; only the last may have fewer.
+    pub segment: Option<u16>,
+    /// What it says.
+    pub octets: &'a [u8],
+}
+
+/// What came from the network: datagrams of one sender, one behind the other, or an ICMP message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// Who sent it.
+    pub from: SocketAddr,
+    /// How many octets came.
+    pub len: usize,
+    /// Octets of each datagram; only the last may have fewer.
+    pub segment: usize,
 }
 
 /// A packet for the tunnel.
@@ -83,10 +104,10 @@ pub struct TunnelPacket<'a> {
     pub offload: Option<Offload>,
 }
 
-/// What the tunnel is to do with a TCP packet: only asked for where [`crate::EngineConfig::offload`] is set.
+/// What the tunnel is to do with a TCP or UDP packet: only asked for where [`crate::EngineConfig::offload`] is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offload {
-    /// Where the TCP header begins. Its checksum holds the pseudo-header's sum, and is to be completed.
+    /// Where the transport header begins. Its checksum holds the pseudo-header's sum, and is to be completed.
     pub transport_at: u16,
     /// Octets of payload in each segment that it is to be cut into, where it is larger than that.
     pub segment: Option<u16>,

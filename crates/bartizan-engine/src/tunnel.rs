@@ -100,7 +100,7 @@ impl Engine {
                 Err(_) => cx.stats.dropped_malformed += 1,
             },
             Protocol::Udp => match UdpDatagram::parse(ip) {
-                Ok(datagram) => parts.udp.handle_datagram(&datagram, packet, cx),
+                Ok(datagram) => parts.udp.handle_datagram(ip, &datagram, packet, cx),
                 Err(_) => cx.stats.dropped_malformed += 1,
             },
             Protocol::Other(ICMP | ICMPV6) => match Echo::parse(ip) {
@@ -110,6 +110,22 @@ impl Engine {
             },
             Protocol::Other(_) => cx.stats.dropped_protocol += 1,
         });
+    }
+
+    pub(crate) fn handle_datagrams(
+        &mut self,
+        ip: &IpPacket<'_>,
+        segment: u16,
+        net: &mut dyn Net,
+        wall: UnixMillis,
+        now: Instant,
+    ) -> bool {
+        let Ok(datagrams) = UdpDatagram::parse_with(ip, Checksum::Trust) else { return false };
+        let mut taken = false;
+        self.splice(net, wall, now, |parts, cx| {
+            taken = parts.udp.handle_train(ip, &datagrams, segment, cx);
+        });
+        taken
     }
 
     pub(crate) fn turn_splice(&mut self, net: &mut dyn Net, wall: UnixMillis, now: Instant) {

@@ -25,6 +25,12 @@ pub(crate) fn ask_for(socket: &Socket, like: SocketAddr) -> io::Result<()> {
 /// Takes one complaint, if there is one.
 #[cfg(target_os = "linux")]
 pub(crate) fn take(socket: &UdpSocket) -> Option<Complaint> {
+    std::iter::from_fn(|| read(socket)).flatten().next()
+}
+
+/// Takes what is next in the queue, if anything is; it may be none of a router's or host's.
+#[cfg(target_os = "linux")]
+fn read(socket: &UdpSocket) -> Option<Option<Complaint>> {
     use std::io::IoSliceMut;
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
     use std::os::fd::AsRawFd;
@@ -39,13 +45,12 @@ pub(crate) fn take(socket: &UdpSocket) -> Option<Complaint> {
     let message =
         recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut pieces, Some(&mut control), flags)
             .ok()?;
-    let to = message.address?;
-    let to = match (to.as_sockaddr_in(), to.as_sockaddr_in6()) {
-        (Some(v4), _) => SocketAddr::new(v4.ip().into(), v4.port()),
-        (None, Some(v6)) => SocketAddr::new(v6.ip().into(), v6.port()),
-        (None, None) => return None,
-    };
     let len = message.bytes;
+    let to = message.address.and_then(|to| match (to.as_sockaddr_in(), to.as_sockaddr_in6()) {
+        (Some(v4), _) => Some(SocketAddr::new(v4.ip().into(), v4.port())),
+        (None, Some(v6)) => Some(SocketAddr::new(v6.ip().into(), v6.port())),
+        (None, None) => None,
+    });
     let mut said = None;
     for control in message.cmsgs().ok()? {
         if let ControlMessageOwned::Ipv4RecvErr(error, by) = control {
@@ -56,15 +61,21 @@ pub(crate) fn take(socket: &UdpSocket) -> Option<Complaint> {
             said = Some((true, error, by));
         }
     }
-    let (is_v6, error, by) = said?;
+    // What the system itself has against a datagram, it said when that was sent.
+    let said = said.filter(|(_, error, _)| error.ee_origin != ORIGIN_LOCAL);
+    let (Some(to), Some((is_v6, error, by))) = (to, said) else { return Some(None) };
     let why = if error.ee_errno == nix::errno::Errno::EMSGSIZE as u32 {
-        Unreachable::TooBig { mtu: u16::try_from(error.ee_info).unwrap_or(u16::MAX) }
+        Some(Unreachable::TooBig { mtu: u16::try_from(error.ee_info).unwrap_or(u16::MAX) })
     } else {
-        Unreachable::from_code(is_v6, error.ee_type, error.ee_code, error.ee_info)?
+        Unreachable::from_code(is_v6, error.ee_type, error.ee_code, error.ee_info)
     };
     let sent = sent.get(..len).unwrap_or_default().to_vec();
-    Some(Complaint { to, from: by.unwrap_or_else(|| to.ip()), why, sent })
+    Some(why.map(|why| Complaint { to, from: by.unwrap_or_else(|| to.ip()), why, sent }))
 }
+
+/// `SO_EE_ORIGIN_LOCAL` of `linux/errqueue.h`.
+#[cfg(target_os = "linux")]
+const ORIGIN_LOCAL: u8 = 1;
 
 /// See above.
 #[cfg(not(target_os = "linux"))]

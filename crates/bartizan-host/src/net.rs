@@ -11,7 +11,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bartizan_engine::net::{
-    Close, ConnectError, Net, Received, SendError, Sent, SocketId, SocketKind, TunnelPacket,
+    Close, ConnectError, Incoming, Net, Outgoing, Received, SendError, Sent, SocketId, SocketKind,
+    TunnelPacket,
 };
 use bartizan_wire::icmp::Unreachable;
 use mio::event::Event;
@@ -22,6 +23,8 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::complaint;
 use crate::packets::Packets;
+use crate::path_mtu;
+use crate::train;
 use crate::uplink;
 
 /// How sockets leave the device.
@@ -63,6 +66,8 @@ struct Datagrams {
     socket: UdpSocket,
     id: SocketId,
     hop_limit: u8,
+    /// Whether what it sends may be cut, once that was said.
+    may_fragment: Option<bool>,
 }
 
 struct Connection {
@@ -169,6 +174,9 @@ impl Sockets {
         socket.set_nonblocking(true)?;
         self.exit.apply(&socket)?;
         complaint::ask_for(&socket, like)?;
+        if id.kind == SocketKind::Udp {
+            train::ask_for(&socket);
+        }
         // Bound before anything is sent, so that the address is there to be answered to.
         let any: IpAddr = match like {
             SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
@@ -178,7 +186,7 @@ impl Sockets {
         let mut socket = UdpSocket::from_std(socket.into());
         self.registry.register(&mut socket, token_of(id), Interest::READABLE)?;
         let all = if id.kind == SocketKind::Echo { &mut self.echo } else { &mut self.udp };
-        place(all, id.slot, Datagrams { socket, id, hop_limit: 0 });
+        place(all, id.slot, Datagrams { socket, id, hop_limit: 0, may_fragment: None });
         Ok(())
     }
 
@@ -303,13 +311,8 @@ impl Net for Sockets {
         self.bind(id, like).map_err(|error| connect_error(&error))
     }
 
-    fn send_to(
-        &mut self,
-        id: SocketId,
-        to: SocketAddr,
-        hop_limit: u8,
-        octets: &[u8],
-    ) -> Result<(), SendError> {
+    fn send_to(&mut self, id: SocketId, datagram: &Outgoing<'_>) -> Result<(), SendError> {
+        let Outgoing { to, hop_limit, may_fragment, segment, octets } = *datagram;
         let Some(datagrams) = self.datagrams(id) else { return Err(SendError::Unreachable) };
         if datagrams.hop_limit != hop_limit {
             let socket = SockRef::from(&datagrams.socket);
@@ -320,6 +323,15 @@ impl Net for Sockets {
             if set.is_ok() {
                 datagrams.hop_limit = hop_limit;
             }
+        }
+        if datagrams.may_fragment != Some(may_fragment)
+            && path_mtu::let_cut(&datagrams.socket, to, may_fragment).is_ok()
+        {
+            datagrams.may_fragment = Some(may_fragment);
+        }
+        if let Some(segment) = segment {
+            let sent = train::send(&datagrams.socket, octets, to, segment);
+            return sent.map_err(|error| send_error(&error));
         }
         // A pending complaint about an earlier datagram is reported in place of sending this one: once more.
         let sent = datagrams.socket.send_to(octets, to).or_else(|error| {
@@ -332,15 +344,19 @@ impl Net for Sockets {
         match sent {
             Ok(_) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(SendError::Full),
+            Err(error) if error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) => {
+                let mtu = path_mtu::towards(to, &self.exit).unwrap_or(MTU_OF_ALL);
+                Err(SendError::TooBig { mtu })
+            }
             Err(error) => Err(send_error(&error)),
         }
     }
 
-    fn receive_from(&mut self, id: SocketId, into: &mut [u8]) -> Option<(SocketAddr, usize)> {
+    fn receive_from(&mut self, id: SocketId, into: &mut [u8]) -> Option<Incoming> {
         let datagrams = self.datagrams(id)?;
         for _ in 0..COMPLAINTS_IN_A_ROW {
-            match datagrams.socket.recv_from(into) {
-                Ok((len, from)) => return Some((from, len)),
+            match train::receive(&datagrams.socket, into) {
+                Ok(came) => return Some(came),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
                 // A complaint about what was sent; it comes another way.
                 Err(_) => {}
@@ -389,8 +405,6 @@ fn vacate<T>(all: &mut [Option<T>], slot: u16) {
 
 fn send_error(error: &io::Error) -> SendError {
     match error.raw_os_error().map(Errno::from_raw_os_error) {
-        // The kernel does not say how large it may be; the smallest that is always right.
-        Some(Errno::MSGSIZE) => SendError::TooBig { mtu: 1_280 },
         Some(Errno::PERM | Errno::ACCESS) => SendError::Prohibited,
         Some(Errno::NOBUFS | Errno::NOMEM) => SendError::Full,
         _ => SendError::Unreachable,
@@ -436,6 +450,8 @@ fn id_of(token: Token) -> Option<SocketId> {
     Some(SocketId { kind, slot: token.0 as u16, generation: (token.0 >> 16) as u16 })
 }
 
+/// Octets of a packet that every path takes (RFC 8200 §5).
+const MTU_OF_ALL: u16 = 1_280;
 /// So that a socket with many does not keep the others waiting.
 const COMPLAINTS_IN_A_ROW: usize = 8;
 const SPLICE: usize = 1 << (usize::BITS - 1);

@@ -8,7 +8,7 @@ use bartizan_wire::tcp::Checksum;
 use rustix::io::Errno;
 
 use crate::utun::Utun;
-use crate::vnet;
+use crate::vnet::{self, Came};
 
 /// A descriptor that gives and takes one IP packet a call.
 #[derive(Debug)]
@@ -16,7 +16,12 @@ pub enum Packets {
     /// Nothing but the packet: a Linux TUN, or one end of a socket pair.
     Plain(OwnedFd),
     /// The packet behind a virtio header, by which it may be larger than any network's: a Linux TUN with offloads.
-    Vnet(OwnedFd),
+    Vnet {
+        /// The TUN.
+        fd: OwnedFd,
+        /// Whether it cuts datagrams too, and not only TCP: it does since Linux 6.2.
+        cuts_datagrams: bool,
+    },
     /// The packet behind its address family.
     Utun(Utun),
 }
@@ -25,29 +30,32 @@ impl Packets {
     /// Makes reading and writing return at once.
     pub(crate) fn set_nonblocking(&self) -> io::Result<()> {
         match self {
-            Self::Plain(fd) | Self::Vnet(fd) => Ok(rustix::io::ioctl_fionbio(fd, true)?),
+            Self::Plain(fd) | Self::Vnet { fd, .. } => Ok(rustix::io::ioctl_fionbio(fd, true)?),
             Self::Utun(_) => Ok(()),
         }
     }
 
-    /// Tells whether large TCP segments are cut, and their checksums completed, beyond the descriptor.
+    /// Tells whether large packets of TCP and UDP are cut, and their checksums completed, beyond the descriptor.
     pub(crate) fn offloads(&self) -> bool {
-        matches!(self, Self::Vnet(_))
+        matches!(self, Self::Vnet { .. })
     }
 
-    /// Gives one packet that is there, or several datagrams that came as one; returns whether there may be more.
+    /// Gives one packet that is there, or several datagrams that came as one, again one by one if they are not taken so;
+    /// returns whether there may be more.
     ///
     /// # Errors
     /// The tunnel is gone.
     pub(crate) fn read(
         &self,
         buffer: &mut [u8],
-        mut each: impl FnMut(&[u8], Checksum),
+        mut each: impl FnMut(&[u8], Came) -> bool,
     ) -> io::Result<bool> {
         let fd = match self {
-            Self::Plain(fd) | Self::Vnet(fd) => fd,
+            Self::Plain(fd) | Self::Vnet { fd, .. } => fd,
             Self::Utun(utun) => {
-                return utun.read_batch(buffer, 1, |packet| each(packet, Checksum::Verify));
+                return utun.read_batch(buffer, 1, |packet| {
+                    each(packet, Came::One(Checksum::Verify));
+                });
             }
         };
         let octets = match rustix::io::read(fd, &mut *buffer) {
@@ -60,13 +68,18 @@ impl Packets {
         if self.offloads() {
             vnet::read(octets, each);
         } else {
-            each(octets, Checksum::Verify);
+            each(octets, Came::One(Checksum::Verify));
         }
         Ok(true)
     }
 
     /// Writes one packet. What does not fit is lost, as on a network: writing into a tunnel knows no waiting.
     pub(crate) fn write(&self, packet: &TunnelPacket<'_>) {
+        if let Self::Vnet { cuts_datagrams: false, .. } = self
+            && vnet::is_train(packet)
+        {
+            return vnet::cut_train(packet, |datagram| self.write_whole(datagram));
+        }
         let header = vnet::header(packet);
         let before = self.offloads().then_some(header.as_slice());
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
@@ -78,7 +91,7 @@ impl Packets {
         }
         let pieces = pieces.get(..used).unwrap_or_default();
         let _ = match self {
-            Self::Plain(fd) | Self::Vnet(fd) => {
+            Self::Plain(fd) | Self::Vnet { fd, .. } => {
                 rustix::io::writev(fd, pieces).map(drop).map_err(io::Error::from)
             }
             Self::Utun(utun) => utun.write(pieces),
@@ -94,7 +107,7 @@ impl Packets {
 impl AsRawFd for Packets {
     fn as_raw_fd(&self) -> RawFd {
         match self {
-            Self::Plain(fd) | Self::Vnet(fd) => fd.as_raw_fd(),
+            Self::Plain(fd) | Self::Vnet { fd, .. } => fd.as_raw_fd(),
             Self::Utun(utun) => utun.as_raw_fd(),
         }
     }

@@ -36,6 +36,7 @@ use crate::spin::Spin;
 use crate::tunnel_status::TunnelStatus;
 pub use crate::upstream::Route;
 use crate::upstream::{Secure, Upstream};
+use crate::vnet::Came;
 
 /// What the tunnel is to do.
 #[derive(Debug)]
@@ -334,8 +335,12 @@ impl Turning {
     fn read_packet(&mut self, events: &impl Fn(Event)) -> io::Result<bool> {
         let (wall, now) = (self.clock.wall(), self.clock.now());
         let Self { packets, buffer, sockets, engine, .. } = self;
-        let read = packets.read(buffer, |packet, checksum| {
-            engine.handle_packet(packet, checksum, sockets, wall, now);
+        let read = packets.read(buffer, |packet, came| match came {
+            Came::One(checksum) => {
+                engine.handle_packet(packet, checksum, sockets, wall, now);
+                true
+            }
+            Came::Train(segment) => engine.handle_train(packet, segment, sockets, wall, now),
         })?;
         // What is owed to connections waits for the end of the batch; what is to be asked does not.
         if self.engine.has_outputs() {

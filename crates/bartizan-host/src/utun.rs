@@ -112,25 +112,42 @@ impl AsRawFd for Utun {
 
 /// What only Apple's systems have. The only unsafe code of this crate.
 #[cfg(target_vendor = "apple")]
-mod option {
-    #![expect(unsafe_code, reason = "no safe wrapper knows this socket option")]
+pub(crate) mod option {
+    #![expect(unsafe_code, reason = "no safe wrapper knows these socket options")]
 
     use std::io;
-    use std::os::fd::{AsRawFd, OwnedFd};
+    use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
     /// Lets so many packets wait to be read. The system's own bound is one, which makes the sender wait for the reader
     /// at every packet.
     pub(super) fn set_max_pending_packets(utun: &OwnedFd, packets: u32) -> io::Result<()> {
-        // SAFETY: the descriptor is open as long as `utun` lives; the value is a `u32` on this stack frame, its true
+        set(utun.as_fd(), SYSPROTO_CONTROL, UTUN_OPT_MAX_PENDING_PACKETS, packets)
+    }
+
+    /// Has a socket send packets whole or not at all.
+    pub(crate) fn set_dont_fragment(
+        socket: BorrowedFd<'_>,
+        is_v6: bool,
+        is_set: bool,
+    ) -> io::Result<()> {
+        let (level, name) = if is_v6 {
+            (libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG)
+        } else {
+            (libc::IPPROTO_IP, libc::IP_DONTFRAG)
+        };
+        set(socket, level, name, is_set.into())
+    }
+
+    fn set(
+        socket: BorrowedFd<'_>,
+        level: libc::c_int,
+        name: libc::c_int,
+        value: u32,
+    ) -> io::Result<()> {
+        // SAFETY: the descriptor is open as long as it is borrowed; the value is a `u32` on this stack frame, its true
         // size is given, and the kernel only reads it.
         let result = unsafe {
-            libc::setsockopt(
-                utun.as_raw_fd(),
-                SYSPROTO_CONTROL,
-                UTUN_OPT_MAX_PENDING_PACKETS,
-                (&raw const packets).cast(),
-                VALUE_LEN,
-            )
+            libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), VALUE_LEN)
         };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }

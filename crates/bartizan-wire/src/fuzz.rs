@@ -108,16 +108,18 @@ pub fn fuzz_request(octets: &[u8]) {
 /// Pushes a datagram as it is, and the octets as frames of a packet whose keys fit.
 #[doc(hidden)]
 pub fn fuzz_initial(octets: &[u8]) {
-    let _ = HelloReader::new().push(octets);
-    let _ = quic::write_close(octets, CloseReason::ConnectionRefused);
     let mut reader = HelloReader::new();
+    let _ = reader.push(octets);
+    let _ = reader.close().map(|close| close.write(octets, CloseReason::ConnectionRefused));
+    reader.restart();
     for part in octets.chunks(1_200) {
         let Some(datagram) = quic::seal_client_initial(part) else { continue };
         match reader.push(&datagram) {
             Reading::More => {}
             Reading::Done(_) | Reading::Not => break,
         }
-        let close = quic::write_close(&datagram, CloseReason::AccessDenied);
+        let close =
+            reader.close().and_then(|close| close.write(&datagram, CloseReason::AccessDenied));
         assert!(close.is_some_and(|close| QuicInitial::parse(&close).is_some()));
     }
 }

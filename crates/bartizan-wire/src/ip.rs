@@ -21,6 +21,7 @@ pub struct IpPacket<'a> {
     dst: IpAddr,
     protocol: Protocol,
     hop_limit: u8,
+    may_fragment: bool,
     payload: &'a [u8],
 }
 
@@ -49,8 +50,9 @@ impl<'a> IpPacket<'a> {
         let payload = octets
             .get(header_len..usize::from(u16::from_be_bytes([l1, l0])))
             .ok_or(ParseError::malformed("Total Length"))?;
-        // More Fragments or a Fragment Offset; Don't Fragment and the reserved bit do not matter.
-        if u16::from_be_bytes([f1, f0]) & 0x3fff != 0 {
+        let flags = u16::from_be_bytes([f1, f0]);
+        // More Fragments or a Fragment Offset; the reserved bit does not matter.
+        if flags & 0x3fff != 0 {
             return Err(ParseError::Fragment);
         }
         Ok(Self {
@@ -58,6 +60,7 @@ impl<'a> IpPacket<'a> {
             dst: Ipv4Addr::new(d3, d2, d1, d0).into(),
             protocol: Protocol::from_number(protocol),
             hop_limit,
+            may_fragment: flags & DONT_FRAGMENT == 0,
             payload,
         })
     }
@@ -93,6 +96,7 @@ impl<'a> IpPacket<'a> {
             dst: v6(dst)?,
             protocol: Protocol::from_number(next),
             hop_limit,
+            may_fragment: false,
             payload,
         })
     }
@@ -119,6 +123,18 @@ impl<'a> IpPacket<'a> {
     #[must_use]
     pub fn hop_limit(&self) -> u8 {
         self.hop_limit
+    }
+
+    /// Returns whether it may be cut on its way: IPv4 unless it says "Don't Fragment", and what came in fragments.
+    #[must_use]
+    pub fn may_fragment(&self) -> bool {
+        self.may_fragment
+    }
+
+    /// Takes note that it came in fragments, so that it may go on in some.
+    #[must_use]
+    pub fn put_together(self) -> Self {
+        Self { may_fragment: true, ..self }
     }
 
     /// Returns what follows the headers.
@@ -175,6 +191,7 @@ fn v6(octets: &[u8]) -> Result<IpAddr, ParseError> {
     Ok(Ipv6Addr::from(octets).into())
 }
 
+const DONT_FRAGMENT: u16 = 0x4000;
 pub(crate) const HOP_BY_HOP: u8 = 0;
 pub(crate) const ROUTING: u8 = 43;
 pub(crate) const FRAGMENT: u8 = 44;
@@ -242,6 +259,19 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_cut_is_ipv4_without_dont_fragment_and_what_came_in_fragments() {
+        for (packet, may_fragment) in [
+            (v4_packet(&[], 0, b"abcd"), true),
+            (v4_packet(&[], 0x4000, b"abcd"), false),
+            (v6_packet(17, b"abcd"), false),
+        ] {
+            let packet = IpPacket::parse(&packet).unwrap();
+            assert_eq!(packet.may_fragment(), may_fragment);
+            assert!(packet.put_together().may_fragment());
+        }
+    }
+
+    #[test]
     fn only_tcp_and_udp_have_ports() {
         let udp = v6_packet(17, &[0xc0, 0x00, 0x00, 0x35]);
         assert_eq!(IpPacket::parse(&udp).unwrap().ports(), Some((49_152, 53)));
@@ -253,11 +283,13 @@ mod tests {
     #[track_caller]
     fn check(octets: &[u8], expected: Result<(&str, &str, &[u8]), ParseError>) {
         let found = IpPacket::parse(octets);
+        let may_fragment = found.is_ok_and(|packet| packet.may_fragment());
         let expected = expected.map(|(src, dst, payload)| IpPacket {
             src: src.parse().unwrap(),
             dst: dst.parse().unwrap(),
             protocol: Protocol::Udp,
             hop_limit: 64,
+            may_fragment,
             payload,
         });
         assert_eq!(found, expected);

@@ -4,7 +4,7 @@
 //! what is in the clear, so whoever sees the first packet can read it and answer it.
 //!
 //! - [`QuicInitial`] is the part in the clear, [`HelloReader`] gathers the hello over datagrams, and
-//!   [`write_close`] makes the client give up.
+//!   [`QuicClose`] makes the client give up.
 //! - `keys` derives, opens and seals; `crypto_stream` puts the octets in order.
 //!
 //! # What it does not do
@@ -12,7 +12,7 @@
 //! - Follow a connection: whose datagrams belong together is for the caller to know.
 //!
 //! # Invariants
-//! - Nothing is allocated but the answer of [`write_close`].
+//! - Nothing is allocated but the answer of [`QuicClose::write`].
 
 mod close;
 mod crypto_stream;
@@ -24,7 +24,7 @@ use crate::quic::keys::{Keys, Side};
 use crate::reading::Reading;
 use crate::tls::{self, ClientHello};
 
-pub use close::{CloseReason, write_close};
+pub use close::CloseReason;
 
 /// A version of QUIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +111,8 @@ impl<'a> QuicInitial<'a> {
 #[derive(Debug)]
 pub struct HelloReader {
     keys: Option<Keys>,
+    /// To which the client wrote first, or first after a Retry: what the keys of both sides follow from.
+    original: ConnectionId,
     stream: CryptoStream,
 }
 
@@ -118,7 +120,7 @@ impl HelloReader {
     /// Begins with nothing.
     #[must_use]
     pub fn new() -> Self {
-        Self { keys: None, stream: CryptoStream::new() }
+        Self { keys: None, original: ConnectionId::default(), stream: CryptoStream::new() }
     }
 
     /// Begins anew, for another connection.
@@ -158,7 +160,51 @@ impl HelloReader {
         let keys = Keys::derive(initial.version, initial.dcid, Side::Client)?;
         let frames = keys.open(initial, scratch)?;
         self.keys = Some(keys);
+        self.original = ConnectionId::new(initial.dcid)?;
         scratch.get(frames)
+    }
+
+    /// Returns what closes the connection, if an Initial packet of it was read.
+    #[must_use]
+    pub fn close(&self) -> Option<QuicClose> {
+        Some(QuicClose { version: self.keys.as_ref()?.version(), original: self.original })
+    }
+}
+
+/// What closes a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct QuicClose {
+    version: QuicVersion,
+    original: ConnectionId,
+}
+
+impl QuicClose {
+    /// Writes the datagram that closes the connection, as an answer to one of its client.
+    ///
+    /// `None` if that has no Initial packet.
+    #[must_use]
+    pub fn write(&self, datagram: &[u8], reason: CloseReason) -> Option<Vec<u8>> {
+        let keys = Keys::derive(self.version, self.original.octets(), Side::Server)?;
+        close::write_close(&keys, &QuicInitial::parse(datagram)?, reason)
+    }
+}
+
+/// An id of a connection, kept.
+#[derive(Clone, Copy, Debug, Default)]
+struct ConnectionId {
+    octets: [u8; MAX_ID_LEN],
+    len: usize,
+}
+
+impl ConnectionId {
+    fn new(id: &[u8]) -> Option<Self> {
+        let mut kept = Self { octets: [0; MAX_ID_LEN], len: id.len() };
+        kept.octets.get_mut(..id.len())?.copy_from_slice(id);
+        Some(kept)
+    }
+
+    fn octets(&self) -> &[u8] {
+        self.octets.get(..self.len).unwrap_or_default()
     }
 }
 
@@ -171,7 +217,7 @@ impl Default for HelloReader {
 /// Seals frames as a client does in its first packet: what a fuzzer cannot do by chance.
 pub(crate) fn seal_client_initial(frames: &[u8]) -> Option<Vec<u8>> {
     let keys = Keys::derive(QuicVersion::V1, b"original", Side::Client)?;
-    close::write_initial(&keys, b"original", b"client", frames)
+    close::write_initial(&keys, b"original", b"client", 0, frames)
 }
 
 /// Yields the Initial packets that are coalesced into a datagram (RFC 9000 §12.2).

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::ParseError;
 use crate::header::{V6_HEADER_LEN, write_ip_header};
 use crate::ip::{IpPacket, Protocol, fold, pseudo_header_sum, sum};
+use crate::tcp::Checksum;
 
 /// One UDP datagram whose checksum was right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,14 @@ impl<'a> UdpDatagram<'a> {
     /// # Errors
     /// The first field that is wrong.
     pub fn parse(packet: &IpPacket<'a>) -> Result<Self, ParseError> {
+        Self::parse_with(packet, Checksum::Verify)
+    }
+
+    /// Reads the datagram in a packet whose checksum may not be filled in, or several that lie one behind the other.
+    ///
+    /// # Errors
+    /// The first field that is wrong.
+    pub fn parse_with(packet: &IpPacket<'a>, checksum: Checksum) -> Result<Self, ParseError> {
         if packet.protocol() != Protocol::Udp {
             return Err(ParseError::malformed("Protocol"));
         }
@@ -36,10 +45,16 @@ impl<'a> UdpDatagram<'a> {
             .ok_or(ParseError::malformed("Length"))?;
         let payload = datagram.get(HEADER_LEN..).ok_or(ParseError::malformed("Length"))?;
 
-        // RFC 768: zero means none was computed; RFC 8200 §8.1 allows that no more.
-        let unchecked = [c1, c0] == [0, 0] && packet.src().is_ipv4();
-        let pseudo = pseudo_header_sum(packet.src(), packet.dst(), Protocol::Udp, datagram.len());
-        if !unchecked && ([c1, c0] == [0, 0] || fold(pseudo + sum(datagram)) != 0xffff) {
+        let is_right = || {
+            let (src, dst) = (packet.src(), packet.dst());
+            let pseudo = pseudo_header_sum(src, dst, Protocol::Udp, datagram.len());
+            match [c1, c0] {
+                // RFC 768: zero means none was computed; RFC 8200 §8.1 allows that no more.
+                [0, 0] => src.is_ipv4(),
+                [_, _] => fold(pseudo + sum(datagram)) == 0xffff,
+            }
+        };
+        if checksum == Checksum::Verify && !is_right() {
             return Err(ParseError::malformed("Checksum"));
         }
         Ok(Self {
@@ -58,11 +73,17 @@ pub struct UdpHeader {
 }
 
 impl UdpHeader {
-    /// Writes an IP and a UDP header for this payload.
+    /// Writes an IP and a UDP header for this payload. Where nobody checks the checksum, its place holds the
+    /// pseudo-header's sum.
     ///
     /// `None` if both ends are not of one family, or the payload is too long for a packet.
     #[must_use]
-    pub fn write(src: SocketAddr, dst: SocketAddr, payload: &[u8]) -> Option<Self> {
+    pub fn write(
+        src: SocketAddr,
+        dst: SocketAddr,
+        payload: &[u8],
+        checksum: Checksum,
+    ) -> Option<Self> {
         let mut octets = [0; V6_HEADER_LEN + HEADER_LEN];
         let udp_len = payload.len().checked_add(HEADER_LEN)?;
         let ip_len = write_ip_header(src.ip(), dst.ip(), Protocol::Udp, udp_len, &mut octets)?;
@@ -71,15 +92,24 @@ impl UdpHeader {
         let [s1, s0] = src.port().to_be_bytes();
         let [d1, d0] = dst.port().to_be_bytes();
         let header = [s1, s0, d1, d0, l1, l0];
-        // RFC 768: a checksum that comes out as zero is sent as ones, since zero means none.
-        let checksum = match !fold(pseudo + sum(&header) + sum(payload)) {
-            0 => 0xffff,
-            checksum => checksum,
+        let checksum = match checksum {
+            Checksum::Trust => fold(pseudo),
+            // RFC 768: a checksum that comes out as zero is sent as ones, since zero means none.
+            Checksum::Verify => match !fold(pseudo + sum(&header) + sum(payload)) {
+                0 => 0xffff,
+                checksum => checksum,
+            },
         };
         let [c1, c0] = checksum.to_be_bytes();
         let place = octets.get_mut(ip_len..)?.first_chunk_mut()?;
         *place = [s1, s0, d1, d0, l1, l0, c1, c0];
         Some(Self { octets, len: ip_len + HEADER_LEN })
+    }
+
+    /// Returns where the UDP header begins.
+    #[must_use]
+    pub fn transport_at(&self) -> usize {
+        self.len - HEADER_LEN
     }
 
     /// Returns them as they go before the payload.
@@ -94,7 +124,7 @@ impl UdpHeader {
 /// `None` if both ends are not of one family, or the payload is too long for a packet.
 #[must_use]
 pub fn encode_udp(src: SocketAddr, dst: SocketAddr, payload: &[u8]) -> Option<Vec<u8>> {
-    let header = UdpHeader::write(src, dst, payload)?;
+    let header = UdpHeader::write(src, dst, payload, Checksum::Verify)?;
     let mut packet = Vec::with_capacity(header.len + payload.len());
     packet.extend_from_slice(header.octets());
     packet.extend_from_slice(payload);

@@ -6,6 +6,7 @@
 mod admin;
 #[cfg(feature = "agent")]
 mod agent;
+#[cfg(feature = "portal")]
 mod audit_admin;
 #[cfg(feature = "portal")]
 mod config;
@@ -21,6 +22,7 @@ mod feeds;
 mod fleet;
 #[cfg(feature = "inspect")]
 mod inspect;
+#[cfg(feature = "portal")]
 mod operator_admin;
 mod out;
 #[cfg(feature = "portal")]

@@ -2,7 +2,9 @@
 //!
 //! A socket of the host talks with everybody the application talks with (RFC 4787 §4.1: endpoint-independent mapping), and
 //! whatever comes to it goes to the application. Errors go both ways: what cannot be sent, and what the network says about
-//! what was sent, become ICMP messages to the application.
+//! what was sent, become ICMP messages to the application. What an application sends in one piece goes on in one
+//! piece, so that it can find out how much the way takes. Datagrams that come one after the other from one sender, all of one
+//! size, go to a tunnel that cuts as one packet: that costs one call, and the system takes it for one on most of its way.
 //!
 //! # Invariants
 //! - At most so many mappings; the one that was silent for the longest time gives way.
@@ -13,6 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 use bartizan_wire::icmp::{Echo, Unreachable};
 use bartizan_wire::ip::IpPacket;
 use bartizan_wire::split;
+use bartizan_wire::tcp::Checksum;
 use bartizan_wire::udp::{UdpDatagram, UdpHeader, encode_udp, udp_overhead};
 
 use super::flow::Endpoint;
@@ -20,7 +23,8 @@ use super::table::{Keyed, Millis, Table};
 use super::{Cx, Datagram};
 use crate::limits;
 use crate::net::{
-    Close, ConnectError, SendError, SocketId, SocketKind, TUNNEL_V4, TUNNEL_V6, TunnelPacket,
+    Close, ConnectError, Incoming, Offload, Outgoing, SendError, SocketId, SocketKind, TUNNEL_V4,
+    TUNNEL_V6, TunnelPacket,
 };
 
 /// All mappings of one kind.
@@ -60,6 +64,7 @@ impl Datagrams {
     /// Takes in a datagram from the tunnel; `packet` is the whole packet.
     pub(crate) fn handle_datagram(
         &mut self,
+        ip: &IpPacket<'_>,
         datagram: &UdpDatagram<'_>,
         packet: &[u8],
         cx: &mut Cx<'_>,
@@ -73,7 +78,42 @@ impl Datagrams {
                 return answer_with(dst, src, &answer, cx);
             }
         }
-        self.forward(src, dst, payload, packet, cx);
+        self.forward(src, dst, payload, ip, packet, cx);
+    }
+
+    /// Takes in datagrams that the tunnel gives as one packet; says whether it did. It leaves to be taken one by one what has
+    /// no socket yet or goes to somebody new, what may be a handshake that is to be judged, and what cannot be sent at once.
+    pub(crate) fn handle_train(
+        &mut self,
+        ip: &IpPacket<'_>,
+        datagrams: &UdpDatagram<'_>,
+        segment: u16,
+        cx: &mut Cx<'_>,
+    ) -> bool {
+        let UdpDatagram { src, dst, payload: octets } = *datagrams;
+        let Some(slot) = self.maps.find(&src.into()) else { return false };
+        let Some(mapping) = self.maps.get_mut(slot) else { return false };
+        let mut firsts = octets.iter().step_by(segment.max(1).into());
+        if mapping.to != Some(dst.into())
+            || ip.hop_limit() <= 1
+            || firsts.any(|first| QUIC_LONG_HEADER <= *first)
+        {
+            return false;
+        }
+        let outgoing = Outgoing {
+            to: dst,
+            hop_limit: ip.hop_limit() - 1,
+            may_fragment: ip.may_fragment(),
+            segment: Some(segment),
+            octets,
+        };
+        if cx.net.send_to(mapping.id, &outgoing).is_err() {
+            return false;
+        }
+        mapping.active_at = cx.now;
+        cx.stats.datagrams_up += count(octets.len(), segment.into());
+        self.maps.touch(slot, cx.now);
+        true
     }
 
     /// Takes in an echo request from the tunnel; `packet` is the whole packet.
@@ -89,7 +129,7 @@ impl Datagrams {
         }
         let src = SocketAddr::new(ip.src(), echo.ident);
         // The message as it stands: the host's socket puts its own identifier and checksum there.
-        self.forward(src, SocketAddr::new(ip.dst(), 0), ip.payload(), packet, cx);
+        self.forward(src, SocketAddr::new(ip.dst(), 0), ip.payload(), ip, packet, cx);
     }
 
     fn forward(
@@ -97,13 +137,14 @@ impl Datagrams {
         src: SocketAddr,
         dst: SocketAddr,
         octets: &[u8],
+        ip: &IpPacket<'_>,
         packet: &[u8],
         cx: &mut Cx<'_>,
     ) {
-        let hop_limit = hop_limit(packet);
-        if hop_limit <= 1 {
-            return tell(Unreachable::HopLimit, tunnel_address(dst), packet, cx);
-        }
+        let hop_limit = match ip.hop_limit() {
+            0 | 1 => return tell(Unreachable::HopLimit, tunnel_address(dst), packet, cx),
+            more => more - 1,
+        };
         let Some(slot) = self.maps.find(&src.into()).or_else(|| self.open(src, dst, cx)) else {
             return;
         };
@@ -117,11 +158,13 @@ impl Datagrams {
             mapping.to = Some(dst.into());
         }
         mapping.active_at = cx.now;
-        match cx.net.send_to(mapping.id, dst, hop_limit - 1, octets) {
+        let may_fragment = ip.may_fragment();
+        let outgoing = Outgoing { to: dst, hop_limit, may_fragment, segment: None, octets };
+        match cx.net.send_to(mapping.id, &outgoing) {
             Ok(()) => cx.stats.datagrams_up += 1,
             Err(SendError::Full) => cx.stats.dropped_full += 1,
             Err(SendError::TooBig { mtu }) => {
-                tell(Unreachable::TooBig { mtu }, dst.ip(), packet, cx)
+                tell(Unreachable::TooBig { mtu }, tunnel_address(dst), packet, cx)
             }
             Err(SendError::Unreachable) => tell(Unreachable::Host, dst.ip(), packet, cx),
             Err(SendError::Prohibited) => tell(Unreachable::Prohibited, dst.ip(), packet, cx),
@@ -178,19 +221,15 @@ impl Datagrams {
             return false;
         };
         mapping.active_at = cx.now;
-        for _ in 0..READS_A_TURN {
-            let Some((from, len)) = cx.net.receive_from(id, scratch) else {
-                self.maps.touch(id.slot, cx.now);
-                return false;
-            };
-            let octets = scratch.get(..len).unwrap_or_default();
-            cx.stats.datagrams_down += 1;
-            match self.kind {
-                SocketKind::Udp | SocketKind::Tcp => answer_with(from, mapping.app, octets, cx),
-                SocketKind::Echo => answer_echo(from.ip(), mapping.app, octets, cx),
-            }
+        let app = mapping.app;
+        let more = match self.kind {
+            SocketKind::Udp | SocketKind::Tcp => relay(id, app, scratch, cx),
+            SocketKind::Echo => relay_echoes(id, app, scratch, cx),
+        };
+        if !more {
+            self.maps.touch(id.slot, cx.now);
         }
-        true
+        more
     }
 
     /// Takes in what the network says about something that was sent to `to`.
@@ -240,12 +279,102 @@ impl Datagrams {
     }
 }
 
+/// Takes datagrams that came to a socket to its application; says whether there may be more.
+fn relay(id: SocketId, app: SocketAddr, scratch: &mut [u8], cx: &mut Cx<'_>) -> bool {
+    let mut train: Option<Incoming> = None;
+    for _ in 0..READS_A_TURN {
+        let held = train.map_or(0, |train| train.len);
+        let place = scratch.get_mut(held..).unwrap_or_default();
+        let Some(came) = cx.net.receive_from(id, place) else {
+            answer_with_all(train, app, scratch, cx);
+            return false;
+        };
+        train = match train {
+            Some(train) if grows_by(&train, &came) => {
+                Some(Incoming { len: train.len + came.len, ..train })
+            }
+            Some(_) => {
+                answer_with_all(train, app, scratch, cx);
+                scratch.copy_within(held..held + came.len, 0);
+                Some(came)
+            }
+            None => Some(came),
+        };
+    }
+    answer_with_all(train, app, scratch, cx);
+    true
+}
+
+/// Takes replies that came to a socket to its application; says whether there may be more.
+fn relay_echoes(id: SocketId, app: SocketAddr, scratch: &mut [u8], cx: &mut Cx<'_>) -> bool {
+    for _ in 0..READS_A_TURN {
+        let Some(Incoming { from, len, .. }) = cx.net.receive_from(id, scratch) else {
+            return false;
+        };
+        cx.stats.datagrams_down += 1;
+        answer_echo(from.ip(), app, scratch.get(..len).unwrap_or_default(), cx);
+    }
+    true
+}
+
+/// Tells whether what came may stand behind what is there: all of one sender and size but the last, and not too many.
+fn grows_by(train: &Incoming, came: &Incoming) -> bool {
+    let len = train.len + came.len;
+    train.from == came.from
+        && train.segment != 0
+        && train.len.is_multiple_of(train.segment)
+        && came.len != 0
+        && (came.segment == train.segment || came.segment == came.len && came.len < train.segment)
+        && len <= MAX_TRAIN_OCTETS
+        && len.div_ceil(train.segment) <= MAX_TRAIN
+}
+
+/// Writes datagrams that lie one behind the other to an application.
+fn answer_with_all(train: Option<Incoming>, app: SocketAddr, scratch: &[u8], cx: &mut Cx<'_>) {
+    let Some(Incoming { from, len, segment }) = train else { return };
+    let octets = scratch.get(..len).unwrap_or_default();
+    cx.stats.datagrams_down += count(len, segment);
+    let fits = segment + udp_overhead(from.ip()) <= cx.mtu;
+    let cut = u16::try_from(segment).ok().filter(|_| segment < len);
+    if cx.offload && fits && (cut.is_some() || len <= segment) {
+        return write_offloaded(from, app, octets, cut, cx);
+    }
+    if octets.is_empty() {
+        return answer_with(from, app, &[], cx);
+    }
+    for datagram in octets.chunks(segment.max(1)) {
+        answer_with(from, app, datagram, cx);
+    }
+}
+
+/// Returns how many datagrams of this size so many octets are; one may be empty.
+fn count(octets: usize, segment: usize) -> u64 {
+    u64::try_from(octets.div_ceil(segment.max(1))).unwrap_or(1).max(1)
+}
+
+/// Writes one datagram, or several as one packet, and leaves the rest to the tunnel.
+fn write_offloaded(
+    from: SocketAddr,
+    app: SocketAddr,
+    octets: &[u8],
+    segment: Option<u16>,
+    cx: &mut Cx<'_>,
+) {
+    let header = UdpHeader::write(from, app, octets, Checksum::Trust);
+    let begin = header.as_ref().and_then(|header| u16::try_from(header.transport_at()).ok());
+    let (Some(header), Some(transport_at)) = (header, begin) else {
+        return cx.stats.dropped_protocol += 1;
+    };
+    let offload = Some(Offload { transport_at, segment });
+    cx.net.write_packet(&TunnelPacket { headers: header.octets(), payload: &[octets], offload });
+}
+
 /// Writes a datagram to an application.
 fn answer_with(from: SocketAddr, app: SocketAddr, octets: &[u8], cx: &mut Cx<'_>) {
     if cx.mtu < octets.len() + udp_overhead(from.ip()) {
         return write_split(encode_udp(from, app, octets), cx);
     }
-    let Some(header) = UdpHeader::write(from, app, octets) else {
+    let Some(header) = UdpHeader::write(from, app, octets, Checksum::Verify) else {
         return cx.stats.dropped_protocol += 1;
     };
     let packet = TunnelPacket { headers: header.octets(), payload: &[octets], offload: None };
@@ -279,15 +408,15 @@ fn tell(why: Unreachable, from: IpAddr, about: &[u8], cx: &mut Cx<'_>) {
     }
 }
 
-/// Returns how far a packet may still go.
-fn hop_limit(packet: &[u8]) -> u8 {
-    let at = if packet.first().is_some_and(|first| first >> 4 == 4) { 8 } else { 7 };
-    packet.get(at).copied().unwrap_or(0)
-}
-
 fn tunnel_address(like: SocketAddr) -> IpAddr {
     if like.is_ipv4() { TUNNEL_V4.into() } else { TUNNEL_V6.into() }
 }
 
 /// Reads from one socket before others have their turn.
 const READS_A_TURN: usize = 32;
+/// RFC 9000 §17.2: the packets of a handshake begin with this or more.
+const QUIC_LONG_HEADER: u8 = 0x80;
+/// Datagrams in one packet: as many as any kernel cuts one into (`UDP_MAX_SEGMENTS`).
+const MAX_TRAIN: usize = 64;
+/// Octets of them: what the largest packet carries.
+const MAX_TRAIN_OCTETS: usize = 65_535 - 48;

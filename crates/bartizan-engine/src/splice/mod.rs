@@ -38,7 +38,7 @@ pub(crate) struct Parts {
     pub(crate) tcp: Tcp,
     pub(crate) udp: Datagrams,
     pub(crate) echo: Datagrams,
-    /// Where a datagram from the network is read to.
+    /// Where datagrams from the network are read to.
     pub(crate) scratch: Box<[u8]>,
     /// Sockets that may have more datagrams than were read in their turn.
     pub(crate) ready: Vec<SocketId>,
@@ -51,7 +51,7 @@ impl Splice {
             tcp: Tcp::new(&mut prf),
             udp: Datagrams::new(SocketKind::Udp, prf.draw_wide().to_le_bytes()),
             echo: Datagrams::new(SocketKind::Echo, prf.draw_wide().to_le_bytes()),
-            scratch: vec![0; limits::DATAGRAM_OCTETS].into_boxed_slice(),
+            scratch: vec![0; limits::TRAIN_OCTETS].into_boxed_slice(),
             ready: Vec::new(),
         };
         Self { parts, prf, stats: TunnelStats::default() }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use bartizan_engine::NoNet;
 use bartizan_engine::net::{
-    Close, ConnectError, Net, Received, SendError, Sent, SocketId, TunnelPacket,
+    Close, ConnectError, Incoming, Net, Outgoing, Received, SendError, Sent, SocketId, TunnelPacket,
 };
 use bartizan_model::{Detector, IndicatorAction, IndicatorCategory, Mode, Policy};
 use bartizan_wire::icmp::Unreachable;
@@ -314,11 +314,11 @@ impl Net for Tap {
         NoNet.open(id, like)
     }
 
-    fn send_to(&mut self, _: SocketId, _: SocketAddr, _: u8, _: &[u8]) -> Result<(), SendError> {
+    fn send_to(&mut self, _: SocketId, _: &Outgoing<'_>) -> Result<(), SendError> {
         Ok(())
     }
 
-    fn receive_from(&mut self, _: SocketId, _: &mut [u8]) -> Option<(SocketAddr, usize)> {
+    fn receive_from(&mut self, _: SocketId, _: &mut [u8]) -> Option<Incoming> {
         None
     }
 

@@ -48,7 +48,7 @@ fn a_full_cache_and_table_of_names_stay_within_their_share() {
     });
     // What is left is the engine with its buffers, and the world around it.
     let fixed = limits::TCP_CONNECTIONS * (limits::TCP_RX_OCTETS + limits::TCP_TX_OCTETS)
-        + limits::DATAGRAM_OCTETS;
+        + limits::TRAIN_OCTETS;
     let left = usize::try_from(taken.bytes_current).unwrap();
     assert!(left < limits::CACHE_OCTETS + fixed + (64 << 10), "{left} octets");
 }

@@ -4,7 +4,7 @@
 //! for sure, and every client acts on it at once: it falls back to TCP or says that there is no connection.
 
 use crate::quic::QuicInitial;
-use crate::quic::keys::{Keys, NUMBER_LEN, Side, TAG_LEN};
+use crate::quic::keys::{Keys, NUMBER_LEN, TAG_LEN};
 
 /// Why a connection is closed (RFC 9000 §20.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,28 +25,28 @@ impl CloseReason {
     }
 }
 
-/// Writes the datagram that closes the connection which the first Initial packet in `datagram` opens.
-///
-/// The datagram has to be the client's first, or its first after a Retry: the keys follow from the id that
-/// it writes to. `None` if it has no Initial packet of a version that is known.
-#[must_use]
-pub fn write_close(datagram: &[u8], reason: CloseReason) -> Option<Vec<u8>> {
-    let initial = QuicInitial::parse(datagram)?;
-    let keys = Keys::derive(initial.version(), initial.dcid(), Side::Server)?;
+/// Writes the datagram that closes the connection of which a client sent this packet, with the keys of its server.
+pub(super) fn write_close(
+    keys: &Keys,
+    initial: &QuicInitial<'_>,
+    reason: CloseReason,
+) -> Option<Vec<u8>> {
     let [reason1, reason0] = reason.varint();
     // RFC 9000 §19.19: it is about no frame in particular, and there is no phrase.
     let frames = [CONNECTION_CLOSE, reason1, reason0, 0, 0];
-    // The client takes any id for the server's; the one that it made up is as good as another.
-    write_initial(&keys, initial.scid(), initial.dcid(), &frames)
+    // Once a server has answered, its client takes nothing but what comes from the id that it chose (RFC 9000 §7.2), and
+    // writes to that. Before, any id will do, such as the one that the client made up.
+    write_initial(keys, initial.scid(), initial.dcid(), CLOSE_NUMBER, &frames)
 }
 
-/// Writes a packet with number 0 and no token.
+/// Writes a packet without a token.
 ///
 /// RFC 9000 §14.1 has packets filled up to 1,200 octets only if they are to be acknowledged, and a close is not.
 pub(super) fn write_initial(
     keys: &Keys,
     dcid: &[u8],
     scid: &[u8],
+    number: u32,
     frames: &[u8],
 ) -> Option<Vec<u8>> {
     let len = NUMBER_LEN + frames.len() + TAG_LEN;
@@ -61,13 +61,16 @@ pub(super) fn write_initial(
     packet.push(0);
     packet.extend_from_slice(&(0x4000 | u16::try_from(len).ok()?).to_be_bytes());
     let number_at = packet.len();
-    packet.extend_from_slice(&[0; NUMBER_LEN]);
+    packet.extend_from_slice(&number.to_be_bytes());
     packet.extend_from_slice(frames);
     packet.extend_from_slice(&[0; TAG_LEN]);
-    keys.seal(&mut packet, number_at, 0)?;
+    keys.seal(&mut packet, number_at, number)?;
     Some(packet)
 }
 
+/// Far beyond what a server has sent by then, whose numbers the client takes once; and near enough to be read as it is
+/// meant (RFC 9000 §A.3).
+pub(super) const CLOSE_NUMBER: u32 = 1 << 30;
 const CONNECTION_CLOSE: u8 = 0x1c;
 const LONG_HEADER_AND_FIXED_BIT: u8 = 0xc0;
 /// First octet and version, two ids of 20 octets with their lengths, token length, length.

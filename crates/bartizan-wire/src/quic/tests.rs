@@ -125,12 +125,35 @@ fn rustls_opens_what_is_sealed() {
         let frames = crypto(0, &message(0));
         let packet = initial(version, b"original", 0x0102_0304, &frames);
         assert_eq!(opened_by_rustls(theirs, rustls::Side::Server, &packet), (0x0102_0304, frames));
-        let close = write_close(&packet, CloseReason::ConnectionRefused).unwrap();
+        let mut reader = HelloReader::new();
+        assert!(matches!(reader.push(&packet), Reading::Done(_)));
+        let close = reader.close().unwrap().write(&packet, CloseReason::ConnectionRefused).unwrap();
         let initial = QuicInitial::parse(&close).unwrap();
         assert_eq!((initial.dcid(), initial.scid()), (&b"client"[..], &b"original"[..]));
         let opened = opened_by_rustls(theirs, rustls::Side::Client, &close);
-        assert_eq!(opened, (0, vec![0x1c, 0x40, 0x02, 0, 0]));
+        assert_eq!(opened, (u64::from(close::CLOSE_NUMBER), vec![0x1c, 0x40, 0x02, 0, 0]));
     }
+}
+
+#[test]
+fn a_close_after_the_server_answered_has_the_keys_of_the_first_id_and_comes_from_the_server_s() {
+    let message = message(0);
+    let first = initial(QuicVersion::V1, b"original", 0, &crypto(0, &message[..40]));
+    let keys = Keys::derive(QuicVersion::V1, b"original", Side::Client).unwrap();
+    let chosen = sealed(&keys, QuicVersion::V1, b"chosen", 1, &crypto(40, &message[40..]));
+    let mut reader = HelloReader::new();
+    assert!(reader.close().is_none());
+    assert_eq!(reader.push(&first), Reading::More);
+    assert!(matches!(reader.push(&chosen), Reading::Done(_)));
+    let close = reader.close().unwrap().write(&chosen, CloseReason::ConnectionRefused).unwrap();
+    let initial = QuicInitial::parse(&close).unwrap();
+    assert_eq!((initial.dcid(), initial.scid()), (&b"client"[..], &b"chosen"[..]));
+    let (_, frames) = opened_by_rustls(rustls::quic::Version::V1, rustls::Side::Client, &close);
+    assert_eq!(frames, [0x1c, 0x40, 0x02, 0, 0]);
+    // One that has not heard of the server yet is answered from the id that it made up.
+    let close = reader.close().unwrap().write(&first, CloseReason::ConnectionRefused).unwrap();
+    let initial = QuicInitial::parse(&close).unwrap();
+    assert_eq!((initial.dcid(), initial.scid()), (&b"client"[..], &b"original"[..]));
 }
 
 #[test]
@@ -151,7 +174,8 @@ fn the_hello_of_quinn_is_read_and_a_close_makes_it_give_up_at_once() {
         assert_eq!(hello.server_name().unwrap().as_str(), "example.test");
         assert_eq!(hello.protocols().next(), Some(&b"h3-0"[..]));
 
-        client.receive(&write_close(&datagrams[0], CloseReason::AccessDenied).unwrap());
+        let last = datagrams.last().unwrap();
+        client.receive(&reader.close().unwrap().write(last, CloseReason::AccessDenied).unwrap());
         let Some(Event::ConnectionLost { reason: ConnectionError::ConnectionClosed(close) }) =
             client.connection.poll()
         else {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bartizan_engine::net::{
-    Close, ConnectError, Net, Received, SendError, Sent, SocketId, TunnelPacket,
+    Close, ConnectError, Incoming, Net, Outgoing, Received, SendError, Sent, SocketId, TunnelPacket,
 };
 use bartizan_engine::{Engine, EngineConfig, Output, limits};
 use bartizan_model::{Mode, Policy, UnixMillis};
@@ -383,11 +383,11 @@ impl Net for Sockets {
         Err(ConnectError::NoRoom)
     }
 
-    fn send_to(&mut self, _: SocketId, _: SocketAddr, _: u8, _: &[u8]) -> Result<(), SendError> {
+    fn send_to(&mut self, _: SocketId, _: &Outgoing<'_>) -> Result<(), SendError> {
         Err(SendError::Full)
     }
 
-    fn receive_from(&mut self, _: SocketId, _: &mut [u8]) -> Option<(SocketAddr, usize)> {
+    fn receive_from(&mut self, _: SocketId, _: &mut [u8]) -> Option<Incoming> {
         None
     }
 

@@ -5,6 +5,7 @@
 
 mod clients;
 mod corners;
+mod datagrams;
 mod link;
 mod memory;
 mod packets;

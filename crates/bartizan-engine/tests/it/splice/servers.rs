@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use bartizan_engine::net::{
-    Close, ConnectError, Net, Received, SendError, Sent, SocketId, SocketKind, TunnelPacket,
+    Close, ConnectError, Incoming, Net, Outgoing, Received, SendError, Sent, SocketId, SocketKind,
+    TunnelPacket,
 };
 use bartizan_wire::ip::{IpPacket, Protocol};
 use bartizan_wire::tcp::{Checksum, Flags, TcpSegment};
@@ -340,11 +341,11 @@ impl Net for Servers {
         panic!("no datagrams here")
     }
 
-    fn send_to(&mut self, _: SocketId, _: SocketAddr, _: u8, _: &[u8]) -> Result<(), SendError> {
+    fn send_to(&mut self, _: SocketId, _: &Outgoing<'_>) -> Result<(), SendError> {
         panic!("no datagrams here")
     }
 
-    fn receive_from(&mut self, _: SocketId, _: &mut [u8]) -> Option<(SocketAddr, usize)> {
+    fn receive_from(&mut self, _: SocketId, _: &mut [u8]) -> Option<Incoming> {
         panic!("no datagrams here")
     }
 

@@ -7,9 +7,12 @@
 
 mod cable;
 mod flows;
+mod narrow;
 mod programs;
+mod quic;
 mod stage;
 mod stream;
+mod trains;
 
 /// How much is done.
 struct Size {

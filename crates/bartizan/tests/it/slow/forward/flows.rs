@@ -233,7 +233,8 @@ fn datagrams_come_back_whole_and_a_closed_port_is_told() {
     }
 }
 
-fn datagrams(stage: &Stage, server: IpAddr, port: u16) -> UdpSocket {
+/// A socket of the application for datagrams to a server.
+pub(crate) fn datagrams(stage: &Stage, server: IpAddr, port: u16) -> UdpSocket {
     stage.within(Place::App, || {
         let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap();
         let mapped = match server {

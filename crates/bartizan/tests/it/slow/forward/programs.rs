@@ -196,7 +196,8 @@ fn site(stage: &Stage) -> Vec<u8> {
     file
 }
 
-const PAGE: &str = "<!doctype html><title>site</title><p>waiting</p><script>
+/// Loads a file by script, and says how it came.
+pub(crate) const PAGE: &str = "<!doctype html><title>site</title><p>waiting</p><script>
 fetch('/file').then(answer => answer.arrayBuffer()).then(octets => {
   const how = performance.getEntriesByType('navigation')[0].nextHopProtocol;
   document.body.textContent = `loaded by ${how} with ${octets.byteLength} octets`;

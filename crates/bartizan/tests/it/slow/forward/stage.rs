@@ -16,7 +16,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::slow::forward::cable::{self, Badness};
-use crate::support::{BARTIZAN, wait_for};
+use crate::support::{BARTIZAN, bartizan, wait_for};
 
 /// The server's addresses.
 pub(crate) const SERVERS: [IpAddr; 2] = [
@@ -42,15 +42,20 @@ pub(crate) struct Stage {
 impl Stage {
     /// Returns once the application reaches the server.
     pub(crate) fn build() -> Self {
-        Self::with(None)
+        Self::with(None, None)
     }
 
     /// The same, over a bad cable to the server.
     pub(crate) fn over(badness: Badness) -> Self {
-        Self::with(Some(badness))
+        Self::with(Some(badness), None)
     }
 
-    fn with(badness: Option<Badness>) -> Self {
+    /// The same, where the forwarder stops this name.
+    pub(crate) fn with_listed(name: &str) -> Self {
+        Self::with(None, Some(name))
+    }
+
+    fn with(badness: Option<Badness>, listed: Option<&str>) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         remove_stale();
         let files = getrlimit(Resource::Nofile).maximum;
@@ -84,9 +89,13 @@ impl Stage {
             fs::write(format!("{etc}/resolv.conf"), "nameserver 192.0.2.80\n").unwrap();
         }
         if !kernel {
-            let arguments = ["agent", "forward", "--tun", "tun0", "--address", "198.18.0.1/30"];
-            stage.forwarder =
-                Some(stage.spawn(Place::Engine, &[&[BARTIZAN], &arguments[..]].concat()));
+            let mut words = vec![BARTIZAN, "agent", "forward", "--tun", "tun0"];
+            words.extend(["--address", "198.18.0.1/30"]);
+            let indicators = listed.map(|name| stage.compile(name));
+            if let Some(indicators) = &indicators {
+                words.extend(["--indicators", indicators]);
+            }
+            stage.forwarder = Some(stage.spawn(Place::Engine, &words));
         }
         let door = stage.listen(0);
         let port = door.local_addr().unwrap().port();
@@ -97,6 +106,27 @@ impl Stage {
             reached.is_ok().then_some(())
         });
         stage
+    }
+
+    /// Makes an indicator file with one name.
+    fn compile(&self, name: &str) -> String {
+        let [list, file] = ["listed.txt", "indicators"]
+            .map(|name| self.folder.path().join(name).display().to_string());
+        fs::write(&list, name).unwrap();
+        let output = bartizan(&["feed", "compile", "--out", &file, "--input", &list]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        file
+    }
+
+    /// Returns what the forwarder counts.
+    pub(crate) fn status(&self) -> serde_json::Value {
+        let forwarder = self.forwarder.as_ref().unwrap().id().to_string();
+        let path = self.folder.path().join("printed");
+        let before = fs::read_to_string(&path).unwrap().len();
+        assert!(Command::new("kill").args(["-USR1", &forwarder]).status().unwrap().success());
+        wait_for("the forwarder tells", || {
+            serde_json::from_str(fs::read_to_string(&path).unwrap().get(before..)?).ok()
+        })
     }
 
     /// Runs a program to its end, bounded in time.
@@ -122,9 +152,11 @@ impl Stage {
     }
 
     fn spawn(&self, place: Place, words: &[&str]) -> Child {
-        let said = File::options().create(true).append(true).open(self.folder.path().join("said"));
-        let mut command = self.command(place, words);
-        command.stdout(Stdio::null()).stderr(said.unwrap()).spawn().unwrap()
+        let [printed, said] = ["printed", "said"].map(|name| {
+            let path = self.folder.path().join(name);
+            File::options().create(true).append(true).open(path).unwrap()
+        });
+        self.command(place, words).stdout(printed).stderr(said).spawn().unwrap()
     }
 
     /// What programs that were started have complained about.
