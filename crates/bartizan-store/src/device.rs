@@ -274,7 +274,7 @@ fn list(
     let mut values = vec![Value::from(scope.id())];
     within.narrow(&mut sql, &mut values, "d.group_id");
     if filter.is_likely_twice {
-        duplicate::narrow(&within, &mut sql, &mut values);
+        duplicate::narrow((scope, &within), &mut sql, &mut values);
     }
     let mut narrow = |piece: &str, value: Option<Value>| {
         sql.push_str(piece);
@@ -332,10 +332,13 @@ fn list(
         narrow(" AND (s.last_seen_at_ms, s.device_id) < (?,", Some(ms(after.last_seen_at).into()));
         narrow(" ?)", Some(after.id.0.to_be_bytes().to_vec().into()));
     }
-    narrow(
-        " ORDER BY s.last_seen_at_ms DESC, s.device_id DESC LIMIT ?",
-        Some(i64::from(limit).into()),
-    );
+    // Few are alike: they are found first and put in order then, and not the other way round.
+    let order = if filter.is_likely_twice {
+        " ORDER BY s.last_seen_at_ms + 0 DESC, s.device_id DESC LIMIT ?"
+    } else {
+        " ORDER BY s.last_seen_at_ms DESC, s.device_id DESC LIMIT ?"
+    };
+    narrow(order, Some(i64::from(limit).into()));
     let statement = db.prepare_cached(&sql)?;
     let mut rows = statement.query(values)?;
     let mut devices = Vec::new();

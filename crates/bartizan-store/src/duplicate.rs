@@ -4,6 +4,8 @@
 //! Two records in service are alike if they say the same hardware, or if they are the same person's and of the same model
 //! or name. That is a guess, for people to look at: somebody may have two phones of one model.
 
+use std::fmt::Write as _;
+
 use bartizan_model::DeviceId;
 
 use crate::db::{Connection, Value};
@@ -48,14 +50,37 @@ impl Store {
     }
 }
 
-/// Adds to a statement on `device AS d`, with places without numbers, that there is a record like it within the same sight.
-pub(crate) fn narrow(within: &Within, sql: &mut String, values: &mut Vec<Value>) {
-    sql.push_str(" AND d.offboarded_at_ms IS NULL AND (1 = 0");
-    for (alike, _) in ALIKE {
-        sql.push_str(" OR EXISTS (SELECT 1 FROM device AS o WHERE o.tenant_id = d.tenant_id");
-        sql.push_str(alike);
+/// Adds to a statement on `device AS d` and `device_status AS s`, with places without numbers, that it is in service with another like it within
+/// the same sight.
+///
+/// What several records have in common is looked for first, in the order of an index and once for the whole statement: there
+/// are few such records, and asking of each device whether there is one like it takes as long as there are devices.
+pub(crate) fn narrow(
+    (scope, within): (TenantScope, &Within),
+    sql: &mut String,
+    values: &mut Vec<Value>,
+) {
+    sql.push_str(" AND d.offboarded_at_ms IS NULL AND s.device_id IN (");
+    let mut union = "";
+    for (key, by) in COMMON {
+        // Writing to a string does not fail.
+        let _ = write!(
+            sql,
+            "{union}SELECT x.device_id FROM device AS x JOIN (
+                 SELECT o.tenant_id AS tenant_id, o.{key} AS a, o.{by} AS b FROM device AS o
+                 WHERE o.tenant_id = ? AND o.{by} <> '' AND o.offboarded_at_ms IS NULL
+                     AND o.forgotten_at_ms IS NULL AND o.{key} IN (
+                         SELECT m.{key} FROM device AS m WHERE m.tenant_id = ? AND '' < m.{key}
+                         GROUP BY m.{key} HAVING 1 < count(*))"
+        );
+        values.extend([scope.id().into(), scope.id().into()]);
         within.narrow(sql, values, "o.group_id");
-        sql.push(')');
+        let _ = write!(
+            sql,
+            " GROUP BY o.tenant_id, o.{key}, o.{by} HAVING 1 < count(*)
+             ) AS k ON x.tenant_id = k.tenant_id AND x.{key} = k.a AND x.{by} = k.b"
+        );
+        union = " UNION ";
     }
     sql.push(')');
 }
@@ -79,6 +104,10 @@ fn like(
     Ok(rows.collect::<crate::db::Result<_>>()?)
 }
 
+/// What records that are alike have in common: a column with an index, and another.
+const COMMON: [(&str, &str); 3] =
+    [("hardware_id", "hardware_id"), ("owner", "model"), ("owner", "device_name")];
+
 /// Of a record `o` and a record `d`; each of the two is found by an index.
 const ALIKE: [(&str, Likeness); 2] = [
     (
@@ -88,7 +117,7 @@ const ALIKE: [(&str, Likeness); 2] = [
     ),
     (
         " AND o.owner = d.owner AND d.owner <> '' AND o.device_id <> d.device_id
-          AND (o.model = d.model AND d.model <> '' OR o.device_name = d.device_name)
+          AND (o.model = d.model AND d.model <> '' OR o.device_name = d.device_name AND d.device_name <> '')
           AND o.offboarded_at_ms IS NULL AND o.forgotten_at_ms IS NULL",
         Likeness::Person,
     ),
