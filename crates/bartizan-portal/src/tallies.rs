@@ -1,24 +1,41 @@
-//! Numbers of devices that pages show, kept where they are costly to count.
+//! Numbers of devices and alerts that pages show, kept where they are costly to count.
 //!
 //! What was counted quickly is counted anew each time. What took long is shown for a while as it was, and then once more
-//! while it is counted anew beside, so that of a million devices nobody waits for the counting.
+//! while it is counted anew beside, so that of a million devices nobody waits for the counting. Who sees a part shares
+//! what was counted with all who see the same part at that moment.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use bartizan_model::{TenantId, UnixMillis};
-use bartizan_store::{Sight, StoreError, Tally};
+use bartizan_model::{TenantId, UnixMillis, UnresolvedAlerts};
+use bartizan_store::{AlertFilter, GroupId, Sight, StoreError, Tally};
 
 use crate::console::INACTIVE_AFTER_MS;
 use crate::state::AppState;
 
-/// What was counted, by tenant.
+/// What was counted.
 #[derive(Debug, Default)]
-pub(crate) struct Tallies(Mutex<BTreeMap<TenantId, Kept>>);
+pub(crate) struct Tallies {
+    devices: Shelf<Tally>,
+    unresolved: Shelf<UnresolvedAlerts>,
+    matching: Shelf<u64>,
+}
+
+type Shelf<V> = Mutex<BTreeMap<Key, Kept<V>>>;
+
+/// Of what it was counted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    tenant: TenantId,
+    /// Nothing for all devices.
+    groups: Option<Vec<GroupId>>,
+    /// In words of the program; empty where nothing was narrowed.
+    filter: String,
+}
 
 #[derive(Clone, Copy, Debug)]
-struct Kept {
-    tally: Tally,
+struct Kept<V> {
+    value: V,
     at: UnixMillis,
     took_ms: u64,
     is_renewed: bool,
@@ -34,7 +51,7 @@ enum Worth {
     Nothing,
 }
 
-impl Kept {
+impl<V> Kept<V> {
     fn worth(&self, now: UnixMillis) -> Worth {
         // A clock that was set back makes it old.
         let age_ms = now.0.wrapping_sub(self.at.0);
@@ -48,51 +65,101 @@ impl Kept {
     }
 }
 
-/// Returns how the devices that somebody sees are, or were a moment ago. Of who sees a part nothing is kept.
+/// Returns how the devices that somebody sees are, or were a moment ago.
 pub(crate) async fn of(state: &AppState, sight: Sight) -> Result<Tally, StoreError> {
-    if !sight.is_whole() {
-        return state.store.tally(sight, silent_since(state.clock.now())).await;
-    }
+    let count = move |state: AppState| async move {
+        let silent_since = state.clock.now().0.saturating_sub(INACTIVE_AFTER_MS);
+        state.store.tally(sight, UnixMillis(silent_since)).await
+    };
+    kept(state, sight, String::new(), |tallies| &tallies.devices, count).await
+}
+
+/// Returns how many alerts of theirs are unresolved, or were a moment ago.
+pub(crate) async fn unresolved(
+    state: &AppState,
+    sight: Sight,
+) -> Result<UnresolvedAlerts, StoreError> {
+    let count = move |state: AppState| async move { state.store.unresolved_alerts(sight).await };
+    kept(state, sight, String::new(), |tallies| &tallies.unresolved, count).await
+}
+
+/// Returns how many alerts of theirs a filter takes, or took a moment ago.
+pub(crate) async fn matching(
+    state: &AppState,
+    sight: Sight,
+    filter: AlertFilter,
+) -> Result<u64, StoreError> {
+    let count =
+        move |state: AppState| async move { state.store.alerts_matching(sight, filter).await };
+    kept(state, sight, format!("{filter:?}"), |tallies| &tallies.matching, count).await
+}
+
+async fn kept<V, C, F>(
+    state: &AppState,
+    sight: Sight,
+    filter: String,
+    shelf: fn(&Tallies) -> &Shelf<V>,
+    count: C,
+) -> Result<V, StoreError>
+where
+    V: Copy + Send + 'static,
+    C: FnOnce(AppState) -> F + Send + 'static,
+    F: Future<Output = Result<V, StoreError>> + Send,
+{
+    let groups = state.store.groups_in_sight(sight).await?;
+    let key = Key { tenant: sight.tenant_id(), groups, filter };
     let now = state.clock.now();
     let kept = {
-        let mut tallies = state.tallies.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tallies.get_mut(&sight.tenant_id()).and_then(|kept| match kept.worth(now) {
+        let mut kept = shelf(&state.tallies).lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get_mut(&key).and_then(|kept| match kept.worth(now) {
             Worth::Nothing => None,
-            Worth::Fresh => Some((kept.tally, false)),
+            Worth::Fresh => Some((kept.value, false)),
             // One renews for all.
-            Worth::Stale => Some((kept.tally, !std::mem::replace(&mut kept.is_renewed, true))),
+            Worth::Stale => Some((kept.value, !std::mem::replace(&mut kept.is_renewed, true))),
         })
     };
-    let Some((tally, renew)) = kept else { return count(state, sight).await };
+    let Some((value, renew)) = kept else {
+        return count_anew(state, sight, key, shelf, count).await;
+    };
     if renew {
         let state = state.clone();
         tokio::spawn(async move {
-            if let Err(error) = count(&state, sight).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot count devices");
+            if let Err(error) = count_anew(&state, sight, key, shelf, count).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot count");
             }
         });
     }
-    Ok(tally)
+    Ok(value)
 }
 
-fn silent_since(now: UnixMillis) -> UnixMillis {
-    UnixMillis(now.0.saturating_sub(INACTIVE_AFTER_MS))
-}
-
-async fn count(state: &AppState, sight: Sight) -> Result<Tally, StoreError> {
+async fn count_anew<V, C, F>(
+    state: &AppState,
+    sight: Sight,
+    key: Key,
+    shelf: fn(&Tallies) -> &Shelf<V>,
+    count: C,
+) -> Result<V, StoreError>
+where
+    V: Copy + Send + 'static,
+    C: FnOnce(AppState) -> F + Send + 'static,
+    F: Future<Output = Result<V, StoreError>> + Send,
+{
     let at = state.clock.now();
-    let tally = state.store.tally(sight, silent_since(at)).await;
-    let took_ms = state.clock.now().0.saturating_sub(at.0);
-    let mut tallies = state.tallies.0.lock().unwrap_or_else(PoisonError::into_inner);
-    match tally {
-        Ok(tally) => {
-            let kept = Kept { tally, at, took_ms, is_renewed: false };
-            tallies.insert(sight.tenant_id(), kept);
+    let counted = count(state.clone()).await;
+    let now = state.clock.now();
+    let took_ms = now.0.saturating_sub(at.0);
+    // Somebody whose roles have changed meanwhile has counted something else.
+    let is_same = state.store.groups_in_sight(sight).await.is_ok_and(|groups| groups == key.groups);
+    let mut kept = shelf(&state.tallies).lock().unwrap_or_else(PoisonError::into_inner);
+    kept.retain(|_, kept| kept.worth(now) != Worth::Nothing);
+    match counted {
+        Ok(value) if is_same => {
+            kept.insert(key, Kept { value, at, took_ms, is_renewed: false });
         }
         // Whoever comes next may try.
-        Err(_) => drop(tallies.remove(&sight.tenant_id())),
+        Ok(_) | Err(_) => drop(kept.remove(&key)),
     }
-    tally
+    counted
 }
 
 /// What took no longer is not worth keeping.
@@ -128,8 +195,8 @@ mod tests {
         assert_eq!(kept.worth(UnixMillis(kept.at.0 + age_ms)), expected);
     }
 
-    fn kept(took_ms: u64) -> Kept {
+    fn kept(took_ms: u64) -> Kept<u64> {
         let at = UnixMillis(1_800_000_000_000);
-        Kept { tally: Tally::default(), at, took_ms, is_renewed: false }
+        Kept { value: 0, at, took_ms, is_renewed: false }
     }
 }

@@ -64,7 +64,7 @@ pub(crate) async fn list(
         attestation: Attestation::from_word(&query.attestation),
         ..console::DeviceFilter::from_query(query.q.as_deref(), query.state.as_deref())
     };
-    let groups = state.store.device_groups(sight).await?;
+    let groups = state.store.device_group_names(scope).await?;
     let notice = (query.done == "forgotten").then(|| "The device is forgotten.".to_owned());
     let after = cursor(&query.after).map(|(last_seen_at, id)| DeviceCursor { last_seen_at, id });
     let mut rows =
@@ -79,7 +79,7 @@ pub(crate) async fn list(
     };
     html(&DevicesPage {
         shell: shell(session, notice),
-        groups: groups.into_iter().map(|group| (group.id.to_string(), group.name)).collect(),
+        groups: groups.into_iter().map(|(id, name)| (id.to_string(), name)).collect(),
         filter,
         after: if after.is_some() { query.after } else { String::new() },
         rows: rows.into_iter().map(listed).collect(),

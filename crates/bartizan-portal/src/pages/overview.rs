@@ -19,7 +19,7 @@ pub(crate) async fn page(
     let file = state.store.newest_indicator_file(scope).await?;
     html(&OverviewPage {
         tally: tallies::of(&state, session.sight).await?,
-        unresolved: state.store.unresolved_alerts(session.sight).await?,
+        unresolved: tallies::unresolved(&state, session.sight).await?,
         indicators: file.map(|file| (file.entries, file.built_at)),
         notices: u64::try_from(state.store.notices(scope).await?.len()).unwrap_or(u64::MAX),
         now: state.clock.now(),
