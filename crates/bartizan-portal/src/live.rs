@@ -15,6 +15,7 @@ use tokio::sync::{broadcast, watch};
 use crate::serve::closed;
 use crate::session::Watching;
 use crate::state::AppState;
+use crate::tallies;
 
 /// Who has news: a tenant, or anybody where that may have been missed.
 pub(crate) struct News {
@@ -138,7 +139,7 @@ async fn look(state: &AppState, sight: Sight) -> Result<Seen, StoreError> {
     let store = &state.store;
     let newest = store.alerts_in_order(sight, AlertFilter::default(), order, None, 1).await?;
     let newest = newest.first().map(|alert| (alert.updated_at, alert.key));
-    Ok((store.tally(sight, UnixMillis(0)).await?, newest))
+    Ok((tallies::of(state, sight).await?, newest))
 }
 
 async fn news_of(

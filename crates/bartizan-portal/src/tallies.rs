@@ -1,13 +1,16 @@
-//! Numbers that pages show, kept where they are costly to count.
+//! Figures that pages show, kept where they are costly to count.
 //!
 //! What was counted quickly is counted anew each time. What took long is shown for a while as it was, and then once more
-//! while it is counted anew beside, so that of a million devices nobody waits for the counting.
+//! while it is counted anew beside, so that of a million devices nobody waits for the counting. Who sees a part shares
+//! what was counted with all who see the same part at that moment.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use bartizan_model::{TenantId, UnixMillis};
-use bartizan_store::{Seats, Sight, StoppedHosts, StoreError, Tally, TenantScope};
+use bartizan_model::{TenantId, UnixMillis, UnresolvedAlerts};
+use bartizan_store::{
+    AlertFilter, GroupId, Seats, Sight, StoppedHosts, StoreError, Tally, TenantScope,
+};
 
 use crate::console::INACTIVE_AFTER_MS;
 use crate::state::AppState;
@@ -16,23 +19,27 @@ use crate::state::AppState;
 #[derive(Debug, Default)]
 pub(crate) struct Tallies {
     devices: Shelf<Tally>,
+    unresolved: Shelf<UnresolvedAlerts>,
+    matching: Shelf<u64>,
     hosts: Shelf<StoppedHosts>,
     seats: Shelf<Vec<Seats>>,
 }
 
-/// Figures of one kind, by tenant.
-#[derive(Debug)]
-struct Shelf<T>(Mutex<BTreeMap<TenantId, Kept<T>>>);
+type Shelf<V> = Mutex<BTreeMap<Key, Kept<V>>>;
 
-impl<T> Default for Shelf<T> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
+/// Of what it was counted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    tenant: TenantId,
+    /// Nothing for all devices.
+    groups: Option<Vec<GroupId>>,
+    /// In words of the program; empty where nothing was narrowed.
+    filter: String,
 }
 
 #[derive(Clone, Debug)]
-struct Kept<T> {
-    figure: T,
+struct Kept<V> {
+    value: V,
     at: UnixMillis,
     took_ms: u64,
     is_renewed: bool,
@@ -48,7 +55,7 @@ enum Worth {
     Nothing,
 }
 
-impl<T> Kept<T> {
+impl<V> Kept<V> {
     fn worth(&self, now: UnixMillis) -> Worth {
         // A clock that was set back makes it old.
         let age_ms = now.0.wrapping_sub(self.at.0);
@@ -62,18 +69,35 @@ impl<T> Kept<T> {
     }
 }
 
-/// Returns how the devices that somebody sees are, or were a moment ago. Of who sees a part nothing is kept.
+/// Returns how the devices that somebody sees are, or were a moment ago.
 pub(crate) async fn of(state: &AppState, sight: Sight) -> Result<Tally, StoreError> {
     let count = move |state: AppState| async move {
         state.store.tally(sight, week_ago(state.clock.now())).await
     };
-    if !sight.is_whole() {
-        return count(state.clone()).await;
-    }
-    kept(state, sight.tenant_id(), |tallies| &tallies.devices, count).await
+    kept(state, sight, String::new(), |tallies| &tallies.devices, count).await
 }
 
-/// Returns the hosts that devices were stopped from reaching most often in the last week, in the same way.
+/// Returns how many alerts of theirs are unresolved, or were a moment ago.
+pub(crate) async fn unresolved(
+    state: &AppState,
+    sight: Sight,
+) -> Result<UnresolvedAlerts, StoreError> {
+    let count = move |state: AppState| async move { state.store.unresolved_alerts(sight).await };
+    kept(state, sight, String::new(), |tallies| &tallies.unresolved, count).await
+}
+
+/// Returns how many alerts of theirs a filter takes, or took a moment ago.
+pub(crate) async fn matching(
+    state: &AppState,
+    sight: Sight,
+    filter: AlertFilter,
+) -> Result<u64, StoreError> {
+    let count =
+        move |state: AppState| async move { state.store.alerts_matching(sight, filter).await };
+    kept(state, sight, format!("{filter:?}"), |tallies| &tallies.matching, count).await
+}
+
+/// Returns the hosts that they were stopped from reaching most often in the last week, or were a moment ago.
 pub(crate) async fn stopped_hosts(
     state: &AppState,
     sight: Sight,
@@ -81,80 +105,83 @@ pub(crate) async fn stopped_hosts(
     let count = move |state: AppState| async move {
         state.store.stopped_hosts(sight, week_ago(state.clock.now()), HOSTS).await
     };
-    if !sight.is_whole() {
-        return count(state.clone()).await;
-    }
-    kept(state, sight.tenant_id(), |tallies| &tallies.hosts, count).await
+    kept(state, sight, String::new(), |tallies| &tallies.hosts, count).await
 }
 
-/// Returns how the seats of an organization's plans are taken, in the same way.
+/// Returns how the seats of the organization's plans are taken, or were a moment ago.
 pub(crate) async fn seats(state: &AppState, scope: TenantScope) -> Result<Vec<Seats>, StoreError> {
     let count = move |state: AppState| async move { state.store.seats(scope).await };
-    kept(state, scope.tenant_id(), |tallies| &tallies.seats, count).await
+    kept(state, scope.whole(), String::new(), |tallies| &tallies.seats, count).await
 }
 
-async fn kept<T, C, F>(
+async fn kept<V, C, F>(
     state: &AppState,
-    tenant: TenantId,
-    shelf: fn(&Tallies) -> &Shelf<T>,
+    sight: Sight,
+    filter: String,
+    shelf: fn(&Tallies) -> &Shelf<V>,
     count: C,
-) -> Result<T, StoreError>
+) -> Result<V, StoreError>
 where
-    T: Clone + Send + 'static,
-    C: Fn(AppState) -> F + Send + 'static,
-    F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    V: Clone + Send + 'static,
+    C: FnOnce(AppState) -> F + Send + 'static,
+    F: Future<Output = Result<V, StoreError>> + Send,
 {
+    let groups = state.store.groups_in_sight(sight).await?;
+    let key = Key { tenant: sight.tenant_id(), groups, filter };
     let now = state.clock.now();
-    let found = {
-        let mut figures = shelf(&state.tallies).lock();
-        figures.get_mut(&tenant).and_then(|kept| match kept.worth(now) {
+    let kept = {
+        let mut kept = shelf(&state.tallies).lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get_mut(&key).and_then(|kept| match kept.worth(now) {
             Worth::Nothing => None,
-            Worth::Fresh => Some((kept.figure.clone(), false)),
+            Worth::Fresh => Some((kept.value.clone(), false)),
             // One renews for all.
             Worth::Stale => {
-                Some((kept.figure.clone(), !std::mem::replace(&mut kept.is_renewed, true)))
+                Some((kept.value.clone(), !std::mem::replace(&mut kept.is_renewed, true)))
             }
         })
     };
-    let Some((figure, renew)) = found else {
-        return counted(state.clone(), tenant, shelf, count).await;
+    let Some((value, renew)) = kept else {
+        return count_anew(state, sight, key, shelf, count).await;
     };
     if renew {
-        let counted = counted(state.clone(), tenant, shelf, count);
+        let state = state.clone();
         tokio::spawn(async move {
-            if let Err(error) = counted.await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot count for a page");
+            if let Err(error) = count_anew(&state, sight, key, shelf, count).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot count");
             }
         });
     }
-    Ok(figure)
+    Ok(value)
 }
 
-async fn counted<T: Clone, F: Future<Output = Result<T, StoreError>>>(
-    state: AppState,
-    tenant: TenantId,
-    shelf: fn(&Tallies) -> &Shelf<T>,
-    count: impl Fn(AppState) -> F,
-) -> Result<T, StoreError> {
+async fn count_anew<V, C, F>(
+    state: &AppState,
+    sight: Sight,
+    key: Key,
+    shelf: fn(&Tallies) -> &Shelf<V>,
+    count: C,
+) -> Result<V, StoreError>
+where
+    V: Clone + Send + 'static,
+    C: FnOnce(AppState) -> F + Send + 'static,
+    F: Future<Output = Result<V, StoreError>> + Send,
+{
     let at = state.clock.now();
-    let figure = count(state.clone()).await;
-    let took_ms = state.clock.now().0.saturating_sub(at.0);
-    let mut figures = shelf(&state.tallies).lock();
-    match &figure {
-        Ok(figure) => {
-            let kept = Kept { figure: figure.clone(), at, took_ms, is_renewed: false };
-            figures.insert(tenant, kept);
+    let counted = count(state.clone()).await;
+    let now = state.clock.now();
+    let took_ms = now.0.saturating_sub(at.0);
+    // Somebody whose roles have changed meanwhile has counted something else.
+    let is_same = state.store.groups_in_sight(sight).await.is_ok_and(|groups| groups == key.groups);
+    let mut kept = shelf(&state.tallies).lock().unwrap_or_else(PoisonError::into_inner);
+    kept.retain(|_, kept| kept.worth(now) != Worth::Nothing);
+    match &counted {
+        Ok(value) if is_same => {
+            kept.insert(key, Kept { value: value.clone(), at, took_ms, is_renewed: false });
         }
         // Whoever comes next may try.
-        Err(_) => drop(figures.remove(&tenant)),
+        Ok(_) | Err(_) => drop(kept.remove(&key)),
     }
-    figure
-}
-
-impl<T> Shelf<T> {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<TenantId, Kept<T>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    counted
 }
 
 fn week_ago(now: UnixMillis) -> UnixMillis {
@@ -196,8 +223,8 @@ mod tests {
         assert_eq!(kept.worth(UnixMillis(kept.at.0 + age_ms)), expected);
     }
 
-    fn kept(took_ms: u64) -> Kept<()> {
+    fn kept(took_ms: u64) -> Kept<u64> {
         let at = UnixMillis(1_800_000_000_000);
-        Kept { figure: (), at, took_ms, is_renewed: false }
+        Kept { value: 0, at, took_ms, is_renewed: false }
     }
 }

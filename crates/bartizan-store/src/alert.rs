@@ -10,8 +10,8 @@ use bartizan_model::{
 use uuid::Uuid;
 
 use crate::column::{count, ms, time, word};
-use crate::db::{Connection, Row, Value, params};
-use crate::sight::Within;
+use crate::db::{Connection, Optional, Row, Value, params};
+use crate::sight::{MOST_WALKED, Sorting, Within};
 use crate::{DeviceRow, IncidentId, Sight, Store, StoreError, TenantScope, Verdict, device};
 
 /// An alert in the portal: a `UUIDv7`. Several uploads may have joined in it.
@@ -382,45 +382,51 @@ fn list(
     limit: u32,
 ) -> Result<Vec<AlertRow>, StoreError> {
     let (scope, within) = sight.open(db)?;
+    let column = if order.by_update { "a.updated_at_ms" } else { "a.last_seen_at_ms" };
+    let (later, direction) = if order.ascending { (">", "") } else { ("<", " DESC") };
     // Fixed pieces only; what a caller says is always a parameter.
-    let mut sql = concat!(alert_columns!(), "WHERE a.tenant_id = ?").to_owned();
-    let mut values = vec![Value::from(scope.id())];
-    within.narrow(&mut sql, &mut values, "d.group_id");
-    filter.narrow(&mut sql, &mut values);
-    let mut narrow = |piece: &str, value: Value| {
-        sql.push_str(piece);
-        values.push(value);
+    let narrow = |sql: &mut String, values: &mut Vec<Value>| {
+        filter.narrow(sql, values);
+        if let Some((at, key)) = after {
+            sql.push_str(&format!(" AND ({column}, a.alert_id) {later} (?, ?)"));
+            values.extend([ms(at).into(), key.0.to_be_bytes().into()]);
+        }
     };
-    let (after_this, sorted) = match (order.by_update, order.ascending) {
-        (false, false) => (
-            " AND (a.last_seen_at_ms, a.alert_id) < (?,",
-            " ORDER BY a.last_seen_at_ms DESC, a.alert_id DESC LIMIT ?",
-        ),
-        (false, true) => (
-            " AND (a.last_seen_at_ms, a.alert_id) > (?,",
-            " ORDER BY a.last_seen_at_ms, a.alert_id LIMIT ?",
-        ),
-        (true, false) => (
-            " AND (a.updated_at_ms, a.alert_id) < (?,",
-            " ORDER BY a.updated_at_ms DESC, a.alert_id DESC LIMIT ?",
-        ),
-        (true, true) => (
-            " AND (a.updated_at_ms, a.alert_id) > (?,",
-            " ORDER BY a.updated_at_ms, a.alert_id LIMIT ?",
-        ),
+    let page = |sorting: Sorting, until: Option<i64>| -> Result<Vec<AlertRow>, StoreError> {
+        let mut sql = concat!(alert_columns!(), "WHERE a.tenant_id = ?").to_owned();
+        let mut values = vec![Value::from(scope.id())];
+        within.narrow(&mut sql, &mut values, "d.group_id");
+        narrow(&mut sql, &mut values);
+        if let Some(until) = until {
+            let earlier = if order.ascending { "<=" } else { ">=" };
+            sql.push_str(&format!(" AND {column} {earlier} ?"));
+            values.push(until.into());
+        }
+        let addend = sorting.addend();
+        sql.push_str(&format!(
+            " ORDER BY {column}{addend}{direction}, a.alert_id{direction} LIMIT ?"
+        ));
+        values.push(i64::from(limit).into());
+        let mut rows = db.prepare_cached(&sql)?.query(values)?;
+        let mut alerts = Vec::new();
+        while let Some(row) = rows.next()? {
+            alerts.push(read(&row)?);
+        }
+        Ok(alerts)
     };
-    if let Some((at, key)) = after {
-        narrow(after_this, ms(at).into());
-        narrow(" ?)", key.0.to_be_bytes().to_vec().into());
+    // What one device has, or one incident, is little.
+    if within.is_whole() || filter.device.is_some() || filter.incident.is_some() {
+        return page(Sorting::Walk, None);
     }
-    narrow(sorted, Value::from(i64::from(limit)));
-    let statement = db.prepare_cached(&sql)?;
-    let mut rows = statement.query(values)?;
-    let mut alerts = Vec::new();
-    while let Some(row) = rows.next()? {
-        alerts.push(read(&row)?);
-    }
-    Ok(alerts)
+    within.page(db, scope, limit, page, || {
+        let mut sql = format!("SELECT {column} FROM alert AS a WHERE a.tenant_id = ?");
+        let mut values = vec![Value::from(scope.id())];
+        narrow(&mut sql, &mut values);
+        sql.push_str(&format!(
+            " ORDER BY {column}{direction}, a.alert_id{direction} LIMIT 1 OFFSET {MOST_WALKED}"
+        ));
+        Ok(db.prepare_cached(&sql)?.query_row(values, |row| row.get(0)).optional()?)
+    })
 }
 
 /// Reads the columns of [`alert_columns`].

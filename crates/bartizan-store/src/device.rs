@@ -7,9 +7,10 @@ use bartizan_model::{
 };
 
 use crate::column::{count, found, int, ms, time, word};
-use crate::db::{Connection, Reach, Row, Value, params, query_many};
+use crate::db::{Connection, Optional, Reach, Row, Value, params, query_many};
 use crate::device_change::DeviceValue;
 use crate::gather::Outcomes;
+use crate::sight::{MOST_WALKED, Sorting, Within};
 use crate::{
     Actor, Attestation, GroupId, OsVersion, Sight, Store, StoreError, TenantScope, duplicate,
 };
@@ -269,12 +270,44 @@ fn list(
     limit: u32,
 ) -> Result<Vec<DeviceRow>, StoreError> {
     let (scope, within) = sight.open(db)?;
+    let page =
+        |sorting, until| page(db, (scope, &within), (&filter, after), limit, (sorting, until));
+    if within.is_whole() {
+        return page(Sorting::Walk, None);
+    }
+    within.page(db, scope, limit, page, || {
+        let mut sql =
+            "SELECT s.last_seen_at_ms FROM device_status AS s WHERE s.tenant_id = ?".to_owned();
+        let mut values = vec![Value::from(scope.id())];
+        follow(&mut sql, &mut values, after);
+        sql.push_str(&format!(
+            " ORDER BY s.last_seen_at_ms DESC, s.device_id DESC LIMIT 1 OFFSET {MOST_WALKED}"
+        ));
+        Ok(db.prepare_cached(&sql)?.query_row(values, |row| row.get(0)).optional()?)
+    })
+}
+
+/// Narrows to what comes after a cursor.
+fn follow(sql: &mut String, values: &mut Vec<Value>, after: Option<DeviceCursor>) {
+    if let Some(after) = after {
+        sql.push_str(" AND (s.last_seen_at_ms, s.device_id) < (?, ?)");
+        values.extend([ms(after.last_seen_at).into(), after.id.0.to_be_bytes().into()]);
+    }
+}
+
+fn page(
+    db: &Connection,
+    (scope, within): (TenantScope, &Within),
+    (filter, after): (&DeviceFilter, Option<DeviceCursor>),
+    limit: u32,
+    (sorting, until): (Sorting, Option<i64>),
+) -> Result<Vec<DeviceRow>, StoreError> {
     // Fixed pieces only; what a caller says is always a parameter.
     let mut sql = concat!(device_columns!(), "WHERE s.tenant_id = ?").to_owned();
     let mut values = vec![Value::from(scope.id())];
     within.narrow(&mut sql, &mut values, "d.group_id");
     if filter.is_likely_twice {
-        duplicate::narrow((scope, &within), &mut sql, &mut values);
+        duplicate::narrow((scope, within), &mut sql, &mut values);
     }
     let mut narrow = |piece: &str, value: Option<Value>| {
         sql.push_str(piece);
@@ -310,17 +343,17 @@ fn list(
         narrow(" AND d.attestation = ?", Some(attestation.word().to_owned().into()));
     }
     for (piece, text) in [
-        (" AND d.os = ?", filter.os),
-        (" AND s.os_version = ?", filter.os_version),
-        (" AND s.app_version = ?", filter.app_version),
+        (" AND d.os = ?", &filter.os),
+        (" AND s.os_version = ?", &filter.os_version),
+        (" AND s.app_version = ?", &filter.app_version),
         (
             " AND EXISTS (SELECT 1 FROM device_tag AS t WHERE t.tenant_id = s.tenant_id
                  AND t.device_id = s.device_id AND t.tag = ?)",
-            filter.tag,
+            &filter.tag,
         ),
     ] {
         if !text.is_empty() {
-            narrow(piece, Some(text.into()));
+            narrow(piece, Some(text.as_str().into()));
         }
     }
     match filter.group {
@@ -328,17 +361,14 @@ fn list(
         Some(GroupChoice::In(group)) => narrow(" AND d.group_id = ?", Some(group.octets().into())),
         Some(GroupChoice::Ungrouped) => narrow(" AND d.group_id IS NULL", None),
     }
-    if let Some(after) = after {
-        narrow(" AND (s.last_seen_at_ms, s.device_id) < (?,", Some(ms(after.last_seen_at).into()));
-        narrow(" ?)", Some(after.id.0.to_be_bytes().to_vec().into()));
+    if let Some(until) = until {
+        narrow(" AND s.last_seen_at_ms >= ?", Some(until.into()));
     }
+    follow(&mut sql, &mut values, after);
     // Few are alike: they are found first and put in order then, and not the other way round.
-    let order = if filter.is_likely_twice {
-        " ORDER BY s.last_seen_at_ms + 0 DESC, s.device_id DESC LIMIT ?"
-    } else {
-        " ORDER BY s.last_seen_at_ms DESC, s.device_id DESC LIMIT ?"
-    };
-    narrow(order, Some(i64::from(limit).into()));
+    let addend = if filter.is_likely_twice { Sorting::Sort } else { sorting }.addend();
+    sql.push_str(&format!(" ORDER BY s.last_seen_at_ms{addend} DESC, s.device_id DESC LIMIT ?"));
+    values.push(i64::from(limit).into());
     let statement = db.prepare_cached(&sql)?;
     let mut rows = statement.query(values)?;
     let mut devices = Vec::new();

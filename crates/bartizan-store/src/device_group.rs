@@ -55,6 +55,26 @@ impl Store {
             .await
     }
 
+    /// Returns what the groups are called, by their rank: counting the devices of large ones takes long.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn device_group_names(
+        &self,
+        scope: TenantScope,
+    ) -> Result<Vec<(GroupId, String)>, StoreError> {
+        self.db
+            .read(scope, move |db| {
+                let statement = db.prepare_cached(
+                    "SELECT group_id, name FROM device_group WHERE tenant_id = ?1 ORDER BY rank",
+                )?;
+                let rows = statement
+                    .query_map([scope.id()], |row| Ok((GroupId::of(row.get(0)?), row.get(1)?)))?;
+                Ok(rows.collect::<crate::db::Result<_>>()?)
+            })
+            .await
+    }
+
     /// Returns one group.
     ///
     /// # Errors

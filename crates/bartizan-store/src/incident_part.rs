@@ -7,7 +7,7 @@ use bartizan_model::Severity;
 use crate::column::ms;
 use crate::db::{Connection, Value};
 use crate::incident::{IncidentCursor, read};
-use crate::sight::Within;
+use crate::sight::{Sorting, Within};
 use crate::{IncidentId, IncidentRow, StoreError, TenantScope};
 
 /// Lists them, the last seen first.
@@ -19,6 +19,15 @@ pub(crate) fn list(
     limit: u32,
 ) -> Result<Vec<IncidentRow>, StoreError> {
     let (mut sql, mut values) = statement((scope, within), unresolved_only);
+    let sorting = within.sorting(db, scope)?;
+    match sorting {
+        Sorting::Walk => {}
+        Sorting::Sort => {
+            let narrow = if unresolved_only { UNRESOLVED } else { "" };
+            let inside = of_devices("a.incident_id", within, narrow);
+            sql.push_str(&format!(" AND i.incident_id IN ({inside})"));
+        }
+    }
     let mut place = |value: Value| {
         values.push(value);
         values.len()
@@ -29,7 +38,10 @@ pub(crate) fn list(
         sql.push_str(&format!(" AND (i.last_seen_at_ms, i.incident_id) < (?{at}, ?{id})"));
     }
     let limit = place(i64::from(limit).into());
-    sql.push_str(&format!(" ORDER BY i.last_seen_at_ms DESC, i.incident_id DESC LIMIT ?{limit}"));
+    let addend = sorting.addend();
+    sql.push_str(&format!(
+        " ORDER BY i.last_seen_at_ms{addend} DESC, i.incident_id DESC LIMIT ?{limit}"
+    ));
     let mut rows = db.prepare_cached(&sql)?.query(values)?;
     let mut incidents = Vec::new();
     while let Some(row) = rows.next()? {
@@ -57,11 +69,7 @@ pub(crate) fn count_open(
     db: &Connection,
     (scope, within): (TenantScope, &Within),
 ) -> Result<u64, StoreError> {
-    let seen = seen(within, UNRESOLVED);
-    let sql = format!(
-        "SELECT count(*) FROM incident AS i
-         WHERE i.tenant_id = ?1 AND 0 < i.unresolved AND EXISTS (SELECT 1 {seen})"
-    );
+    let sql = of_devices("count(DISTINCT a.incident_id)", within, UNRESOLVED);
     let open = db.prepare_cached(&sql)?.query_row(values(scope, within), |row| row.get(0))?;
     Ok(crate::column::count(open))
 }
@@ -98,6 +106,16 @@ fn seen(within: &Within, narrow: &str) -> String {
     format!(
         "FROM alert AS a JOIN device AS d ON d.tenant_id = a.tenant_id AND d.device_id = a.device_id
          WHERE a.tenant_id = i.tenant_id AND a.incident_id = i.incident_id AND {inside}{narrow}"
+    )
+}
+
+/// Reads something of the alerts of all incidents that are inside, from the devices on.
+fn of_devices(what: &str, within: &Within, narrow: &str) -> String {
+    let inside = within.condition("d.group_id", 2);
+    format!(
+        "SELECT {what} FROM device AS d
+         JOIN alert AS a ON a.tenant_id = d.tenant_id AND a.device_id = d.device_id
+         WHERE d.tenant_id = ?1 AND {inside} AND a.incident_id IS NOT NULL{narrow}"
     )
 }
 

@@ -20,7 +20,7 @@ use crate::alert::AlertKey;
 use crate::column::found;
 use crate::db::{Connection, Value, params, query_many};
 use crate::permission::{BuiltIn, Permission, Permissions};
-use crate::{Actor, AlertJobRow, GroupId, IncidentId, MemberId, StoreError, TenantScope};
+use crate::{Actor, AlertJobRow, GroupId, IncidentId, MemberId, Store, StoreError, TenantScope};
 
 /// Whose rows a call may touch, and of which devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,11 +103,40 @@ impl Sight {
     }
 }
 
+impl Store {
+    /// Returns the device groups that a sight takes in by now; nothing where it takes in every device.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn groups_in_sight(&self, sight: Sight) -> Result<Option<Vec<GroupId>>, StoreError> {
+        if sight.is_whole() {
+            return Ok(None);
+        }
+        self.db
+            .read(sight, move |db| {
+                let (_, within) = sight.open(db)?;
+                Ok(match within {
+                    Within::Whole => None,
+                    Within::Groups { groups, .. } => {
+                        Some(groups.into_iter().map(GroupId::of).collect())
+                    }
+                })
+            })
+            .await
+    }
+}
+
 impl From<Sight> for crate::db::Reach {
     fn from(sight: Sight) -> Self {
         Self::Tenant(sight.scope)
     }
 }
+
+/// Devices of which all alerts are read for one page; of more, a page's worth is found soon by walking.
+const MOST_SORTED: i64 = 3_000;
+
+/// Rows among which a page is looked for before all is read that the devices inside have.
+pub(crate) const MOST_WALKED: u32 = 3_000;
 
 /// Of an incident that is changed as a whole.
 const PARTLY_SEEN: StoreError =
@@ -118,6 +147,25 @@ const PARTLY_SEEN: StoreError =
 pub(crate) struct Allowed {
     pub(crate) any: Permissions,
     pub(crate) whole: Permissions,
+}
+
+/// How a list is put in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sorting {
+    /// As an index has it.
+    Walk,
+    /// All that it could have is read and sorted.
+    Sort,
+}
+
+impl Sorting {
+    /// What follows a column of numbers by which is ordered: no index is in the order of a sum.
+    pub(crate) fn addend(self) -> &'static str {
+        match self {
+            Self::Walk => "",
+            Self::Sort => " + 0",
+        }
+    }
 }
 
 /// A limit as it is in this transaction.
@@ -184,6 +232,48 @@ impl Within {
         sql.push_str(" AND (f.device_id IS NULL OR 1 = 1");
         self.narrow(sql, values, "d.group_id");
         sql.push(')');
+    }
+
+    /// How a list of what hangs on the devices inside is to be put in order: by walking an index until enough of it are
+    /// inside, or, where the devices are few, by sorting all that they have. Neither database can know which is quicker.
+    pub(crate) fn sorting(
+        &self,
+        db: &Connection,
+        scope: TenantScope,
+    ) -> Result<Sorting, StoreError> {
+        if self.is_whole() {
+            return Ok(Sorting::Walk);
+        }
+        let inside = self.condition("d.group_id", 2);
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT 1 FROM device AS d
+                 WHERE d.tenant_id = ?1 AND {inside} LIMIT {MOST_SORTED} + 1) AS inside"
+        );
+        let mut values = vec![Value::from(scope.id())];
+        values.extend(self.values());
+        let devices: i64 = db.prepare_cached(&sql)?.query_row(values, |row| row.get(0))?;
+        Ok(if devices <= MOST_SORTED { Sorting::Sort } else { Sorting::Walk })
+    }
+
+    /// Reads a page of what hangs on the devices inside: by walking, up to what `until` returns, and where that does not
+    /// fill it, and there is more, by sorting.
+    pub(crate) fn page<T>(
+        &self,
+        db: &Connection,
+        scope: TenantScope,
+        limit: u32,
+        page: impl Fn(Sorting, Option<i64>) -> Result<Vec<T>, StoreError>,
+        until: impl FnOnce() -> Result<Option<i64>, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        match self.sorting(db, scope)? {
+            Sorting::Sort => page(Sorting::Sort, None),
+            Sorting::Walk => {
+                let until = until()?;
+                let rows = page(Sorting::Walk, until)?;
+                let is_full = usize::try_from(limit).is_ok_and(|limit| limit <= rows.len());
+                if is_full || until.is_none() { Ok(rows) } else { page(Sorting::Sort, None) }
+            }
+        }
     }
 
     /// Whether a group's devices are among them.

@@ -46,13 +46,13 @@ pub(crate) async fn queue(
         console::AlertRow { may_change, ..console::AlertRow::from(row) }
     };
     let queue = AlertQueue {
-        unresolved: state.store.unresolved_alerts(sight).await?,
+        unresolved: tallies::unresolved(&state, sight).await?,
         filter,
         after: if after.is_some() { query.after } else { String::new() },
         has_devices: 0 < tallies::of(&state, sight).await?.devices,
         rows: rows.into_iter().map(row).collect(),
         next: next.flatten().map(|cursor| cursor_text(cursor.last_seen_at, &cursor.key)),
-        matching: state.store.alerts_matching(sight, store_filter(filter)).await?,
+        matching: tallies::matching(&state, sight, store_filter(filter)).await?,
         may_change: session.permissions.has(Permission::AlertsInvestigation),
         members: alert_jobs::members(&state, &session).await?,
         form: BulkForm::default(),

@@ -75,7 +75,7 @@ pub(crate) async fn list(
         policy: query.policy.trim().parse().ok(),
         ..console::DeviceFilter::from_query(query.q.as_deref(), query.state.as_deref())
     };
-    let groups = state.store.device_groups(sight).await?;
+    let groups = state.store.device_group_names(scope).await?;
     let notice = (query.done == "forgotten").then(|| "The device is forgotten.".to_owned());
     let after = cursor(&query.after).map(|(last_seen_at, id)| DeviceCursor { last_seen_at, id });
     let mut rows =
@@ -90,7 +90,7 @@ pub(crate) async fn list(
     };
     html(&DevicesPage {
         shell: shell(session, notice),
-        groups: groups.into_iter().map(|group| (group.id.to_string(), group.name)).collect(),
+        groups: groups.into_iter().map(|(id, name)| (id.to_string(), name)).collect(),
         filter,
         after: if after.is_some() { query.after } else { String::new() },
         rows: rows.into_iter().map(listed).collect(),

@@ -21,7 +21,7 @@ pub(crate) async fn page(
         tally: tallies::of(&state, session.sight).await?,
         stopped: tallies::stopped_hosts(&state, session.sight).await?,
         seats: tallies::seats(&state, scope).await?,
-        unresolved: state.store.unresolved_alerts(session.sight).await?,
+        unresolved: tallies::unresolved(&state, session.sight).await?,
         indicators: file.map(|file| (file.entries, file.built_at)),
         notices: u64::try_from(state.store.notices(scope).await?.len()).unwrap_or(u64::MAX),
         now: state.clock.now(),

@@ -52,6 +52,8 @@ mod screening;
 #[cfg(test)]
 mod sight;
 #[cfg(test)]
+mod sight_sorting;
+#[cfg(test)]
 mod sign_in;
 #[cfg(test)]
 mod sinks;

@@ -74,7 +74,7 @@ impl Split {
     }
 }
 
-async fn member(world: &World, email: &str, roles: Vec<String>) -> MemberId {
+pub(super) async fn member(world: &World, email: &str, roles: Vec<String>) -> MemberId {
     let member = NewMember {
         email: email.into(),
         password_hash: bartizan_model::Private("hash".into()),
@@ -84,7 +84,7 @@ async fn member(world: &World, email: &str, roles: Vec<String>) -> MemberId {
     world.store.invite_member(world.acme.scope, member, NOW).await.unwrap()
 }
 
-async fn sight(world: &World, member: MemberId, permission: Permission) -> Sight {
+pub(super) async fn sight(world: &World, member: MemberId, permission: Permission) -> Sight {
     let token_hash = [7; 32];
     let session = NewSession {
         member,

@@ -38,6 +38,7 @@ mod slow {
         mod policy;
         mod screening;
         mod sight;
+        mod sight_sorting;
         mod sign_in;
         mod sinks;
         mod stopped;
