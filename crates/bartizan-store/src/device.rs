@@ -13,6 +13,7 @@ use crate::gather::Outcomes;
 use crate::sight::{MOST_WALKED, Sorting, Within};
 use crate::{
     Actor, Attestation, GroupId, OsVersion, Sight, Store, StoreError, TenantScope, duplicate,
+    policy_use,
 };
 
 /// What a device's word is checked against.
@@ -273,7 +274,11 @@ fn list(
     let page =
         |sorting, until| page(db, (scope, &within), (&filter, after), limit, (sorting, until));
     if within.is_whole() {
-        return page(Sorting::Walk, None);
+        let sorting = match filter.policy_version {
+            Some(version) => policy_use::sorting(db, scope, version)?,
+            None => Sorting::Walk,
+        };
+        return page(sorting, None);
     }
     within.page(db, scope, limit, page, || {
         let mut sql =
@@ -335,7 +340,15 @@ fn page(
     }
     if let Some(version) = filter.policy_version {
         narrow(
-            " AND d.offboarded_at_ms IS NULL AND d.jwk <> '' AND s.policy_version = ?",
+            match sorting {
+                // By the order of the list, and not by the version: a database that expects few would sort all.
+                Sorting::Walk => {
+                    " AND d.offboarded_at_ms IS NULL AND d.jwk <> '' AND s.policy_version + 0 = ?"
+                }
+                Sorting::Sort => {
+                    " AND d.offboarded_at_ms IS NULL AND d.jwk <> '' AND s.policy_version = ?"
+                }
+            },
             Some(int(version).into()),
         );
     }
