@@ -234,7 +234,14 @@ impl World<'_> {
                 let (src, dst) = application(first.into());
                 let payload = octets.get(1..).unwrap_or_default();
                 if let Some(packet) = encode_udp(src, dst, payload) {
-                    self.packet(&packet);
+                    // Some come as several in one packet first, which may not be taken so.
+                    let segment = payload.get(1).copied().unwrap_or(0).into();
+                    let net = &mut self.sockets;
+                    let is_taken = payload.len().is_multiple_of(2)
+                        && self.engine.handle_train(&packet, segment, net, wall, now);
+                    if !is_taken {
+                        self.packet(&packet);
+                    }
                 }
             }
             Step::Connected => {
