@@ -3,7 +3,8 @@
 //! No more is read from the socket than the application's window takes and there are chunks for, so the
 //! kernel's buffer fills and the other end waits: that is the back-pressure. What was sent stays in its chunks until it is
 //! acknowledged; what is lost is sent again after three duplicate acknowledgments, or when the time is up
-//! (RFC 5681 §3.2, RFC 6298, with the first gap of RFC 2018's blocks as far as the application names it).
+//! (RFC 5681 §3.2, RFC 6298, with the first gap of RFC 2018's blocks as far as the application names it). What the
+//! acknowledgments of a batch of packets make room for is read and sent at its end, so that the application wakes seldom.
 
 use bartizan_wire::tcp::{Flags, TcpSegment, before};
 
